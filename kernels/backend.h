@@ -1,0 +1,216 @@
+// Backend: a Device that can also do arithmetic. This file is the table of contents of kernels/:
+// every operation, pure virtual, on a given stream; inputs first, outputs last, options as one
+// struct. The number of rows is that of the tensors; outputs never alias inputs except where said.
+//
+// Conventions
+//   x, y       activations, row-major, rows first; images (N, H, W, C)
+//   w          weights in the backend's own order (see ParamLayout); files use PyTorch's order
+//   dx, dy, dw gradients with respect to x, y, w; every gradient overwrites its target
+//   sums       float64 tensor on the host that an operation overwrites; valid after the stream is
+// Sums over k run in fixed runs of at most 128 terms, sums across lanes over 16 virtual lanes, so
+// the bits depend on shapes alone. All operations throw Error when shapes or types do not fit.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "kernels/core/device.h"
+#include "kernels/core/philox.h"
+#include "kernels/core/tensor.h"
+
+namespace lockstep {
+
+// Gradient norms, owners' slices and trees are cut at multiples of this many elements.
+inline constexpr std::int64_t kBlockElements = 4096;
+
+// How a parameter lies in memory against the file's order (PyTorch's).
+struct ParamLayout {
+  enum class Kind { kPlain, kLinear, kConv } kind = Kind::kPlain;
+  // kLinear: file (out, in). If `image` has rank 3 (H, W, C), the inputs are the flattened image
+  // and the file's columns run C, H, W while memory's run H, W, C.
+  // kConv: file (out, in / groups, kernel_h, kernel_w).
+  Shape image;
+  std::int64_t groups = 1;  // kConv
+};
+
+struct LinearGeometry {  // y (N, out) = x (N, in) · w + bias (out)
+  std::int64_t in = 0, out = 0;
+};
+
+struct ConvGeometry {  // cross-correlation, as PyTorch's Conv2d
+  std::int64_t in_h = 0, in_w = 0, in_c = 0, out_c = 0;
+  std::int64_t kernel_h = 1, kernel_w = 1;
+  std::int64_t stride_h = 1, stride_w = 1, pad_h = 0, pad_w = 0;
+  std::int64_t dilation_h = 1, dilation_w = 1, groups = 1;
+  std::int64_t out_h() const {
+    return (in_h + 2 * pad_h - dilation_h * (kernel_h - 1) - 1) / stride_h + 1;
+  }
+  std::int64_t out_w() const {
+    return (in_w + 2 * pad_w - dilation_w * (kernel_w - 1) - 1) / stride_w + 1;
+  }
+  std::int64_t weight_elements() const { return out_c * (in_c / groups) * kernel_h * kernel_w; }
+  friend bool operator==(const ConvGeometry&, const ConvGeometry&) = default;
+};
+
+struct PoolGeometry {
+  std::int64_t in_h = 0, in_w = 0, channels = 0;
+  std::int64_t kernel_h = 2, kernel_w = 2, stride_h = 2, stride_w = 2, pad_h = 0, pad_w = 0;
+  bool count_include_pad = true;  // average pooling alone; PyTorch's default
+  std::int64_t out_h() const { return (in_h + 2 * pad_h - kernel_h) / stride_h + 1; }
+  std::int64_t out_w() const { return (in_w + 2 * pad_w - kernel_w) / stride_w + 1; }
+};
+
+enum class Activation { kRelu, kSigmoid, kTanh };
+
+struct DropoutOptions {
+  float probability = 0.5f;  // of a zero; kept elements are divided by 1 - probability
+  RandomKey key;             // time = step, layer = the dropout layer's index
+};
+
+struct BatchNormOptions {
+  float epsilon = 1e-5f;
+};
+
+struct CrossEntropyOptions {
+  float label_smoothing = 0.0f;
+  std::int64_t ignore_label = -1;  // rows with this class have no loss, no gradient, no weight
+};
+
+struct SgdOptions {
+  float lr = 0, momentum = 0, dampening = 0, weight_decay = 0;
+  bool nesterov = false;
+  bool first_step = false;  // the momentum buffer starts as the gradient, as PyTorch's
+};
+
+struct AdamOptions {
+  float lr = 0, beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f, weight_decay = 0;
+  bool decoupled = false;   // AdamW: value -= lr · weight_decay · value
+  std::int64_t step = 1;    // 1 at the first update; bias corrections are computed in double
+};
+
+struct TreeNode {  // the sum of `shards` neighbouring leaves; shards is a power of two
+  Tensor sum;
+  std::int64_t shards = 1;
+};
+
+class Backend : public Device {
+ public:
+  virtual std::string_view isa() const = 0;  // "avx512", "avx2", "generic"; for a GPU its "sm_90"
+
+  // ---- order of parameters; host tensors on the file's side
+  virtual void from_file_order(const ParamLayout& layout, const Shape& file_shape,
+                               const Tensor& file_values, Tensor& value) = 0;
+  virtual void to_file_order(const ParamLayout& layout, const Shape& file_shape,
+                             const Tensor& value, Tensor& file_values) = 0;
+
+  // ---- linear: x (N, in), w (in · out), bias (out) or undefined, y (N, out)
+  // `packed` is a second copy of w in the order that the data gradient reads, refreshed by
+  // linear_pack once a step; packed_elements is 0 where the backend wants none.
+  virtual std::int64_t linear_packed_elements(const LinearGeometry&, bool data_gradient) = 0;
+  virtual void linear_pack(Stream&, const LinearGeometry&, bool data_gradient, const Tensor& w,
+                           Tensor& packed) = 0;
+  virtual void linear_forward(Stream&, const LinearGeometry&, const Tensor& x, const Tensor& w,
+                              const Tensor& packed, const Tensor& bias, Tensor& y) = 0;
+  virtual void linear_backward_data(Stream&, const LinearGeometry&, const Tensor& dy,
+                                    const Tensor& w, const Tensor& packed, Tensor& dx) = 0;
+  virtual void linear_backward_weights(Stream&, const LinearGeometry&, const Tensor& x,
+                                       const Tensor& dy, Tensor& dw, Tensor& dbias) = 0;
+
+  // ---- convolution: x (N, in_h, in_w, in_c), y (N, out_h, out_w, out_c); packed as above
+  virtual std::int64_t conv_packed_elements(const ConvGeometry&, bool data_gradient) = 0;
+  virtual void conv_pack(Stream&, const ConvGeometry&, bool data_gradient, const Tensor& w,
+                         Tensor& packed) = 0;
+  virtual void conv_forward(Stream&, const ConvGeometry&, const Tensor& x, const Tensor& w,
+                            const Tensor& packed, const Tensor& bias, Tensor& y) = 0;
+  virtual void conv_backward_data(Stream&, const ConvGeometry&, const Tensor& dy, const Tensor& w,
+                                  const Tensor& packed, Tensor& dx) = 0;
+  virtual void conv_backward_weights(Stream&, const ConvGeometry&, const Tensor& x,
+                                     const Tensor& dy, Tensor& dw, Tensor& dbias) = 0;
+
+  // ---- pooling. `argmax` (uint8, y's shape): the place in the window, row-major; the first of
+  // equals wins; a window has at most 255 places. Padding never wins and counts as zero in averages.
+  virtual void max_pool_forward(Stream&, const PoolGeometry&, const Tensor& x, Tensor& y,
+                                Tensor& argmax) = 0;
+  virtual void max_pool_backward(Stream&, const PoolGeometry&, const Tensor& dy,
+                                 const Tensor& argmax, Tensor& dx) = 0;
+  virtual void avg_pool_forward(Stream&, const PoolGeometry&, const Tensor& x, Tensor& y) = 0;
+  virtual void avg_pool_backward(Stream&, const PoolGeometry&, const Tensor& dy, Tensor& dx) = 0;
+  virtual void global_avg_pool_forward(Stream&, const Tensor& x, Tensor& y) = 0;  // (N,H,W,C)->(N,C)
+  virtual void global_avg_pool_backward(Stream&, const Tensor& dy, Tensor& dx) = 0;
+
+  // ---- element by element; y may alias x, dx may alias dy
+  virtual void activation_forward(Stream&, Activation, const Tensor& x, Tensor& y) = 0;
+  virtual void activation_backward(Stream&, Activation, const Tensor& y, const Tensor& dy,
+                                   Tensor& dx) = 0;
+  virtual void add(Stream&, const Tensor& a, const Tensor& b, Tensor& y) = 0;  // y may alias a or b
+  virtual void fill(Stream&, float value, Tensor& y) = 0;
+  // The mask is recomputed, not stored: the same call with dy for x is the backward pass.
+  // sample_ids: int64 (N), the samples' places in the dataset.
+  virtual void dropout(Stream&, const DropoutOptions&, const Tensor& sample_ids, const Tensor& x,
+                       Tensor& y) = 0;
+  // y[i] = x[i] · scale[i mod P] + shift[i mod P], one fused rounding; x uint8, float32 or int64;
+  // scale and shift float32 (P), where P divides the elements of a row.
+  virtual void scale_shift(Stream&, const Tensor& x, const Tensor& scale, const Tensor& shift,
+                           Tensor& y) = 0;
+
+  // ---- over the last axis
+  virtual void softmax_forward(Stream&, const Tensor& x, Tensor& y) = 0;
+  virtual void softmax_backward(Stream&, const Tensor& y, const Tensor& dy, Tensor& dx) = 0;
+  virtual void argmax(Stream&, const Tensor& x, Tensor& index) = 0;  // (N, C) -> int64 (N), first
+
+  // ---- batch norm over all axes but the last. Biased variance normalises; stat_mean and stat_var
+  // receive rows · mean and rows · unbiased variance, the leaves of the running statistics' tree,
+  // where rows = x.rows(). One value a channel is an error that names batch and shards.
+  virtual void batch_norm_forward(Stream&, const BatchNormOptions&, const Tensor& x,
+                                  const Tensor& gamma, const Tensor& beta, Tensor& y,
+                                  Tensor& saved_mean, Tensor& saved_inv_std, Tensor& stat_mean,
+                                  Tensor& stat_var) = 0;
+  virtual void batch_norm_inference(Stream&, const BatchNormOptions&, const Tensor& x,
+                                    const Tensor& gamma, const Tensor& beta,
+                                    const Tensor& running_mean, const Tensor& running_var,
+                                    Tensor& y) = 0;
+  virtual void batch_norm_backward(Stream&, const Tensor& x, const Tensor& dy, const Tensor& gamma,
+                                   const Tensor& saved_mean, const Tensor& saved_inv_std,
+                                   Tensor& dgamma, Tensor& dbeta, Tensor& dx) = 0;
+
+  // ---- losses, stable from logits. sums[0] = Σ weight · loss, sums[1] = Σ weight. The gradient
+  // (undefined in evaluation) is that of sums[0]: the division by the global weight comes after
+  // the tree. sample_weight float32 (N) and class_weight float32 (C) may be undefined.
+  // target: int64 (N) classes or float32 (N, C) probabilities. A class weight scales the row's
+  // weight for class targets (PyTorch's mean) and each class's term for probabilities.
+  virtual void softmax_cross_entropy(Stream&, const CrossEntropyOptions&, const Tensor& logits,
+                                     const Tensor& target, const Tensor& sample_weight,
+                                     const Tensor& class_weight, Tensor& dlogits, Tensor& sums) = 0;
+  // target (N, K) float32, or int64 (N) where K = 1; the loss of a row is the mean over K.
+  virtual void binary_cross_entropy(Stream&, const Tensor& logits, const Tensor& target,
+                                    const Tensor& sample_weight, Tensor& dlogits, Tensor& sums) = 0;
+  virtual void mean_squared_error(Stream&, const Tensor& prediction, const Tensor& target,
+                                  const Tensor& sample_weight, Tensor& dprediction,
+                                  Tensor& sums) = 0;
+
+  // ---- metrics. sums[0] = rows whose class is among the k largest (ties: the lower index first),
+  // sums[1] = rows counted (ignore_label not). K = 1: class 1 where the logit is > 0.
+  virtual void top_k_correct(Stream&, std::int64_t k, std::int64_t ignore_label,
+                             const Tensor& logits, const Tensor& target, Tensor& sums) = 0;
+  // sums[0] = Σ over rows of the mean squared error of the row, sums[1] the same of |error|.
+  virtual void regression_errors(Stream&, const Tensor& prediction, const Tensor& target,
+                                 Tensor& sums) = 0;
+
+  // ---- one step's reduction and update, on flat float32 slices
+  // y = (tree sum of the nodes, in order) / divisor; y may alias any node. The nodes are aligned
+  // subtrees that cover all leaves; they are joined as a binary counter joins them.
+  virtual void tree_sum(Stream&, std::span<const TreeNode> nodes, float divisor, Tensor& y) = 0;
+  // out[b] (float64) = Σ x² over block b of kBlockElements; the last block may be short. A value
+  // that is not finite makes its block's sum not finite.
+  virtual void squared_norms(Stream&, const Tensor& x, Tensor& out) = 0;
+  virtual void scale(Stream&, float factor, Tensor& x) = 0;  // x *= factor (gradient clipping)
+  virtual void sgd(Stream&, const SgdOptions&, const Tensor& gradient, Tensor& value,
+                   Tensor& momentum) = 0;  // momentum undefined where options.momentum is 0
+  virtual void adam(Stream&, const AdamOptions&, const Tensor& gradient, Tensor& value, Tensor& m,
+                    Tensor& v) = 0;
+  // value = (1 - momentum) · value + momentum · mean: the running statistics of batch norm.
+  virtual void running_average(Stream&, float momentum, const Tensor& mean, Tensor& value) = 0;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,9 @@
+#include "kernels/core/error.h"
+
+namespace lockstep::detail {
+
+void check_failed(const char* file, int line, const char* condition, const std::string& message) {
+  throw Error("{}:{}: check '{}' failed: {}", file, line, condition, message);
+}
+
+}  // namespace lockstep::detail

@@ -1,0 +1,34 @@
+// World: the MPI session of this process, begun in main() and ended when it leaves scope. Worker
+// threads never call MPI (MPI_THREAD_FUNNELED); their exceptions travel through the main thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "runtime/communicator.h"
+
+namespace lockstep {
+
+enum class Transport {
+  kAuto,      // one shared segment inside a node; messages where there are several nodes or no segment
+  kMessages,  // messages between all ranks, as if each sat on a node of its own
+};
+
+class World {
+ public:
+  World(int* argc, char*** argv);
+  ~World();  // MPI_Finalize, unless the stack unwinds for an exception
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  int rank() const;
+  int size() const;
+  // Throws Error when ranks disagree; says in description() why a segment could not be had.
+  std::unique_ptr<Communicator> make_communicator(Transport transport);
+  // Ends every rank of the job within seconds. Prints `message` to stderr if not empty.
+  [[noreturn]] void abort(const std::string& message, int exit_code);
+
+  static std::string library_version();  // "Open MPI 4.1.4"
+};
+
+}  // namespace lockstep
