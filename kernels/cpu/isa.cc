@@ -1,0 +1,69 @@
+// Which instruction set runs: chosen once at start, printed and recorded; never a silent fallback.
+#include <cmath>
+
+#include "kernels/cpu/cpu_backend.h"
+
+#ifdef LOCKSTEP_X86_64
+#include <immintrin.h>
+#endif
+
+namespace lockstep {
+
+namespace {
+
+bool runs(Isa isa) {
+#ifdef LOCKSTEP_X86_64
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                    __builtin_cpu_supports("bmi2");
+  switch (isa) {
+    case Isa::kGeneric: return true;
+    case Isa::kAvx2: return avx2;
+    case Isa::kAvx512:
+      return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+             __builtin_cpu_supports("avx512vl");
+  }
+#endif
+  return isa == Isa::kGeneric;
+}
+
+}  // namespace
+
+std::string_view name_of(Isa isa) {
+  switch (isa) {
+    case Isa::kGeneric: return "generic";
+    case Isa::kAvx2: return "avx2";
+    case Isa::kAvx512: return "avx512";
+  }
+  throw Error("unknown instruction set {}", static_cast<int>(isa));
+}
+
+Isa best_isa() {
+  for (const Isa isa : {Isa::kAvx512, Isa::kAvx2})
+    if (runs(isa)) return isa;
+  return Isa::kGeneric;
+}
+
+Isa parse_isa(const std::string& name) {
+  if (name == "auto") return best_isa();
+  for (const Isa isa : {Isa::kGeneric, Isa::kAvx2, Isa::kAvx512}) {
+    if (name != name_of(isa)) continue;
+    if (!runs(isa))
+      throw Error("run.isa = \"{}\": this processor lacks it; it can run \"{}\"", name,
+                  name_of(best_isa()));
+    return isa;
+  }
+  throw Error("run.isa = \"{}\": use \"auto\", \"avx512\", \"avx2\" or \"generic\"", name);
+}
+
+void flush_denormals_to_zero() {
+#ifdef LOCKSTEP_X86_64
+  _mm_setcsr(_mm_getcsr() | 0x8040);  // FTZ (bit 15) and DAZ (bit 6)
+#elif defined(__aarch64__)
+  std::uint64_t control;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+  __asm__ volatile("msr fpcr, %0" : : "r"(control | (std::uint64_t{1} << 24)));
+#endif
+}
+
+}  // namespace lockstep
