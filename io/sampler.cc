@@ -7,6 +7,17 @@
 
 namespace lockstep {
 
+namespace {
+
+// The upper 64 bits of a · b, without a 128-bit type.
+std::uint64_t upper_half(std::uint64_t a, std::uint64_t b) {
+  const std::uint64_t a0 = a & 0xFFFFFFFF, a1 = a >> 32, b0 = b & 0xFFFFFFFF, b1 = b >> 32;
+  const std::uint64_t middle = a1 * b0 + (a0 * b0 >> 32);
+  return a1 * b1 + (middle >> 32) + ((a0 * b1 + (middle & 0xFFFFFFFF)) >> 32);
+}
+
+}  // namespace
+
 std::vector<std::int64_t> epoch_order(std::uint64_t seed, std::int64_t epoch, std::int64_t rows) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(rows));
   std::iota(order.begin(), order.end(), 0);
@@ -16,8 +27,7 @@ std::vector<std::int64_t> epoch_order(std::uint64_t seed, std::int64_t epoch, st
     const PhiloxBlock words = key.block(place, 0);
     const std::uint64_t random = std::uint64_t{words[1]} << 32 | words[0];
     // The product's upper half is uniform on [0, i] up to 2^-64 · rows.
-    const auto j = static_cast<std::int64_t>(
-        static_cast<std::uint64_t>((static_cast<unsigned __int128>(random) * (place + 1)) >> 64));
+    const auto j = static_cast<std::int64_t>(upper_half(random, place + 1));
     std::swap(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(j)]);
   }
   return order;
