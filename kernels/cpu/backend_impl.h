@@ -1,0 +1,129 @@
+// The CPU back end's class: host memory as a Device, worker threads as Streams, and every operation
+// of Backend. Each group of operations has a file of its own beside this one, which checks the
+// tensors and calls the vector kernels of the instruction set that was chosen at start.
+#pragma once
+
+#include "kernels/cpu/cpu_backend.h"
+
+namespace lockstep {
+
+struct VectorKernels;  // kernels/cpu/vector_kernels.h: everything but products
+struct GemmKernels;    // kernels/cpu/gemm_kernels.h: linear layers and convolutions
+
+// The tables of one instruction set.
+const VectorKernels& vector_kernels(Isa isa);
+const GemmKernels& gemm_kernels(Isa isa);
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(Isa isa);
+
+  // ---- device
+  std::string description() const override;
+  Tensor empty(const Shape& shape, DType type) override;
+  Tensor zeros(const Shape& shape, DType type) override;
+  Tensor empty_pinned(const Shape& shape, DType type) override;
+  void copy(const Tensor& from, Tensor& to) override;
+  void copy_async(Stream& stream, const Tensor& from, Tensor& to) override;
+  Tensor to_host(const Tensor& tensor) override;
+  std::unique_ptr<Stream> make_stream(int index) override;
+
+  std::string_view isa() const override;
+
+  // ---- order of parameters
+  void from_file_order(const ParamLayout& layout, const Shape& file_shape,
+                       const Tensor& file_values, Tensor& value) override;
+  void to_file_order(const ParamLayout& layout, const Shape& file_shape, const Tensor& value,
+                     Tensor& file_values) override;
+
+  // ---- linear
+  std::int64_t linear_packed_elements(const LinearGeometry&, bool data_gradient) override;
+  void linear_pack(Stream&, const LinearGeometry&, bool data_gradient, const Tensor& w,
+                   Tensor& packed) override;
+  void linear_forward(Stream&, const LinearGeometry&, const Tensor& x, const Tensor& w,
+                      const Tensor& packed, const Tensor& bias, Tensor& y) override;
+  void linear_backward_data(Stream&, const LinearGeometry&, const Tensor& dy, const Tensor& w,
+                            const Tensor& packed, Tensor& dx) override;
+  void linear_backward_weights(Stream&, const LinearGeometry&, const Tensor& x, const Tensor& dy,
+                               Tensor& dw, Tensor& dbias) override;
+
+  // ---- convolution
+  std::int64_t conv_packed_elements(const ConvGeometry&, bool data_gradient) override;
+  void conv_pack(Stream&, const ConvGeometry&, bool data_gradient, const Tensor& w,
+                 Tensor& packed) override;
+  void conv_forward(Stream&, const ConvGeometry&, const Tensor& x, const Tensor& w,
+                    const Tensor& packed, const Tensor& bias, Tensor& y) override;
+  void conv_backward_data(Stream&, const ConvGeometry&, const Tensor& dy, const Tensor& w,
+                          const Tensor& packed, Tensor& dx) override;
+  void conv_backward_weights(Stream&, const ConvGeometry&, const Tensor& x, const Tensor& dy,
+                             Tensor& dw, Tensor& dbias) override;
+
+  // ---- pooling
+  void max_pool_forward(Stream&, const PoolGeometry&, const Tensor& x, Tensor& y,
+                        Tensor& argmax) override;
+  void max_pool_backward(Stream&, const PoolGeometry&, const Tensor& dy, const Tensor& argmax,
+                         Tensor& dx) override;
+  void avg_pool_forward(Stream&, const PoolGeometry&, const Tensor& x, Tensor& y) override;
+  void avg_pool_backward(Stream&, const PoolGeometry&, const Tensor& dy, Tensor& dx) override;
+  void global_avg_pool_forward(Stream&, const Tensor& x, Tensor& y) override;
+  void global_avg_pool_backward(Stream&, const Tensor& dy, Tensor& dx) override;
+
+  // ---- element by element
+  void activation_forward(Stream&, Activation, const Tensor& x, Tensor& y) override;
+  void activation_backward(Stream&, Activation, const Tensor& y, const Tensor& dy,
+                           Tensor& dx) override;
+  void add(Stream&, const Tensor& a, const Tensor& b, Tensor& y) override;
+  void fill(Stream&, float value, Tensor& y) override;
+  void dropout(Stream&, const DropoutOptions&, const Tensor& sample_ids, const Tensor& x,
+               Tensor& y) override;
+  void scale_shift(Stream&, const Tensor& x, const Tensor& scale, const Tensor& shift,
+                   Tensor& y) override;
+
+  // ---- over the last axis
+  void softmax_forward(Stream&, const Tensor& x, Tensor& y) override;
+  void softmax_backward(Stream&, const Tensor& y, const Tensor& dy, Tensor& dx) override;
+  void argmax(Stream&, const Tensor& x, Tensor& index) override;
+
+  // ---- batch norm over all axes but the last
+  void batch_norm_forward(Stream&, const BatchNormOptions&, const Tensor& x, const Tensor& gamma,
+                          const Tensor& beta, Tensor& y, Tensor& saved_mean, Tensor& saved_inv_std,
+                          Tensor& stat_mean, Tensor& stat_var) override;
+  void batch_norm_inference(Stream&, const BatchNormOptions&, const Tensor& x, const Tensor& gamma,
+                            const Tensor& beta, const Tensor& running_mean,
+                            const Tensor& running_var, Tensor& y) override;
+  void batch_norm_backward(Stream&, const Tensor& x, const Tensor& dy, const Tensor& gamma,
+                           const Tensor& saved_mean, const Tensor& saved_inv_std, Tensor& dgamma,
+                           Tensor& dbeta, Tensor& dx) override;
+
+  // ---- losses
+  void softmax_cross_entropy(Stream&, const CrossEntropyOptions&, const Tensor& logits,
+                             const Tensor& target, const Tensor& sample_weight,
+                             const Tensor& class_weight, Tensor& dlogits, Tensor& sums) override;
+  void binary_cross_entropy(Stream&, const Tensor& logits, const Tensor& target,
+                            const Tensor& sample_weight, Tensor& dlogits, Tensor& sums) override;
+  void mean_squared_error(Stream&, const Tensor& prediction, const Tensor& target,
+                          const Tensor& sample_weight, Tensor& dprediction, Tensor& sums) override;
+
+  // ---- metrics
+  void top_k_correct(Stream&, std::int64_t k, std::int64_t ignore_label, const Tensor& logits,
+                     const Tensor& target, Tensor& sums) override;
+  void regression_errors(Stream&, const Tensor& prediction, const Tensor& target,
+                         Tensor& sums) override;
+
+  // ---- one step's reduction and update
+  void tree_sum(Stream&, std::span<const TreeNode> nodes, float divisor, Tensor& y) override;
+  void squared_norms(Stream&, const Tensor& x, Tensor& out) override;
+  void scale(Stream&, float factor, Tensor& x) override;
+  void sgd(Stream&, const SgdOptions&, const Tensor& gradient, Tensor& value,
+           Tensor& momentum) override;
+  void adam(Stream&, const AdamOptions&, const Tensor& gradient, Tensor& value, Tensor& m,
+            Tensor& v) override;
+  void running_average(Stream&, float momentum, const Tensor& mean, Tensor& value) override;
+
+ private:
+  Isa isa_;
+  const VectorKernels& vector_;
+  const GemmKernels& gemm_;
+};
+
+}  // namespace lockstep
