@@ -44,7 +44,6 @@ void UnaryLayer::backward(const Pass& pass, const Tensor& dy, std::span<Tensor> 
 }
 
 void check_finite(const Pass& pass, const std::string& path, const Tensor& y) {
-  pass.stream.synchronize();
   const Tensor host = y.to_host();
   const std::span<const float> values = host.span<float>();
   const std::int64_t row_elements = host.shape().without_rows().elements();

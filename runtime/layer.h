@@ -112,7 +112,7 @@ class UnaryLayer : public Layer {
   void backward(const Pass& pass, const Tensor& dy, std::span<Tensor> dx) final;
 };
 
-// Throws an Error naming `path` if a value of `y` is not finite; blocks until the stream is done.
+// Throws an Error naming `path` if a value of `y` is not finite.
 void check_finite(const Pass& pass, const std::string& path, const Tensor& y);
 
 }  // namespace lockstep
