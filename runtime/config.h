@@ -1,0 +1,212 @@
+// Config: one TOML file and its overrides as plain structs, one per table, named after it. What
+// keys there are, their checks and their help stand in one table, config_schema.cc. Every key is
+// either mathematical (the bits of the run depend on it: stored in checkpoints, compared on resume)
+// or operational. Paths are relative to the working directory.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace lockstep {
+
+// A value as TOML writes it; dates are refused.
+struct ConfigValue {
+  using Array = std::vector<ConfigValue>;
+  std::variant<bool, std::int64_t, double, std::string, Array> value;
+};
+bool operator==(const ConfigValue& a, const ConfigValue& b);
+
+// A key's value and where it was written: "digits.toml:12", "override optimizer.lr=0.1".
+struct ConfigEntry {
+  ConfigValue value;
+  std::string where;
+};
+
+// The keys of [model] that belong to the network. Dotted keys stand for tables inside it. Reading
+// marks a key as known; what no one has read when the network stands is unknown_keys(). Reading is
+// safe from several threads.
+class ModelTable {
+ public:
+  bool has(std::string_view key) const;
+  // T: bool, std::int64_t, double, std::string, or a std::vector of one of the last three. Throws
+  // Error naming the place, the expected and the found type. An integer serves where a double is
+  // expected.
+  template <typename T>
+  T get(std::string_view key, const T& fallback) const;
+  template <typename T>
+  T require(std::string_view key) const;  // Error where the key is absent
+
+  // One message per unread key: "digits.toml:7: unknown key 'model.width'; did you mean
+  // 'model.widths'?". Keys that were asked for, given or not, are the known ones.
+  std::vector<std::string> unknown_keys() const;
+
+  void set(std::string key, ConfigEntry entry);
+  const std::map<std::string, ConfigEntry, std::less<>>& entries() const { return entries_; }
+
+ private:
+  template <typename T>
+  T read(std::string_view key, const ConfigEntry& entry) const;
+  const ConfigEntry* find(std::string_view key) const;  // marks the key as known
+
+  struct Known;  // the keys asked for, behind a lock; copies of a table share it
+  std::map<std::string, ConfigEntry, std::less<>> entries_;
+  std::shared_ptr<Known> known_;
+};
+
+// One line of [model.initial]: a parameter's values in the file order of weights (PyTorch's).
+struct InitialValue {
+  std::vector<std::int64_t> shape;  // empty for a single number
+  std::vector<double> values;       // row-major
+  std::string where;
+};
+
+enum class DeviceKind { kAuto, kCpu, kCuda };
+enum class Reduction { kTree };
+enum class IsaChoice { kAuto, kAvx512, kAvx2, kGeneric };
+enum class TransportChoice { kAuto, kMessages };
+enum class AxesChoice { kNhwc, kNchw };
+enum class LossKind { kCrossEntropy, kBinaryCrossEntropy, kMse };
+enum class OptimizerKind { kSgd, kAdam, kAdamW };
+enum class ScheduleKind { kConstant, kStep, kMultiStep, kExponential, kLinear, kCosine, kOneCycle };
+enum class StopMode { kAuto, kMin, kMax };
+
+// The name that the config uses: "adamw", "one_cycle", "auto".
+std::string_view name_of(DeviceKind value);
+std::string_view name_of(Reduction value);
+std::string_view name_of(IsaChoice value);
+std::string_view name_of(TransportChoice value);
+std::string_view name_of(AxesChoice value);
+std::string_view name_of(LossKind value);
+std::string_view name_of(OptimizerKind value);
+std::string_view name_of(ScheduleKind value);
+std::string_view name_of(StopMode value);
+
+struct RunConfig {
+  std::string name = "run";
+  std::uint64_t seed = 0;
+  DeviceKind device = DeviceKind::kAuto;
+  std::int64_t shards = 0;   // V, a power of two; 0: "auto", resolved once and then stored
+  std::int64_t threads = 0;  // worker threads of a rank; 0: "auto"
+  Reduction reduction = Reduction::kTree;
+  IsaChoice isa = IsaChoice::kAuto;
+  TransportChoice transport = TransportChoice::kAuto;
+  double patience_seconds = 300;
+};
+
+struct DataConfig {
+  std::string file;
+  std::string train = "/train";
+  std::string validation;  // empty: no evaluation while training
+  std::string test = "/test";
+  std::string x = "x", y = "y", weight = "weight";  // inside the group, or absolute
+  AxesChoice axes = AxesChoice::kNhwc;
+  bool normalize = true;  // by the file's mean and std, where it has them
+};
+
+struct ModelConfig {
+  std::string network;
+  std::string weights;  // a safetensors file to start from; empty: initialised from the seed
+  ModelTable table;     // the network's own keys
+  std::map<std::string, InitialValue, std::less<>> initial;  // by parameter name
+};
+
+struct LossConfig {
+  LossKind kind = LossKind::kCrossEntropy;
+  double label_smoothing = 0;
+  std::vector<double> class_weights;  // empty: all 1
+};
+
+struct OptimizerConfig {
+  OptimizerKind kind = OptimizerKind::kAdam;
+  double lr = 1e-3;
+  double momentum = 0, dampening = 0;             // sgd
+  bool nesterov = false;                          // sgd
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // adam, adamw
+  double weight_decay = 0;  // adamw: decoupled; others: L2, added to the gradient
+  bool decay_norms_and_biases = true;
+};
+
+struct ScheduleConfig {
+  ScheduleKind kind = ScheduleKind::kConstant;
+  std::int64_t warmup_steps = 0, warmup_epochs = 0;                 // at most one of the two
+  std::int64_t every_steps = 0, every_epochs = 0;                   // step: exactly one of the two
+  std::vector<std::int64_t> milestones_steps, milestones_epochs;    // multi_step: one of the two
+  double gamma = 0.1;                                               // step, multi_step, exponential
+  double final_lr = 0;                                              // linear, cosine
+  double pct_start = 0.3, div_factor = 25, final_div_factor = 1e4;  // one_cycle
+};
+
+struct EarlyStoppingConfig {
+  std::string metric = "loss";  // of the validation part
+  std::int64_t patience = 0;    // evaluations without a better value; 0: no early stopping
+  StopMode mode = StopMode::kAuto;
+  bool restore_best = true;
+  bool maximise() const;  // mode, with "auto" decided by the metric
+};
+
+struct TrainingConfig {
+  std::int64_t epochs = 0, steps = 0;  // exactly one is set
+  std::int64_t batch = 0;              // global: over all ranks
+  bool drop_last = false;
+  double clip_norm = 0;             // global norm of the gradient; 0: no clipping
+  std::int64_t evaluate_every = 1;  // epochs, where data.validation is set
+  std::int64_t top_k = 0;           // also report top-k accuracy; 0: no
+  EarlyStoppingConfig early_stopping;
+};
+
+struct CheckpointConfig {
+  std::int64_t every_steps = 0, every_epochs = 1;  // 0: not by this measure
+  std::int64_t keep = 2;                           // the newest so many, and the best
+};
+
+struct LogConfig {
+  std::int64_t every_steps = 0;  // a line of metrics every so many steps; 0: one an epoch
+};
+
+struct Config {
+  RunConfig run;
+  DataConfig data;
+  ModelConfig model;
+  LossConfig loss;
+  OptimizerConfig optimizer;
+  ScheduleConfig schedule;
+  TrainingConfig training;
+  CheckpointConfig checkpoint;
+  LogConfig log;
+};
+
+// Overrides: "key=value", the value parsed as TOML, else taken as a string. All throw Error with
+// file and line: syntax, unknown keys (with the nearest known one), types, ranges, and keys that do
+// not belong to the chosen kind.
+Config load_config(const std::string& file, const std::vector<std::string>& overrides = {});
+Config parse_config(std::string_view text, const std::string& name,
+                    const std::vector<std::string>& overrides = {});
+// What training needs beyond a network: data, a batch, exactly one of epochs and steps.
+void require_for_training(const Config& config);
+
+// Every key, resolved, in a fixed order; parses back to the same config.
+std::string to_toml(const Config& config);
+// The mathematical keys alone, as TOML in a fixed order: for hashes, checkpoints and comparison.
+std::string mathematical_toml(const Config& config);
+
+struct ConfigDifference {
+  std::string key;            // "optimizer.lr"
+  std::string before, after;  // as TOML; "(absent)" where one side lacks it
+};
+// Mathematical keys that differ. run.shards = "auto" agrees with any number.
+std::vector<ConfigDifference> differing_mathematical_keys(const Config& before,
+                                                          const Config& after);
+
+// All keys with type, default, role and one line of help, a table a paragraph.
+std::string config_help();
+
+// The candidate with the smallest edit distance to `word`, or "" where none is near.
+std::string nearest_name(std::string_view word, const std::vector<std::string>& candidates);
+
+}  // namespace lockstep
