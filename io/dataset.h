@@ -1,7 +1,7 @@
-// One split of a dataset file: x (N, ...), y and an optional weight (N), in HDF5. Metadata come from
-// the HDF5 library; rows of contiguous datasets are read by pread at the dataset's place in the file,
-// without the library's lock; other layouts through H5Dread. Foreign files are first-class: paths,
-// axis order and any integer or float type of either byte order.
+// One split of a dataset file: x (N, ...), y and an optional weight (N), in HDF5. Metadata come
+// from the HDF5 library; rows of contiguous datasets are read by pread at the dataset's place in
+// the file, without the library's lock; other layouts through H5Dread. Foreign files are
+// first-class: paths, axis order and any integer or float type of either byte order.
 #pragma once
 
 #include <cstdint>
@@ -18,22 +18,33 @@ namespace lockstep {
 // Where the data lie; the config's [data] table.
 struct DataSource {
   std::string file;
-  std::string group;                      // "/train"; x, y, weight are looked for inside it
-  std::string x = "x", y = "y", weight = "weight";  // or absolute paths of foreign files
+  std::string group;  // "/train"; x, y, weight are looked for inside it
+  std::string x = "x", y = "y", weight = "weight";      // or absolute paths of foreign files
   enum class Axes { kNhwc, kNchw } axes = Axes::kNhwc;  // of 4-dimensional x (3-dimensional: N,H,W)
+  // Class labels must be below it; 0: below the number of names that a lockstep file carries. Set
+  // for a validation or test part from the training part's class_count().
+  std::int64_t classes = 0;
 };
 
 enum class TargetKind { kNone, kClass, kValues };  // y int64 (N) | y float32 (N, K)
 
 // What a lockstep file says of itself in its root attributes; foreign files lack it.
 struct DatasetInfo {
-  std::string task;                   // "classification" or "regression"; "" if unknown
-  std::vector<std::string> classes;   // names, by label
-  std::vector<double> mean, std;      // per channel or column of the training part (uint8: of x/255)
+  std::string task;                  // "classification" or "regression"; "" if unknown
+  std::vector<std::string> classes;  // names, by label
+  std::vector<double> mean, std;     // per channel or column of the training part (uint8: of x/255)
   std::string source;
-  std::string checksum;               // of the contents, independent of chunking
+  std::string checksum;  // of the contents, independent of chunking
 };
 
+// What becomes of the types in the file:
+//   x       uint8 stays; (u)int32 and (u)int64 become int64, as token ids need; other integers and
+//           every float become float32. (N) is read as (N, 1), uint8 (N, H, W) as (N, H, W, 1).
+//   y       integers (N) and (N, 1) are class labels; an integer matrix whose first rows hold a
+//           single 1 each and else 0 is one-hot, hence labels too; other matrices and all floats
+//           are values. In a file whose task is "regression" everything is values.
+//   weight  float32, finite and not negative; (N) or (N, 1).
+// y and weight may be missing under their usual names, not under names that somebody chose.
 class Dataset {
  public:
   // Throws Error naming file and dataset: missing file, not HDF5, truncated, absent dataset (lists
@@ -47,6 +58,8 @@ class Dataset {
   virtual DType x_type() const = 0;        // uint8, float32 or int64, after conversion
   virtual TargetKind target() const = 0;
   virtual std::int64_t target_columns() const = 0;  // K of kValues; 1 for kClass
+  // Of kClass: as many as have names or one-hot columns, else the largest label + 1 (reads all y).
+  virtual std::int64_t class_count() const = 0;
   virtual bool has_weight() const = 0;
   // "contiguous, read by pread" or why not: the one line that the log prints.
   virtual std::string access() const = 0;
@@ -59,10 +72,15 @@ class Dataset {
   virtual void read(std::span<const std::int64_t> rows, Tensor& x, Tensor& y,
                     Tensor& weight) const = 0;
 
-  // Of the contents (type, shape and values of x, y, weight after conversion), read in full unless
-  // the file carries it.
+  // info().checksum where the file carries it, else contents_checksum().
   virtual std::string checksum() const = 0;
 };
+
+// Of type, shape and values of x, y and weight after conversion, read in full: the same for any
+// chunking, compression and byte order in the file.
+std::string contents_checksum(const Dataset& dataset);
+// Of all of a lockstep file's parts (/train, /validation, /test); what its root attribute holds.
+std::string file_checksum(const std::string& file);
 
 // Host memory owned by the tensor itself, without a Device (device() is null).
 Tensor host_tensor(const Shape& shape, DType type);
