@@ -30,6 +30,12 @@ Tensor Build::buffer(const Shape& sample, DType type) {
   return tensor;
 }
 
+Tensor Build::fixed_buffer(const Shape& shape, DType type) {
+  Tensor tensor = backend_.empty(shape, type);
+  buffer_bytes_ += tensor.bytes();
+  return tensor;
+}
+
 Shape UnaryLayer::build(Build& build, std::span<const Shape> in) {
   if (in.size() != 1) throw Error("layer '{}' takes one input, not {}", build.path(), in.size());
   return this->build(build, in[0]);

@@ -59,12 +59,17 @@ class Build {
   Param* param(const std::string& name, const ParamSpec& spec);
   // An activation or a gradient of it: (max_rows, sample...). forward() uses its first rows.
   Tensor buffer(const Shape& sample, DType type = DType::kFloat32);
+  // What does not grow with the rows: packed weights, statistics of a shard.
+  Tensor fixed_buffer(const Shape& shape, DType type = DType::kFloat32);
   std::uint32_t next_random_layer() { return random_layers_++; }  // one a dropout layer
 
   // Whether the layer's input needs a gradient: some parameter lies before it.
   bool gradient_flows = false;
   // Whether the layer may write its output over its input (the producer reads it no more).
   bool input_overwritable = false;
+  // Rank 3 (H, W, C) while the layer's input is that image, flattened in this order: a linear layer
+  // then asks for files with columns in PyTorch's order C, H, W. Rank 0 otherwise.
+  Shape flattened_image;
 
   // One line a leaf layer, for `inspect`: name, output shape, parameters.
   struct Row {

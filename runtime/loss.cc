@@ -92,10 +92,11 @@ class CrossEntropy final : public Loss {
       classes = target_class_.head(output.rows());
       pass.backend.argmax(pass.stream, target, classes);
     }
-    Tensor best = metric_sums.slice(0, 2), best_k = metric_sums.slice(2, 4);
+    Tensor best = metric_sums.slice(0, 2);
     pass.backend.top_k_correct(pass.stream, 1, options_.ignore_label, output, classes, best);
-    pass.backend.top_k_correct(pass.stream, std::max<std::int64_t>(top_k_, 1),
-                               options_.ignore_label, output, classes, best_k);
+    if (top_k_ <= 1) return;
+    Tensor best_k = metric_sums.slice(2, 4);
+    pass.backend.top_k_correct(pass.stream, top_k_, options_.ignore_label, output, classes, best_k);
   }
 
   CrossEntropyOptions options_;
