@@ -11,6 +11,8 @@
 
 namespace lockstep {
 
+class Profile;
+
 class Event {
  public:
   virtual ~Event() = default;
@@ -31,6 +33,13 @@ class Stream {
   virtual void synchronize() = 0;                         // blocks; rethrows the first exception
   // Scratch memory for one operation, valid until the next call on this stream; 64-byte aligned.
   virtual std::byte* workspace(std::size_t bytes) = 0;
+
+  // Where profile scopes in this stream's work write; null (the default): nothing is measured.
+  Profile* profile() const { return profile_; }
+  void set_profile(Profile* profile) { profile_ = profile; }
+
+ private:
+  Profile* profile_ = nullptr;
 };
 
 class Device {
@@ -46,6 +55,9 @@ class Device {
   virtual void copy(const Tensor& from, Tensor& to) = 0;  // same elements, same type; blocks
   virtual void copy_async(Stream& stream, const Tensor& from, Tensor& to) = 0;
   virtual Tensor to_host(const Tensor& tensor) = 0;       // blocks
+  // A host tensor's elements where this device can read them, for work queued after it on `stream`.
+  // Where device memory is host memory, as here, that is the tensor itself.
+  virtual Tensor upload(Stream& stream, const Tensor& host);
   // How many streams may work at once with profit (CPU: threads; GPU: a few), and one of them.
   // Stream 0 of a CPU is the thread that calls synchronize() on it: no core idles in a wait.
   virtual std::unique_ptr<Stream> make_stream(int index) = 0;

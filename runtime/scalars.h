@@ -1,0 +1,26 @@
+// The doubles that every shard contributes to a step beside its gradient: one cache line.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+namespace lockstep {
+
+inline constexpr int kMetricSums = 3;  // what a Loss sums for its metrics
+
+struct ShardScalars {
+  double loss = 0;                        // Σ weight · loss
+  double weight = 0;                      // Σ weight: what the gradient is divided by
+  double rows = 0;
+  std::array<double, kMetricSums> metrics{};
+  double stop = 0;                        // > 0: the shard's rank was asked to stop
+  double unused = 0;
+};
+inline constexpr int kShardScalars = sizeof(ShardScalars) / sizeof(double);
+static_assert(kShardScalars == 8);
+
+// The sums over shards in V order through the fixed tree; `stop` is the largest.
+ShardScalars total_scalars(std::span<const ShardScalars> shards);
+
+}  // namespace lockstep
