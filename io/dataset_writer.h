@@ -19,7 +19,7 @@ struct SplitData {
 
 struct DatasetContents {
   SplitData train, validation, test;
-  DatasetInfo info;                  // mean, std and checksum are computed by the writer if empty
+  DatasetInfo info;                  // mean and std are computed if empty, checksum always
   std::vector<std::string> columns;  // names of x's columns; empty for images
   std::vector<std::string> targets;  // names of y's columns
   std::string encoding;              // JSON: how x was made of the source's columns; or empty
