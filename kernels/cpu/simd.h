@@ -22,7 +22,7 @@
 //   round_to_int                 nearest, ties to even; only for values that fit
 //   truncate_to_int              towards zero; only for values that fit
 //   multiply_wide(a, b, hi, lo)  the halves of unsigned 32 x 32 products
-//   load_u8                      bytes to floats
+//   load_u8, store_u8            bytes to floats; floats that are integers in [0, 255] to bytes
 //   to_double(v), to_float(d)    between V and D
 #pragma once
 
@@ -32,7 +32,9 @@
 #define LOCKSTEP_INLINE static inline __attribute__((always_inline))
 #define LOCKSTEP_TEXT_OF(x) #x
 #define LOCKSTEP_TEXT(x) LOCKSTEP_TEXT_OF(x)
-#include LOCKSTEP_TEXT(kernels / cpu / simd / LOCKSTEP_ISA.h)
+// clang-format off: spaces would become part of the name
+#include LOCKSTEP_TEXT(kernels/cpu/simd/LOCKSTEP_ISA.h)
+// clang-format on
 
 namespace lockstep::cpu::LOCKSTEP_ISA {
 

@@ -6,6 +6,7 @@
 namespace lockstep::cpu::LOCKSTEP_ISA {
 
 constexpr int kWidth = 8;
+constexpr int kRegisters = 16;
 using V = __m256;
 using I = __m256i;
 struct M {
@@ -170,6 +171,18 @@ LOCKSTEP_INLINE V load_u8(const std::uint8_t* p, int n) {
   std::uint8_t bytes[kWidth] = {};
   for (int i = 0; i < n; ++i) bytes[i] = p[i];
   return load_u8(bytes);
+}
+LOCKSTEP_INLINE void store_u8(std::uint8_t* p, V v, int n) {
+  const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(truncate_to_int(v)),
+                                         _mm256_extracti128_si256(truncate_to_int(v), 1));
+  const __m128i bytes = _mm_packus_epi16(words, words);
+  if (n == kWidth) {
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), bytes);
+    return;
+  }
+  std::uint8_t values[16];
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(values), bytes);
+  for (int i = 0; i < n; ++i) p[i] = values[i];
 }
 
 // ---- doubles

@@ -13,6 +13,7 @@
 namespace lockstep::cpu::LOCKSTEP_ISA {
 
 constexpr int kWidth = 16;
+constexpr int kRegisters = 32;
 using V = __m512;
 using I = __m512i;
 using M = __mmask16;
@@ -170,6 +171,9 @@ LOCKSTEP_INLINE V load_u8(const std::uint8_t* p) {
 }
 LOCKSTEP_INLINE V load_u8(const std::uint8_t* p, int n) {
   return to_float(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(first_lanes(n), p)));
+}
+LOCKSTEP_INLINE void store_u8(std::uint8_t* p, V v, int n) {
+  _mm512_mask_cvtepi32_storeu_epi8(p, first_lanes(n), truncate_to_int(v));
 }
 
 // ---- doubles

@@ -5,6 +5,7 @@
 namespace lockstep::cpu::LOCKSTEP_ISA {
 
 constexpr int kWidth = 4;
+constexpr int kRegisters = 16;
 using V = float __attribute__((vector_size(16)));
 using I = std::int32_t __attribute__((vector_size(16)));
 using U = std::uint32_t __attribute__((vector_size(16)));
@@ -183,6 +184,9 @@ LOCKSTEP_INLINE V load_u8(const std::uint8_t* p, int n) {
 }
 LOCKSTEP_INLINE V load_u8(const std::uint8_t* p) {
   return load_u8(p, kWidth);
+}
+LOCKSTEP_INLINE void store_u8(std::uint8_t* p, V v, int n) {
+  for (int i = 0; i < n; ++i) p[i] = static_cast<std::uint8_t>(v[i]);
 }
 
 // ---- doubles
