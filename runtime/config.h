@@ -33,6 +33,7 @@ struct ConfigEntry {
 // safe from several threads.
 class ModelTable {
  public:
+  ModelTable();
   bool has(std::string_view key) const;
   // T: bool, std::int64_t, double, std::string, or a std::vector of one of the last three. Throws
   // Error naming the place, the expected and the found type. An integer serves where a double is
@@ -181,9 +182,10 @@ struct Config {
   LogConfig log;
 };
 
-// Overrides: "key=value", the value parsed as TOML, else taken as a string. All throw Error with
-// file and line: syntax, unknown keys (with the nearest known one), types, ranges, and keys that do
-// not belong to the chosen kind.
+// Overrides: "key=value", the value parsed as TOML, else taken as a string. An override also
+// removes what the file says and can no longer hold: epochs beside steps, keys of another kind. All
+// throw Error with file and line: syntax, unknown keys (with the nearest known one), types, ranges,
+// keys that do not belong to the chosen kind.
 Config load_config(const std::string& file, const std::vector<std::string>& overrides = {});
 Config parse_config(std::string_view text, const std::string& name,
                     const std::vector<std::string>& overrides = {});

@@ -1,0 +1,140 @@
+// A config as text: resolved TOML, its mathematical part, differences, the help page.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <span>
+
+#include "runtime/config.h"
+#include "runtime/config_schema.h"
+#include "runtime/config_value.h"
+
+namespace lockstep {
+
+namespace {
+
+struct Line {
+  std::string table, key, value;  // the key as TOML writes it
+  std::string path() const { return table + "." + key; }
+};
+
+ConfigValue to_value(std::span<const std::int64_t> shape, std::span<const double> values) {
+  if (shape.empty()) return {values[0]};
+  const std::size_t stride = values.size() / static_cast<std::size_t>(shape[0]);
+  ConfigValue::Array rows;
+  for (std::size_t row = 0; row < static_cast<std::size_t>(shape[0]); ++row)
+    rows.push_back(to_value(shape.subspan(1), values.subspan(row * stride, stride)));
+  return {std::move(rows)};
+}
+
+void add_network_lines(const ModelConfig& model, std::vector<Line>& lines) {
+  for (const auto& [key, entry] : model.table.entries())
+    lines.push_back({"model", toml_key(key), toml_text(entry.value)});
+  for (const auto& [name, initial] : model.initial)
+    lines.push_back(
+        {"model.initial", toml_key(name), toml_text(to_value(initial.shape, initial.values))});
+}
+
+// Lines in the order of the schema, the network's own keys after those of [model].
+std::vector<Line> resolved_lines(const Config& config, bool mathematical_only) {
+  std::vector<Line> lines;
+  bool network_written = false;
+  for (const ConfigKey& key : config_schema()) {
+    if (key.table() == "loss" && !network_written) {
+      add_network_lines(config.model, lines);
+      network_written = true;
+    }
+    if (mathematical_only && key.role != KeyRole::kMathematical) continue;
+    if (const auto value = resolved_value(key, config))
+      lines.push_back({std::string(key.table()), std::string(key.name()), toml_text(*value)});
+  }
+  return lines;
+}
+
+std::string join(const std::vector<Line>& lines) {
+  std::string text, table;
+  for (const Line& line : lines) {
+    if (line.table != table) text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", line.table);
+    table = line.table;
+    text += fmt::format("{} = {}\n", line.key, line.value);
+  }
+  return text;
+}
+
+std::string help_of(const ConfigKey& key) {
+  std::string text = fmt::format("  {:<20} {}\n", key.name(), key.help);
+  text += fmt::format("  {:<20}   {}", "", key.expected);
+  if (!key.range.empty()) text += ", " + key.range;
+  if (!key.unset_is_zero) text += fmt::format("; default {}", toml_text(key.get(Config{})));
+  return text;
+}
+
+}  // namespace
+
+std::string to_toml(const Config& config) {
+  return join(resolved_lines(config, false));
+}
+
+std::string mathematical_toml(const Config& config) {
+  return join(resolved_lines(config, true));
+}
+
+std::vector<ConfigDifference> differing_mathematical_keys(const Config& before,
+                                                          const Config& after) {
+  std::vector<ConfigDifference> differences;
+  const auto find = [](const std::vector<Line>& lines, const Line& wanted) -> const Line* {
+    const auto found = std::ranges::find(lines, wanted.path(), &Line::path);
+    return found == lines.end() ? nullptr : &*found;
+  };
+  const std::vector<Line> old_lines = resolved_lines(before, true);
+  const std::vector<Line> new_lines = resolved_lines(after, true);
+  const bool auto_shards = before.run.shards == 0 || after.run.shards == 0;
+  for (const Line& line : old_lines) {
+    if (auto_shards && line.path() == "run.shards") continue;
+    const Line* other = find(new_lines, line);
+    if (other == nullptr || other->value != line.value)
+      differences.push_back(
+          {line.path(), line.value, other == nullptr ? "(absent)" : other->value});
+  }
+  for (const Line& line : new_lines)
+    if (find(old_lines, line) == nullptr)
+      differences.push_back({line.path(), "(absent)", line.value});
+  return differences;
+}
+
+std::string config_help() {
+  std::string text, table;
+  for (const ConfigKey& key : config_schema()) {
+    if (key.table() != table)
+      text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", key.table());
+    table = key.table();
+    text += help_of(key);
+    if (!key.kinds.empty()) text += "; for " + quoted_list(key.kinds);
+    text += key.role == KeyRole::kOperational ? "; operational\n" : "\n";
+  }
+  return text;
+}
+
+std::string nearest_name(std::string_view word, const std::vector<std::string>& candidates) {
+  std::string nearest;
+  std::size_t least = std::max<std::size_t>(2, word.size() / 4) + 1;
+  for (const std::string& candidate : candidates) {
+    // Levenshtein's distance, one row at a time.
+    std::vector<std::size_t> row(candidate.size() + 1);
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (std::size_t i = 0; i < word.size(); ++i) {
+      std::size_t diagonal = row[0]++;
+      for (std::size_t j = 0; j < candidate.size(); ++j) {
+        const std::size_t replaced = diagonal + (word[i] == candidate[j] ? 0 : 1);
+        diagonal = row[j + 1];
+        row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+      }
+    }
+    if (row.back() >= least) continue;
+    least = row.back();
+    nearest = candidate;
+  }
+  return nearest;
+}
+
+}  // namespace lockstep
