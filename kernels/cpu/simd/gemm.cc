@@ -1,0 +1,257 @@
+// The microkernel that carries every linear layer and convolution: a block of c of up to 14 rows
+// (6 with 16 registers) and two vectors of columns stays in registers; each step broadcasts one
+// element of a per row and multiplies it with one row of b.
+#include <utility>
+
+#include "kernels/cpu/gemm_kernels.h"
+#include "kernels/cpu/simd.h"
+
+namespace lockstep::cpu::LOCKSTEP_ISA {
+
+// Rows of a block of two vectors, and of one; they leave registers for b and the broadcast.
+constexpr int kRowsOfTwo = kRegisters == 32 ? 14 : 6;
+constexpr int kRowsOfOne = 2 * kRowsOfTwo;
+// Rows whose part of c stays in the first-level cache while the runs pass over it.
+constexpr std::int64_t kRowsInCache = 112;
+
+struct Block {
+  const float* a;
+  std::int64_t a_stride;
+  const float* b;
+  std::int64_t b_stride;
+  float* c;
+  std::int64_t c_stride;
+  const float* bias;
+  int tail;  // lanes of the last vector that exist
+  bool add;
+};
+
+// Rows are addressed from one pointer per five, so that each address is pointer + {0, 1, 2, 3, 4} ·
+// stride: compilers left alone keep one pointer a row, more than there are registers.
+constexpr int kRowsOfPointer = 5;
+
+template <int kRows, int kVectors, bool kTransposed, bool kTail>
+static void multiply_block(const Block& block, const GemmRun& run) {
+  V sums[kRows][kVectors];
+#pragma GCC unroll 32
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+    for (int j = 0; j < kVectors; ++j) sums[i][j] = set1(0.0f);
+  }
+  const std::int64_t a_stride = block.a_stride, b_stride = block.b_stride;
+  const GemmPiece* const end = run.pieces + run.count;
+  for (const GemmPiece* piece = run.pieces; piece != end; ++piece) {
+    constexpr int kPointers = kTransposed ? 1 : (kRows + kRowsOfPointer - 1) / kRowsOfPointer;
+    const float* a[kPointers];
+#pragma GCC unroll 8
+    for (int p = 0; p < kPointers; ++p) a[p] = block.a + piece->a + p * kRowsOfPointer * a_stride;
+    const float* b = block.b + piece->b * b_stride;
+    for (std::int64_t k = piece->length; k > 0; --k) {
+      V right[kVectors];
+#pragma GCC unroll 2
+      for (int j = 0; j < kVectors; ++j) {
+        right[j] =
+            kTail && j == kVectors - 1 ? load(b + j * kWidth, block.tail) : load(b + j * kWidth);
+      }
+#pragma GCC unroll 32
+      for (int i = 0; i < kRows; ++i) {
+        const V left =
+            set1(kTransposed ? a[0][i] : a[i / kRowsOfPointer][i % kRowsOfPointer * a_stride]);
+#pragma GCC unroll 2
+        for (int j = 0; j < kVectors; ++j) sums[i][j] = fma(left, right[j], sums[i][j]);
+      }
+#pragma GCC unroll 8
+      for (int p = 0; p < kPointers; ++p) {
+        a[p] += kTransposed ? a_stride : 1;
+        asm("" : "+r"(a[p]));  // keeps the pointers apart
+      }
+      b += b_stride;
+    }
+  }
+#pragma GCC unroll 2
+  for (int j = 0; j < kVectors; ++j) {
+    const bool masked = kTail && j == kVectors - 1;
+    const int at = j * kWidth;
+    V bias = set1(0.0f);
+    if (block.bias) bias = masked ? load(block.bias + at, block.tail) : load(block.bias + at);
+#pragma GCC unroll 32
+    for (int i = 0; i < kRows; ++i) {
+      float* c = block.c + i * block.c_stride + at;
+      V value = sums[i][j];
+      if (block.add) value = add(masked ? load(c, block.tail) : load(c), value);
+      if (block.bias) value = add(value, bias);
+      if (masked) {
+        store(c, value, block.tail);
+      } else {
+        store(c, value);
+      }
+    }
+  }
+}
+
+using BlockKernel = void (*)(const Block&, const GemmRun&);
+
+template <int kVectors>
+constexpr int kMostRows = kVectors == 2 ? kRowsOfTwo : kRowsOfOne;
+
+template <int kVectors, bool kTransposed, bool kTail, int... kLess>
+static BlockKernel kernel_of(int rows, std::integer_sequence<int, kLess...>) {
+  static constexpr BlockKernel kKernels[] = {
+      multiply_block<kLess + 1, kVectors, kTransposed, kTail>...};
+  return kKernels[rows - 1];
+}
+template <int kVectors>
+static BlockKernel kernel_of(int rows, bool transposed, bool tail) {
+  constexpr auto kLess = std::make_integer_sequence<int, kMostRows<kVectors>>();
+  if (transposed) {
+    return tail ? kernel_of<kVectors, true, true>(rows, kLess)
+                : kernel_of<kVectors, true, false>(rows, kLess);
+  }
+  return tail ? kernel_of<kVectors, false, true>(rows, kLess)
+              : kernel_of<kVectors, false, false>(rows, kLess);
+}
+
+// Rows [0, rows) in blocks of even size: `larger` blocks of size + 1, then the others of size.
+struct RowBlocks {
+  std::int64_t count, size, larger;
+  BlockKernel large_kernel, kernel;
+};
+template <int kVectors>
+static RowBlocks row_blocks(std::int64_t rows, bool transposed, bool tail) {
+  RowBlocks blocks;
+  blocks.count = (rows + kMostRows<kVectors> - 1) / kMostRows<kVectors>;
+  blocks.size = rows / blocks.count;
+  blocks.larger = rows % blocks.count;
+  const int size = static_cast<int>(blocks.size);
+  blocks.kernel = kernel_of<kVectors>(size, transposed, tail);
+  blocks.large_kernel =
+      blocks.larger ? kernel_of<kVectors>(size + 1, transposed, tail) : blocks.kernel;
+  return blocks;
+}
+
+// All runs over `steps` steps of `rows` rows, for the columns of one block.
+template <int kVectors>
+static void multiply_columns(const GemmProduct& product, Block block, std::int64_t steps,
+                             std::int64_t rows) {
+  const bool tail = block.tail != kWidth;
+  const RowBlocks blocks = row_blocks<kVectors>(rows, product.transposed, tail);
+  const std::int64_t a_row = product.transposed ? 1 : block.a_stride;
+  const float* const bias = block.bias;
+  const float* const a = block.a;
+  float* const c = block.c;
+  for (std::int64_t r = 0; r < product.run_count; ++r) {
+    block.add = r > 0 || product.accumulate;
+    block.bias = r + 1 == product.run_count ? bias : nullptr;
+    for (std::int64_t step = 0; step < steps; ++step) {
+      block.a = a + step * product.a_step;
+      block.c = c + step * product.c_step;
+      for (std::int64_t i = 0; i < blocks.count; ++i) {
+        const bool large = i < blocks.larger;
+        (large ? blocks.large_kernel : blocks.kernel)(block, product.runs[r]);
+        const std::int64_t size = blocks.size + large;
+        block.a += size * a_row;
+        block.c += size * block.c_stride;
+      }
+    }
+  }
+}
+
+static std::int64_t least(std::int64_t a, std::int64_t b) {
+  return a < b ? a : b;
+}
+
+static void multiply(const GemmProduct& product) {
+  if (product.rows == 0 || product.steps == 0) return;
+  std::int64_t steps = product.steps, rows = product.rows;
+  std::int64_t a_step = product.a_step, c_step = product.c_step;
+  const std::int64_t a_row = product.transposed ? 1 : product.a_stride;
+  for (std::int64_t n = 0; n < product.columns; n += 2 * kWidth) {
+    const std::int64_t panel = n / kPanelColumns, in_panel = n % kPanelColumns;
+    const std::int64_t panel_width = least(kPanelColumns, product.columns - panel * kPanelColumns);
+    const std::int64_t width = least(2 * kWidth, product.columns - n);
+    Block block;
+    block.a_stride = product.a_stride;
+    block.b = product.b.data + panel * product.b.panel_stride + in_panel;
+    block.b_stride = product.b.row_stride ? product.b.row_stride : panel_width;
+    float* const c = product.c.data + panel * product.c.panel_stride + in_panel;
+    block.c_stride = product.c.row_stride ? product.c.row_stride : panel_width;
+    block.bias = product.bias ? product.bias + n : nullptr;
+    block.tail = static_cast<int>(width > kWidth ? width - kWidth : width);
+    // Steps whose rows follow one another are one step; then as many as the cache likes at once.
+    const bool one = steps == 1 || (a_step == rows * a_row && c_step == rows * block.c_stride);
+    const std::int64_t all_rows = one ? steps * rows : rows, all_steps = one ? 1 : steps;
+    const std::int64_t some_rows = one ? kRowsInCache : rows;
+    const std::int64_t some_steps = rows < kRowsInCache ? kRowsInCache / rows : 1;
+    for (std::int64_t step = 0; step < all_steps; step += some_steps) {
+      for (std::int64_t row = 0; row < all_rows; row += some_rows) {
+        block.a = product.a + step * a_step + row * a_row;
+        block.c = c + step * c_step + row * block.c_stride;
+        const std::int64_t steps_now = least(some_steps, all_steps - step);
+        const std::int64_t rows_now = least(some_rows, all_rows - row);
+        if (width > kWidth) {
+          multiply_columns<2>(product, block, steps_now, rows_now);
+        } else {
+          multiply_columns<1>(product, block, steps_now, rows_now);
+        }
+      }
+    }
+  }
+}
+
+// ---- sums of columns: row r of a run joins chain r mod 8; the chains join pairwise.
+constexpr int kChains = 8;
+
+template <bool kTail>
+static void sum_columns(const float* x, std::int64_t rows, std::int64_t stride, int lanes,
+                        bool add_to, float* sums) {
+  for (std::int64_t first = 0; first < rows; first += kRunTerms) {
+    const std::int64_t end = least(first + kRunTerms, rows);
+    V chains[kChains];
+#pragma GCC unroll 8
+    for (int j = 0; j < kChains; ++j) chains[j] = set1(0.0f);
+    std::int64_t row = first;
+    for (; row + kChains <= end; row += kChains) {
+#pragma GCC unroll 8
+      for (int j = 0; j < kChains; ++j) {
+        const float* p = x + (row + j) * stride;
+        chains[j] = add(chains[j], kTail ? load(p, lanes) : load(p));
+      }
+    }
+#pragma GCC unroll 8
+    for (int j = 0; j < kChains - 1; ++j) {
+      if (row + j < end) {
+        const float* p = x + (row + j) * stride;
+        chains[j] = add(chains[j], kTail ? load(p, lanes) : load(p));
+      }
+    }
+#pragma GCC unroll 3
+    for (int half = kChains / 2; half > 0; half /= 2) {
+#pragma GCC unroll 4
+      for (int j = 0; j < half; ++j) chains[j] = add(chains[j], chains[j + half]);
+    }
+    V total = chains[0];
+    if (add_to || first > 0) total = add(kTail ? load(sums, lanes) : load(sums), total);
+    if (kTail) {
+      store(sums, total, lanes);
+    } else {
+      store(sums, total);
+    }
+  }
+}
+
+static void column_sums(const float* x, std::int64_t rows, std::int64_t columns, bool add_to,
+                        float* sums) {
+  for (std::int64_t n = 0; n < columns; n += kWidth) {
+    const int lanes = static_cast<int>(least(kWidth, columns - n));
+    if (lanes == kWidth) {
+      sum_columns<false>(x + n, rows, columns, lanes, add_to, sums + n);
+    } else {
+      sum_columns<true>(x + n, rows, columns, lanes, add_to, sums + n);
+    }
+  }
+}
+
+}  // namespace lockstep::cpu::LOCKSTEP_ISA
+
+const lockstep::GemmKernels lockstep::cpu::LOCKSTEP_ISA::gemm_table = {
+    lockstep::cpu::LOCKSTEP_ISA::multiply, lockstep::cpu::LOCKSTEP_ISA::column_sums};
