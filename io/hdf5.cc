@@ -171,12 +171,20 @@ Handle simple_space(std::size_t count, const std::string& where) {
 }  // namespace
 
 File File::open(const std::string& path) {
+  return open_existing(path, H5F_ACC_RDONLY);
+}
+
+File File::modify(const std::string& path) {
+  return open_existing(path, H5F_ACC_RDWR);
+}
+
+File File::open_existing(const std::string& path, unsigned mode) {
   Session session;
   check_readable(path);
   if (H5Fis_hdf5(path.c_str()) <= 0)
     throw Error("{}: this is not an HDF5 file; 'lockstep prepare' makes one from CSV or IDX files",
                 path);
-  const hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  const hid_t id = H5Fopen(path.c_str(), mode, H5P_DEFAULT);
   if (id < 0) {
     const std::string reason = library_error();
     if (reason.find("truncated") != std::string::npos)

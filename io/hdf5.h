@@ -78,6 +78,7 @@ class File {
  public:
   static File open(const std::string& path);    // to read; throws if missing, not HDF5, truncated
   static File create(const std::string& path);  // to write; an existing file is overwritten
+  static File modify(const std::string& path);  // to add to a file that exists
 
   const std::string& path() const { return path_; }
   bool has_dataset(const std::string& path) const;
@@ -108,6 +109,7 @@ class File {
   void close();  // early, with errors thrown rather than lost; no other call after it
 
  private:
+  static File open_existing(const std::string& path, unsigned mode);
   File(std::string path, Handle handle) : path_(std::move(path)), handle_(std::move(handle)) {}
 
   std::string path_;
