@@ -12,20 +12,25 @@ double ratio(double part, double whole) {
   return whole > 0 ? part / whole : std::numeric_limits<double>::quiet_NaN();
 }
 
+void clear(const Tensor& sums) {
+  std::ranges::fill(sums.span<double>(), 0.0);
+}
+
 // The number of outputs, where the network ends in a vector.
 std::int64_t outputs_of(LossKind kind, const Shape& output) {
   if (output.rank() != 1) {
-    throw Error("loss '{}' takes one vector a sample, but the network's output is {}; end the "
-                "network with a linear layer",
-                name_of(kind), output.to_string());
+    throw Error(
+        "loss '{}' takes one vector a sample, but the network's output is {}; end the "
+        "network with a linear layer",
+        name_of(kind), output.to_string());
   }
   return output[0];
 }
 
 void check_columns(LossKind kind, std::int64_t outputs, std::int64_t columns) {
   if (outputs != columns) {
-    throw Error("loss '{}': the network has {} outputs, the targets have {} columns",
-                name_of(kind), outputs, columns);
+    throw Error("loss '{}': the network has {} outputs, the targets have {} columns", name_of(kind),
+                outputs, columns);
   }
 }
 
@@ -87,6 +92,7 @@ class CrossEntropy final : public Loss {
 
   void sum_correct(const Pass& pass, const Tensor& output, const Tensor& target,
                    Tensor& metric_sums) {
+    clear(metric_sums);
     Tensor classes = target;
     if (target_class_) {  // of probabilities: the likeliest class counts as the right one
       classes = target_class_.head(output.rows());
@@ -123,10 +129,11 @@ class BinaryCrossEntropy final : public Loss {
     Tensor dlogits = gradient ? gradient_.head(output.rows()) : Tensor();
     pass.backend.binary_cross_entropy(pass.stream, output, target, sample_weight, dlogits,
                                       loss_sums);
+    if (metric_sums) clear(metric_sums);
     if (metric_sums && counts_correct_) {
       Tensor correct = metric_sums.slice(0, 2);
-      pass.backend.top_k_correct(pass.stream, 1, CrossEntropyOptions().ignore_label, output,
-                                 target, correct);
+      pass.backend.top_k_correct(pass.stream, 1, CrossEntropyOptions().ignore_label, output, target,
+                                 correct);
     }
     return dlogits;
   }
@@ -162,6 +169,7 @@ class MeanSquaredError final : public Loss {
     pass.backend.mean_squared_error(pass.stream, output, target, sample_weight, dprediction,
                                     loss_sums);
     if (metric_sums) {
+      clear(metric_sums);
       Tensor errors = metric_sums.slice(0, 2);
       pass.backend.regression_errors(pass.stream, output, target, errors);
     }
@@ -182,9 +190,12 @@ class MeanSquaredError final : public Loss {
 
 std::unique_ptr<Loss> make_loss(const LossConfig& config, std::int64_t top_k) {
   switch (config.kind) {
-    case LossKind::kCrossEntropy: return std::make_unique<CrossEntropy>(config, top_k);
-    case LossKind::kBinaryCrossEntropy: return std::make_unique<BinaryCrossEntropy>();
-    case LossKind::kMse: return std::make_unique<MeanSquaredError>();
+    case LossKind::kCrossEntropy:
+      return std::make_unique<CrossEntropy>(config, top_k);
+    case LossKind::kBinaryCrossEntropy:
+      return std::make_unique<BinaryCrossEntropy>();
+    case LossKind::kMse:
+      return std::make_unique<MeanSquaredError>();
   }
   throw Error("unknown loss {}", static_cast<int>(config.kind));
 }
@@ -197,21 +208,24 @@ std::int64_t network_outputs(LossKind kind, TargetKind target, std::int64_t targ
   }
   if (target == TargetKind::kValues) {
     if (kind == LossKind::kCrossEntropy && target_columns < 2) {
-      throw Error("loss 'cross_entropy' takes class labels or at least 2 columns of "
-                  "probabilities; for one column set loss.kind to \"mse\" (values) or "
-                  "\"binary_cross_entropy\" (probabilities)");
+      throw Error(
+          "loss 'cross_entropy' takes class labels or at least 2 columns of "
+          "probabilities; for one column set loss.kind to \"mse\" (values) or "
+          "\"binary_cross_entropy\" (probabilities)");
     }
     return target_columns;
   }
   if (kind == LossKind::kMse) {
-    throw Error("loss 'mse' takes float32 targets, but the data hold class labels; set loss.kind "
-                "to \"cross_entropy\"");
+    throw Error(
+        "loss 'mse' takes float32 targets, but the data hold class labels; set loss.kind "
+        "to \"cross_entropy\"");
   }
   if (kind == LossKind::kBinaryCrossEntropy) {
     if (classes > 2) {
-      throw Error("loss 'binary_cross_entropy' takes 2 classes, the data have {}; set loss.kind to "
-                  "\"cross_entropy\"",
-                  classes);
+      throw Error(
+          "loss 'binary_cross_entropy' takes 2 classes, the data have {}; set loss.kind to "
+          "\"cross_entropy\"",
+          classes);
     }
     return 1;
   }

@@ -1,0 +1,73 @@
+#include "models/layers/batch_norm.h"
+
+namespace lockstep {
+
+namespace {
+
+ParamSpec per_channel(std::int64_t channels, const Initializer& initializer) {
+  ParamSpec spec;
+  spec.file_shape = {channels};
+  spec.initializer = initializer;
+  spec.weight_decay = false;
+  return spec;
+}
+
+}  // namespace
+
+BatchNorm::BatchNorm(float epsilon, float momentum) : momentum_(momentum) {
+  options_.epsilon = epsilon;
+}
+
+Shape BatchNorm::build(Build& build, const Shape& in) {
+  if (in.rank() == 0) throw Error("layer '{}' (batch_norm) takes channels", build.path());
+  if (build.flattened_image.rank() == 3) {
+    throw Error(
+        "layer '{}' (batch_norm) follows the flattening of an image {}; normalise before "
+        "it, or after the next linear layer",
+        build.path(), build.flattened_image.to_string());
+  }
+  const bool data_gradient = build.gradient_flows;
+  const std::int64_t channels = in.back();
+  weight_ = build.param("weight", per_channel(channels, constant_values(1.0f)));
+  bias_ = build.param("bias", per_channel(channels, constant_values(0.0f)));
+  const auto statistic = [&](const char* name, float start) {
+    ParamSpec spec = per_channel(channels, constant_values(start));
+    spec.kind = ParamKind::kStatistic;
+    spec.average_momentum = momentum_;
+    return build.param(name, spec);
+  };
+  running_mean_ = statistic("running_mean", 0.0f);
+  running_var_ = statistic("running_var", 1.0f);
+
+  saved_mean_ = build.fixed_buffer({channels});
+  saved_inv_std_ = build.fixed_buffer({channels});
+  y_ = build.buffer(in);
+  if (data_gradient) dx_ = build.buffer(in);
+  build.table.push_back({build.path(), "batch_norm", in, 2 * channels});
+  return in;
+}
+
+Tensor BatchNorm::forward(const Pass& pass, const Tensor& x) {
+  Tensor y = y_.head(x.rows());
+  if (!pass.training) {
+    pass.backend.batch_norm_inference(pass.stream, options_, x, weight_->value, bias_->value,
+                                      running_mean_->value, running_var_->value, y);
+    return y;
+  }
+  x_ = x;
+  pass.backend.batch_norm_forward(pass.stream, options_, x, weight_->value, bias_->value, y,
+                                  saved_mean_, saved_inv_std_, running_mean_->grad,
+                                  running_var_->grad);
+  return y;
+}
+
+Tensor BatchNorm::backward(const Pass& pass, const Tensor& dy) {
+  Tensor dx;
+  if (dx_) dx = dx_.head(dy.rows());
+  pass.backend.batch_norm_backward(pass.stream, x_, dy, weight_->value, saved_mean_, saved_inv_std_,
+                                   weight_->grad, bias_->grad, dx);
+  for (const Param* param : {weight_, bias_, running_mean_, running_var_}) pass.ready(param);
+  return dx;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,30 @@
+// BatchNorm over all axes but the last (BatchNorm1d of vectors, BatchNorm2d of images): parameters
+// "weight" and "bias", statistics "running_mean" and "running_var", as PyTorch's. It normalises
+// within a shard; the running statistics follow the tree mean over the shards, once a step.
+// PyTorch's counter num_batches_tracked is neither kept nor written: momentum is a constant here.
+#pragma once
+
+#include "runtime/layer.h"
+
+namespace lockstep {
+
+class BatchNorm final : public UnaryLayer {
+ public:
+  explicit BatchNorm(float epsilon = 1e-5f, float momentum = 0.1f);
+
+  Shape build(Build& build, const Shape& in) override;
+  Tensor forward(const Pass& pass, const Tensor& x) override;
+  Tensor backward(const Pass& pass, const Tensor& dy) override;
+
+ private:
+  BatchNormOptions options_;
+  float momentum_;  // weight of the new statistics
+  Param* weight_ = nullptr;
+  Param* bias_ = nullptr;
+  Param* running_mean_ = nullptr;
+  Param* running_var_ = nullptr;
+  Tensor saved_mean_, saved_inv_std_;
+  Tensor x_, y_, dx_;  // dx_ undefined: no gradient flows to the input
+};
+
+}  // namespace lockstep

@@ -1,0 +1,111 @@
+#include "models/layers/conv2d.h"
+
+namespace lockstep {
+
+Conv2dOptions Conv2dOptions::square(std::int64_t out_channels, std::int64_t kernel,
+                                    std::int64_t pad, std::int64_t stride) {
+  Conv2dOptions options;
+  options.out_channels = out_channels;
+  options.kernel_h = options.kernel_w = kernel;
+  options.pad_h = options.pad_w = pad;
+  options.stride_h = options.stride_w = stride;
+  return options;
+}
+
+Conv2d::Conv2d(const Conv2dOptions& options) : has_bias_(options.bias) {
+  geometry_.out_c = options.out_channels;
+  geometry_.kernel_h = options.kernel_h;
+  geometry_.kernel_w = options.kernel_w;
+  geometry_.stride_h = options.stride_h;
+  geometry_.stride_w = options.stride_w;
+  geometry_.pad_h = options.pad_h;
+  geometry_.pad_w = options.pad_w;
+  geometry_.dilation_h = options.dilation_h;
+  geometry_.dilation_w = options.dilation_w;
+  geometry_.groups = options.groups;
+}
+
+Shape Conv2d::build(Build& build, const Shape& in) {
+  if (in.rank() != 3) {
+    throw Error("layer '{}' (conv2d) takes images (H, W, C), not {}", build.path(), in.to_string());
+  }
+  geometry_.in_h = in[0];
+  geometry_.in_w = in[1];
+  geometry_.in_c = in[2];
+  check_geometry(build.path());
+  const bool data_gradient = build.gradient_flows;
+  const std::int64_t fan_in =
+      geometry_.in_c / geometry_.groups * geometry_.kernel_h * geometry_.kernel_w;
+
+  ParamSpec weight;
+  weight.file_shape = {geometry_.out_c, geometry_.in_c / geometry_.groups, geometry_.kernel_h,
+                       geometry_.kernel_w};
+  weight.layout.kind = ParamLayout::Kind::kConv;
+  weight.layout.groups = geometry_.groups;
+  weight.initializer = torch_default_weight(fan_in);
+  weight_ = build.param("weight", weight);
+  if (has_bias_) {
+    ParamSpec bias;
+    bias.file_shape = {geometry_.out_c};
+    bias.initializer = torch_default_bias(fan_in);
+    bias.weight_decay = false;
+    bias_ = build.param("bias", bias);
+  }
+
+  packed_forward_.build(build, build.backend().conv_packed_elements(geometry_, false));
+  if (data_gradient) {
+    packed_backward_.build(build, build.backend().conv_packed_elements(geometry_, true));
+    dx_ = build.buffer(in);
+  }
+  const Shape out{geometry_.out_h(), geometry_.out_w(), geometry_.out_c};
+  y_ = build.buffer(out);
+  build.table.push_back({build.path(), "conv2d", out,
+                         geometry_.weight_elements() + (has_bias_ ? geometry_.out_c : 0),
+                         geometry_.weight_elements() * out[0] * out[1]});
+  return out;
+}
+
+void Conv2d::check_geometry(const std::string& path) const {
+  if (geometry_.in_c % geometry_.groups != 0 || geometry_.out_c % geometry_.groups != 0) {
+    throw Error("layer '{}' (conv2d): {} groups do not divide {} input and {} output channels",
+                path, geometry_.groups, geometry_.in_c, geometry_.out_c);
+  }
+  const std::int64_t reach_h = geometry_.dilation_h * (geometry_.kernel_h - 1) + 1;
+  const std::int64_t reach_w = geometry_.dilation_w * (geometry_.kernel_w - 1) + 1;
+  if (geometry_.in_h + 2 * geometry_.pad_h < reach_h ||
+      geometry_.in_w + 2 * geometry_.pad_w < reach_w) {
+    throw Error(
+        "layer '{}' (conv2d): a kernel over {} x {} does not fit into an image of {} x {} "
+        "padded by {} and {}; use larger images or a network for small ones",
+        path, reach_h, reach_w, geometry_.in_h, geometry_.in_w, geometry_.pad_h, geometry_.pad_w);
+  }
+}
+
+Tensor Conv2d::forward(const Pass& pass, const Tensor& x) {
+  const Tensor& packed = packed_forward_.refreshed(pass, [&](Tensor& copy) {
+    pass.backend.conv_pack(pass.stream, geometry_, false, weight_->value, copy);
+  });
+  x_ = x;
+  Tensor y = y_.head(x.rows());
+  pass.backend.conv_forward(pass.stream, geometry_, x, weight_->value, packed,
+                            has_bias_ ? bias_->value : Tensor(), y);
+  return y;
+}
+
+Tensor Conv2d::backward(const Pass& pass, const Tensor& dy) {
+  Tensor dbias = has_bias_ ? bias_->grad : Tensor();
+  pass.backend.conv_backward_weights(pass.stream, geometry_, x_, dy, weight_->grad, dbias);
+  Tensor dx;
+  if (dx_) {
+    const Tensor& packed = packed_backward_.refreshed(pass, [&](Tensor& copy) {
+      pass.backend.conv_pack(pass.stream, geometry_, true, weight_->value, copy);
+    });
+    dx = dx_.head(dy.rows());
+    pass.backend.conv_backward_data(pass.stream, geometry_, dy, weight_->value, packed, dx);
+  }
+  pass.ready(weight_);
+  pass.ready(bias_);
+  return dx;
+}
+
+}  // namespace lockstep

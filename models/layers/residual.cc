@@ -1,0 +1,71 @@
+#include "models/layers/residual.h"
+
+namespace lockstep {
+
+Residual::Residual(std::unique_ptr<UnaryLayer> main, std::unique_ptr<UnaryLayer> shortcut)
+    : Residual({std::move(main), "main"}, {std::move(shortcut), "shortcut"}) {}
+
+Residual::Residual(Branch main, Branch shortcut)
+    : main_(std::move(main)), shortcut_(std::move(shortcut)) {
+  LOCKSTEP_CHECK(main_.layer != nullptr, "a residual block needs a main branch");
+}
+
+Shape Residual::build(Build& build, const Shape& in) {
+  const bool data_gradient = build.gradient_flows;
+  const Shape flattened_image = build.flattened_image;
+  // Both branches read x, so neither may overwrite it.
+  const auto build_branch = [&](Branch& branch, bool& backward) {
+    build.gradient_flows = data_gradient;
+    build.flattened_image = flattened_image;
+    build.input_overwritable = false;
+    Shape out = in;
+    if (branch.layer != nullptr) {
+      const Build::Scope scope(build, branch.name);
+      out = branch.layer->build(build, in);
+    }
+    backward = build.gradient_flows;
+    return out;
+  };
+  const Shape out = build_branch(main_, main_backward_);
+  const Shape flattened_by_main = build.flattened_image;
+  const Shape shortcut_out = build_branch(shortcut_, shortcut_backward_);
+  if (out != shortcut_out) {
+    throw Error("layer '{}' (residual): the main branch gives {}, the shortcut {}; they must agree",
+                build.path(), out.to_string(), shortcut_out.to_string());
+  }
+  if (flattened_by_main != build.flattened_image) {
+    throw Error("layer '{}' (residual): one branch flattens an image, the other does not",
+                build.path());
+  }
+  build.gradient_flows = main_backward_ || shortcut_backward_;
+  if (main_.layer->keeps_output()) y_ = build.buffer(out);
+  if (main_backward_ && shortcut_backward_) dy_copy_ = build.buffer(out);
+  return out;
+}
+
+Tensor Residual::forward(const Pass& pass, const Tensor& x) {
+  const Tensor main = main_.layer->forward(pass, x);
+  const Tensor shortcut = shortcut_.layer != nullptr ? shortcut_.layer->forward(pass, x) : x;
+  Tensor y = y_ ? y_.head(x.rows()) : main;
+  pass.backend.add(pass.stream, main, shortcut, y);
+  return y;
+}
+
+Tensor Residual::backward(const Pass& pass, const Tensor& dy) {
+  Tensor shortcut_dy = dy;
+  if (dy_copy_) {
+    shortcut_dy = dy_copy_.head(dy.rows());
+    pass.backend.copy_async(pass.stream, dy, shortcut_dy);
+  }
+  Tensor dx, shortcut_dx;
+  if (main_backward_) dx = main_.layer->backward(pass, dy);
+  if (shortcut_backward_) {
+    shortcut_dx =
+        shortcut_.layer != nullptr ? shortcut_.layer->backward(pass, shortcut_dy) : shortcut_dy;
+  }
+  // Either both branches give a gradient of x or, where none flows to it, neither.
+  if (dx && shortcut_dx) pass.backend.add(pass.stream, dx, shortcut_dx, dx);
+  return dx;
+}
+
+}  // namespace lockstep

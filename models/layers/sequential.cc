@@ -1,0 +1,42 @@
+#include "models/layers/sequential.h"
+
+namespace lockstep {
+
+void Sequential::add(std::unique_ptr<UnaryLayer> layer, std::string name) {
+  if (name.empty()) name = std::to_string(children_.size());
+  children_.push_back({std::move(name), std::move(layer), {}});
+}
+
+Shape Sequential::build(Build& build, const Shape& in) {
+  Shape shape = in;
+  keeps_output_ = !build.input_overwritable;  // without children, the output is the input
+  data_gradient_ = build.gradient_flows;
+  lowest_in_backward_ = 0;
+  for (Child& child : children_) {
+    const Build::Scope scope(build, child.name);
+    child.path = build.path();
+    build.input_overwritable = !keeps_output_;
+    shape = child.layer->build(build, shape);
+    keeps_output_ = child.layer->keeps_output();
+    if (!build.gradient_flows) ++lowest_in_backward_;
+  }
+  return shape;
+}
+
+Tensor Sequential::forward(const Pass& pass, const Tensor& x) {
+  Tensor y = x;
+  for (Child& child : children_) {
+    y = child.layer->forward(pass, y);
+    if (pass.check_finite) check_finite(pass, child.path, y);
+  }
+  return y;
+}
+
+Tensor Sequential::backward(const Pass& pass, const Tensor& dy) {
+  Tensor gradient = dy;
+  for (std::size_t i = children_.size(); i-- > lowest_in_backward_;)
+    gradient = children_[i].layer->backward(pass, gradient);
+  return data_gradient_ ? gradient : Tensor();
+}
+
+}  // namespace lockstep

@@ -1,0 +1,36 @@
+// Sequential: layers one after another, each under a name of its own: its parameters are called
+// "name.weight", as in torch.nn.Sequential (whose unnamed layers are "0", "1", ...).
+#pragma once
+
+#include "runtime/layer.h"
+
+namespace lockstep {
+
+class Sequential final : public UnaryLayer {
+ public:
+  // Before build. An empty name is the layer's place: "0", "1", ...
+  void add(std::unique_ptr<UnaryLayer> layer, std::string name = {});
+  template <typename L, typename... Arguments>
+  void add_named(std::string name, Arguments&&... arguments) {
+    add(std::make_unique<L>(std::forward<Arguments>(arguments)...), std::move(name));
+  }
+
+  Shape build(Build& build, const Shape& in) override;
+  Tensor forward(const Pass& pass, const Tensor& x) override;
+  Tensor backward(const Pass& pass, const Tensor& dy) override;
+  bool keeps_output() const override { return keeps_output_; }
+
+ private:
+  struct Child {
+    std::string name;
+    std::unique_ptr<UnaryLayer> layer;
+    std::string path;  // in the whole network
+  };
+  std::vector<Child> children_;
+  // The first child that lies behind a parameter or holds one: backward ends there.
+  std::size_t lowest_in_backward_ = 0;
+  bool data_gradient_ = false;
+  bool keeps_output_ = true;
+};
+
+}  // namespace lockstep

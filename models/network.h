@@ -1,0 +1,39 @@
+// What a network is made from, the builders (one file a network), and the helpers that they share.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/layers/activation.h"
+#include "models/layers/sequential.h"
+#include "runtime/config.h"
+
+namespace lockstep {
+
+// From the data: the shape of one sample (float32 when it gets to the network), and how many
+// outputs the loss asks for.
+struct NetworkInput {
+  Shape sample;
+  std::int64_t outputs = 0;
+};
+
+using Network = std::unique_ptr<Sequential>;
+
+Network make_linear(const ModelTable& keys, const NetworkInput& input);
+Network make_logistic(const ModelTable& keys, const NetworkInput& input);
+Network make_mlp(const ModelTable& keys, const NetworkInput& input);
+Network make_lenet(const ModelTable& keys, const NetworkInput& input);
+Network make_cnn(const ModelTable& keys, const NetworkInput& input);
+
+// Flattens samples that are not vectors already.
+void add_vector_input(Sequential& network, const NetworkInput& input);
+// Passes images (H, W, C) on, gives grey ones (H, W) their channel, and refuses all others.
+void add_image_input(Sequential& network, const NetworkInput& input, const std::string& name);
+
+// Values of keys; the Errors name the place where the value was written.
+Activation read_activation(const ModelTable& keys);  // "activation", by default "relu"
+double read_dropout(const ModelTable& keys);         // "dropout", in [0, 1), by default 0
+std::vector<std::int64_t> read_widths(const ModelTable& keys);  // "widths", by default [128]
+
+}  // namespace lockstep

@@ -1,0 +1,70 @@
+#include "models/zoo.h"
+
+#include <algorithm>
+
+namespace lockstep {
+
+namespace {
+
+const std::vector<NetworkEntry>& table() {
+  static const NetworkKey bias = {"bias", "true", "linear layers add a bias"};
+  static const NetworkKey activation = {"activation", "\"relu\"", "relu, sigmoid or tanh"};
+  static const NetworkKey dropout = {"dropout", "0.0", "probability behind each hidden layer"};
+  static const std::vector<NetworkEntry> entries = {
+      {"linear", "one linear layer: linear regression", {bias}, make_linear},
+      {"logistic",
+       "one linear layer whose outputs are logits: logistic or softmax regression",
+       {bias},
+       make_logistic},
+      {"mlp",
+       "linear layers with activations between them",
+       {{"widths", "[128]", "sizes of the hidden layers"}, activation, bias, dropout},
+       make_mlp},
+      {"lenet",
+       "LeNet-5 for images of 28 x 28 and more: two convolutions, three linear layers",
+       {activation},
+       make_lenet},
+      {"cnn",
+       "two 5x5 convolutions of 16 and 32 channels, a linear layer of 128",
+       {{"batch_norm", "false", "normalise behind each convolution"},
+        {"dropout", "0.0", "probability before the last layer"}},
+       make_cnn},
+  };
+  return entries;
+}
+
+}  // namespace
+
+std::span<const NetworkEntry> networks() {
+  return table();
+}
+
+Network make_network(const std::string& name, const ModelTable& keys, const NetworkInput& input) {
+  const auto entry = std::find_if(table().begin(), table().end(),
+                                  [&](const NetworkEntry& known) { return known.name == name; });
+  if (entry == table().end()) {
+    std::vector<std::string> names;
+    for (const NetworkEntry& known : table()) names.emplace_back(known.name);
+    const std::string nearest = nearest_name(name, names);
+    throw Error("unknown network '{}'{}; model.network is one of {}", name,
+                nearest.empty() ? "" : fmt::format(" (did you mean '{}'?)", nearest),
+                fmt::join(names, ", "));
+  }
+  LOCKSTEP_CHECK(input.outputs > 0, "network '{}' with {} outputs", name, input.outputs);
+  Network network = entry->make(keys, input);
+  const std::vector<std::string> unknown = keys.unknown_keys();
+  if (!unknown.empty()) throw Error("{}", fmt::join(unknown, "\n"));
+  return network;
+}
+
+std::string networks_help() {
+  std::string text;
+  for (const NetworkEntry& entry : table()) {
+    text += fmt::format("{:<10}{}\n", entry.name, entry.help);
+    for (const NetworkKey& key : entry.keys)
+      text += fmt::format("            model.{} = {}: {}\n", key.name, key.fallback, key.help);
+  }
+  return text;
+}
+
+}  // namespace lockstep
