@@ -1,5 +1,6 @@
 #include "runtime/replica.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace lockstep {
@@ -73,12 +74,14 @@ void Replica::train_shard(const ShardBatch& batch, std::int64_t shard, std::int6
   reducer.end_shard();
 }
 
-void Replica::evaluate_shard(const ShardBatch& batch, std::int64_t weights_version,
-                             ShardScalars& scalars) {
+Tensor Replica::evaluate_shard(const ShardBatch& batch, std::int64_t weights_version,
+                               ShardScalars& scalars) {
   scalars = {};
-  if (batch.rows == 0) return;
+  if (batch.rows == 0) return {};
   const Pass pass = make_pass(batch, weights_version, false);
-  score(pass, batch, forward(pass, input(batch.x)), false, scalars);
+  const Tensor output = forward(pass, input(batch.x));
+  score(pass, batch, output, false, scalars);
+  return output;
 }
 
 Tensor Replica::predict(const ShardBatch& batch, std::int64_t weights_version) {
@@ -109,6 +112,8 @@ Tensor Replica::score(const Pass& pass, const ShardBatch& batch, const Tensor& o
                       bool gradient, ShardScalars& scalars) {
   const Tensor target = backend_.upload(stream_, batch.y);
   const Tensor weight = batch.weight ? backend_.upload(stream_, batch.weight) : Tensor();
+  static_assert(std::tuple_size_v<decltype(scalars.metrics)> == kMetricSums);
+  std::fill_n(metric_sums_.data<double>(), kMetricSums, 0.0);
   const Tensor doutput =
       loss_->run(pass, output, target, weight, gradient, loss_sums_, metric_sums_);
   scalars.loss = loss_sums_.data<double>()[0];

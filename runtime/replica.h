@@ -44,9 +44,10 @@ class Replica {
   // Forward, loss, backward of one shard: gradients into the reducer's tree, sums into `scalars`.
   void train_shard(const ShardBatch& batch, std::int64_t shard, std::int64_t step,
                    std::int64_t weights_version, Reducer& reducer, ShardScalars& scalars);
-  // Forward and loss with running statistics and without dropout.
-  void evaluate_shard(const ShardBatch& batch, std::int64_t weights_version,
-                      ShardScalars& scalars);
+  // Forward and loss with running statistics and without dropout. The output (undefined if the batch
+  // is empty) lives until the next call.
+  Tensor evaluate_shard(const ShardBatch& batch, std::int64_t weights_version,
+                        ShardScalars& scalars);
   // The network's output for the rows of the batch; lives until the next call.
   Tensor predict(const ShardBatch& batch, std::int64_t weights_version);
 

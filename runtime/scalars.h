@@ -7,15 +7,12 @@
 
 namespace lockstep {
 
-inline constexpr int kMetricSums = 3;  // what a Loss sums for its metrics
-
 struct ShardScalars {
   double loss = 0;                        // Σ weight · loss
   double weight = 0;                      // Σ weight: what the gradient is divided by
   double rows = 0;
-  std::array<double, kMetricSums> metrics{};
+  std::array<double, 4> metrics{};        // the loss's own sums, see Loss::metrics
   double stop = 0;                        // > 0: the shard's rank was asked to stop
-  double unused = 0;
 };
 inline constexpr int kShardScalars = sizeof(ShardScalars) / sizeof(double);
 static_assert(kShardScalars == 8);
