@@ -1,0 +1,304 @@
+// Convolutions (cross-correlations, as PyTorch's Conv2d): x and y (N, H, W, C), weights as in the
+// files: (out, in / groups, kernel_h, kernel_w).
+#include "kernels/cases/op_list.h"
+
+namespace lockstep::cases {
+
+namespace {
+
+struct ConvShape {
+  std::int64_t rows;
+  ConvGeometry g;
+  bool bias = true;
+
+  Shape x() const { return {rows, g.in_h, g.in_w, g.in_c}; }
+  Shape y() const { return {rows, g.out_h(), g.out_w(), g.out_c}; }
+  Shape w() const { return {g.out_c, g.in_c / g.groups, g.kernel_h, g.kernel_w}; }
+  ParamLayout layout() const {
+    return {.kind = ParamLayout::Kind::kConv, .image = {}, .groups = g.groups};
+  }
+  std::string label() const {
+    std::string text = fmt::format("{}x{}x{} {}->{} {}x{}", rows, g.in_h, g.in_w, g.in_c, g.out_c,
+                                   g.kernel_h, g.kernel_w);
+    if (g.stride_h * g.stride_w != 1) text += fmt::format(" stride {}x{}", g.stride_h, g.stride_w);
+    if (g.pad_h + g.pad_w != 0) text += fmt::format(" pad {}x{}", g.pad_h, g.pad_w);
+    if (g.dilation_h * g.dilation_w != 1)
+      text += fmt::format(" dilation {}x{}", g.dilation_h, g.dilation_w);
+    if (g.groups != 1) text += fmt::format(" groups {}", g.groups);
+    return bias ? text : text + " no bias";
+  }
+};
+
+// visit(index in y, in x, in w) for every product whose pixel lies inside the image.
+template <typename Visit>
+void for_each_product(const ConvShape& shape, Visit visit) {
+  const ConvGeometry& g = shape.g;
+  const std::int64_t group_in = g.in_c / g.groups, group_out = g.out_c / g.groups;
+  for (std::int64_t n = 0; n < shape.rows; ++n)
+    for (std::int64_t oh = 0; oh < g.out_h(); ++oh)
+      for (std::int64_t ow = 0; ow < g.out_w(); ++ow)
+        for (std::int64_t r = 0; r < g.kernel_h; ++r)
+          for (std::int64_t s = 0; s < g.kernel_w; ++s) {
+            const std::int64_t ih = oh * g.stride_h - g.pad_h + r * g.dilation_h;
+            const std::int64_t iw = ow * g.stride_w - g.pad_w + s * g.dilation_w;
+            if (ih < 0 || ih >= g.in_h || iw < 0 || iw >= g.in_w) continue;
+            const std::int64_t y = ((n * g.out_h() + oh) * g.out_w() + ow) * g.out_c;
+            const std::int64_t x = ((n * g.in_h + ih) * g.in_w + iw) * g.in_c;
+            for (std::int64_t o = 0; o < g.out_c; ++o)
+              for (std::int64_t i = 0; i < group_in; ++i)
+                visit(static_cast<std::size_t>(y + o),
+                      static_cast<std::size_t>(x + o / group_out * group_in + i),
+                      static_cast<std::size_t>(((o * group_in + i) * g.kernel_h + r) * g.kernel_w +
+                                               s));
+          }
+}
+
+Reals forward(const ConvShape& shape, const Values& in) {
+  const Doubles &x = in["x"], &w = in["w"];
+  Reals y(static_cast<std::size_t>(shape.y().elements()));
+  if (shape.bias)
+    for (std::size_t i = 0; i < y.size(); ++i)
+      y[i] = in["bias"][i % static_cast<std::size_t>(shape.g.out_c)];
+  for_each_product(shape,
+                   [&](std::size_t yi, std::size_t xi, std::size_t wi) { y[yi] += x[xi] * w[wi]; });
+  return y;
+}
+
+double objective(const ConvShape& shape, const Values& in) {
+  return dot(in["dy"], forward(shape, in));
+}
+
+OpCase common(const ConvShape& shape, const std::string& operation, Use use) {
+  OpCase c;
+  c.operation = operation;
+  c.label = shape.label();
+  c.tolerance = 16;
+  c.flops = 2.0 * static_cast<double>(shape.rows * shape.g.out_h() * shape.g.out_w() *
+                                      shape.g.weight_elements());
+  c.bytes = 4.0 * static_cast<double>(shape.x().elements() + shape.y().elements() +
+                                      shape.g.weight_elements());
+  c.use = use;
+  c.peer = {.kind = PeerShape::Kind::kNone, .rows = shape.rows, .geometry = shape.g};
+  return c;
+}
+
+Argument packed(const ConvShape& shape, bool data_gradient) {
+  return scratch("packed", [=](Backend& backend) {
+    return backend.conv_packed_elements(shape.g, data_gradient);
+  });
+}
+
+void pack(const ConvShape& shape, bool data_gradient, Backend& backend, Stream& stream,
+          Tensors& t) {
+  if (t["packed"]) backend.conv_pack(stream, shape.g, data_gradient, t["w"], t["packed"]);
+}
+
+OpCase forward_case(const ConvShape& shape, Use use) {
+  OpCase c = common(shape, "conv_forward", use);
+  c.peer.kind = PeerShape::Kind::kForward;
+  c.arguments = {input("x", shape.x()),
+                 weight("w", shape.layout(), shape.w(), Role::kInput, normal()),
+                 packed(shape, false), output("y", shape.y())};
+  if (shape.bias) c.arguments.push_back(input("bias", {shape.g.out_c}));
+  c.prepare = [=](Backend& b, Stream& s, Tensors& t) { pack(shape, false, b, s, t); };
+  c.run = [=](Backend& b, Stream& s, Tensors& t) {
+    b.conv_forward(s, shape.g, t["x"], t["w"], t["packed"], shape.bias ? t["bias"] : Tensor(),
+                   t["y"]);
+  };
+  c.reference = [=](const Values& in, Results& out) { out["y"] = forward(shape, in); };
+  return c;
+}
+
+OpCase backward_data_case(const ConvShape& shape, Use use) {
+  OpCase c = common(shape, "conv_backward_data", use);
+  c.peer.kind = PeerShape::Kind::kBackwardData;
+  c.arguments = {
+      input("dy", shape.y()), weight("w", shape.layout(), shape.w(), Role::kInput, normal()),
+      packed(shape, true),    output("dx", shape.x()),
+      hidden("x", shape.x()), hidden("bias", {shape.g.out_c})};
+  c.prepare = [=](Backend& b, Stream& s, Tensors& t) { pack(shape, true, b, s, t); };
+  c.run = [=](Backend& b, Stream& s, Tensors& t) {
+    b.conv_backward_data(s, shape.g, t["dy"], t["w"], t["packed"], t["dx"]);
+  };
+  c.reference = [=](const Values& in, Results& out) {
+    const Doubles &dy = in["dy"], &w = in["w"];
+    for_each_product(shape, [&, &dx = out["dx"]](std::size_t yi, std::size_t xi, std::size_t wi) {
+      dx[xi] += dy[yi] * w[wi];
+    });
+  };
+  c.derivatives = {{"dx", "x", [=](const Values& in) { return objective(shape, in); }}};
+  return c;
+}
+
+OpCase backward_weights_case(const ConvShape& shape, Use use) {
+  OpCase c = common(shape, "conv_backward_weights", use);
+  c.peer.kind = PeerShape::Kind::kBackwardWeights;
+  c.arguments = {input("x", shape.x()), input("dy", shape.y()),
+                 weight("dw", shape.layout(), shape.w(), Role::kOutput), hidden("w", shape.w()),
+                 hidden("bias", {shape.g.out_c})};
+  if (shape.bias) c.arguments.push_back(output("dbias", {shape.g.out_c}));
+  c.run = [=](Backend& b, Stream& s, Tensors& t) {
+    Tensor none;
+    b.conv_backward_weights(s, shape.g, t["x"], t["dy"], t["dw"], shape.bias ? t["dbias"] : none);
+  };
+  c.reference = [=](const Values& in, Results& out) {
+    const Doubles &x = in["x"], &dy = in["dy"];
+    for_each_product(shape, [&, &dw = out["dw"]](std::size_t yi, std::size_t xi, std::size_t wi) {
+      dw[wi] += x[xi] * dy[yi];
+    });
+    for (std::size_t i = 0; shape.bias && i < dy.size(); ++i)
+      out["dbias"][i % static_cast<std::size_t>(shape.g.out_c)] += dy[i];
+  };
+  const auto slope = [=](const Values& in) { return objective(shape, in); };
+  c.derivatives = {{"dw", "w", slope}};
+  if (shape.bias) c.derivatives.push_back({"dbias", "bias", slope});
+  return c;
+}
+
+// A second conv_pack replaces all of what the first one left, in the copy for either direction.
+OpCase repack_case(const ConvShape& shape, bool data_gradient) {
+  OpCase c =
+      data_gradient ? backward_data_case(shape, Use::kTest) : forward_case(shape, Use::kTest);
+  c.operation = "conv_pack";
+  c.label += data_gradient ? " for data gradients" : " for forward";
+  c.arguments.push_back(weight("old_w", shape.layout(), shape.w(), Role::kInput, normal()));
+  c.prepare = [=](Backend& b, Stream& s, Tensors& t) {
+    if (!t["packed"]) return;
+    b.conv_pack(s, shape.g, data_gradient, t["old_w"], t["packed"]);
+    b.conv_pack(s, shape.g, data_gradient, t["w"], t["packed"]);
+  };
+  return c;
+}
+
+// Square image, kernel and stride.
+ConvShape square(std::int64_t rows, std::int64_t in_c, std::int64_t out_c, std::int64_t size,
+                 std::int64_t kernel, std::int64_t pad, std::int64_t stride = 1) {
+  return {.rows = rows,
+          .g = {.in_h = size,
+                .in_w = size,
+                .in_c = in_c,
+                .out_c = out_c,
+                .kernel_h = kernel,
+                .kernel_w = kernel,
+                .stride_h = stride,
+                .stride_w = stride,
+                .pad_h = pad,
+                .pad_w = pad}};
+}
+
+std::vector<ConvShape> benchmark_shapes() {
+  return {square(16, 1, 16, 28, 5, 2),      square(16, 16, 32, 14, 5, 2),  // the small network
+          square(4, 3, 64, 224, 7, 3, 2),                                  // ResNet-18 from here
+          square(4, 64, 64, 56, 3, 1),      square(4, 128, 128, 28, 3, 1),
+          square(4, 256, 256, 14, 3, 1),    square(4, 512, 512, 7, 3, 1),
+          square(4, 64, 128, 56, 3, 1, 2),  square(4, 128, 256, 28, 3, 1, 2),
+          square(4, 256, 512, 14, 3, 1, 2), square(4, 64, 128, 56, 1, 0, 2),
+          square(4, 128, 256, 28, 1, 0, 2), square(4, 256, 512, 14, 1, 0, 2)};
+}
+
+std::vector<ConvShape> odd_shapes() {
+  return {
+      {.rows = 2,
+       .g = {.in_h = 9,
+             .in_w = 11,
+             .in_c = 3,
+             .out_c = 7,
+             .kernel_h = 3,
+             .kernel_w = 2,
+             .stride_h = 2,
+             .stride_w = 1,
+             .pad_h = 1,
+             .pad_w = 0}},
+      {.rows = 1,
+       .g = {.in_h = 6,
+             .in_w = 17,
+             .in_c = 2,
+             .out_c = 13,
+             .kernel_h = 1,
+             .kernel_w = 7,
+             .pad_h = 0,
+             .pad_w = 3},
+       .bias = false},
+      {.rows = 2,
+       .g = {.in_h = 12,
+             .in_w = 10,
+             .in_c = 5,
+             .out_c = 6,
+             .kernel_h = 3,
+             .kernel_w = 3,
+             .pad_h = 2,
+             .pad_w = 1,
+             .dilation_h = 2,
+             .dilation_w = 3}},
+      {.rows = 2,
+       .g = {.in_h = 7,
+             .in_w = 7,
+             .in_c = 4,
+             .out_c = 6,
+             .kernel_h = 3,
+             .kernel_w = 3,
+             .pad_h = 1,
+             .pad_w = 1,
+             .groups = 2}},
+      {.rows = 1,
+       .g = {.in_h = 8,
+             .in_w = 9,
+             .in_c = 17,
+             .out_c = 17,
+             .kernel_h = 3,
+             .kernel_w = 3,
+             .stride_h = 2,
+             .stride_w = 2,
+             .pad_h = 1,
+             .pad_w = 1,
+             .groups = 17},
+       .bias = false},
+      {.rows = 1,
+       .g = {.in_h = 5,
+             .in_w = 6,
+             .in_c = 40,
+             .out_c = 34,
+             .kernel_h = 3,
+             .kernel_w = 3,
+             .stride_h = 1,
+             .stride_w = 2,
+             .pad_h = 1,
+             .pad_w = 1,
+             .dilation_h = 2,
+             .dilation_w = 1,
+             .groups = 2}},
+  };
+}
+
+}  // namespace
+
+OpCases conv_cases() {
+  OpCases cases;
+  const auto add = [&](const ConvShape& shape, Use use) {
+    cases.push_back(forward_case(shape, use));
+    cases.push_back(backward_data_case(shape, use));
+    cases.push_back(backward_weights_case(shape, use));
+  };
+  for (const ConvShape& shape : benchmark_shapes()) add(shape, Use::kBenchmark);
+  for (const ConvShape& shape : odd_shapes()) add(shape, Use::kTest);
+  for (const ConvShape& shape :
+       {square(1, 1, 1, 1, 1, 0),                                    // one product
+        square(0, 3, 4, 5, 3, 1),                                    // no rows
+        square(2, 1, 16, 28, 5, 2),                                  // the small network's two
+        square(1, 16, 32, 14, 5, 2), square(1, 3, 16, 30, 7, 3, 2),  // a stem
+        square(1, 64, 33, 7, 1, 0),                                  // 1x1
+        square(1, 31, 17, 9, 1, 0, 2),                               // a down-sampling
+        square(2, 31, 33, 7, 3, 1),                                  // k = 279: three runs
+        square(1, 160, 13, 5, 3, 1),                                 // k > 128 in one row of taps
+        square(1, 13, 100, 6, 3, 1, 2), square(3, 3, 5, 2, 5, 2),  // the image is below the kernel
+        square(2, 2, 7, 8, 2, 0, 3),                               // pixels that no window reads
+        square(1, 2, 3, 4, 1, 2),                                  // windows in padding alone
+        square(2, 33, 31, 17, 3, 1)})
+    add(shape, Use::kTest);
+  for (const bool data_gradient : {false, true})
+    for (const ConvShape& shape : {square(2, 5, 19, 6, 3, 1), square(1, 3, 18, 9, 5, 2, 2)})
+      cases.push_back(repack_case(shape, data_gradient));
+  return cases;
+}
+
+}  // namespace lockstep::cases

@@ -1,0 +1,21 @@
+// The families of cases, joined.
+#include "kernels/cases/op_list.h"
+
+#include <iterator>
+
+namespace lockstep::cases {
+
+OpCases all_cases() {
+  OpCases all;
+  for (const auto& family :
+       {order_cases, linear_cases, conv_cases, pool_cases, activation_cases, elementwise_cases,
+        softmax_cases, batch_norm_cases, cross_entropy_cases, loss_cases, metric_cases,
+        reduction_cases, optimizer_cases}) {
+    OpCases cases = family();
+    all.insert(all.end(), std::make_move_iterator(cases.begin()),
+               std::make_move_iterator(cases.end()));
+  }
+  return all;
+}
+
+}  // namespace lockstep::cases

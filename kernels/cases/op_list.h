@@ -1,0 +1,25 @@
+// The one list of operation cases: every operation of backend.h at typical shapes, at the smallest,
+// at odd ones and at those of the benchmark. A new operation gets its cases here.
+#pragma once
+
+#include "kernels/cases/op_case.h"
+
+namespace lockstep::cases {
+
+OpCases all_cases();
+
+OpCases order_cases();          // from_file_order, to_file_order
+OpCases linear_cases();         // linear_*
+OpCases conv_cases();           // conv_*
+OpCases pool_cases();           // max_pool_*, avg_pool_*, global_avg_pool_*
+OpCases activation_cases();     // activation_*
+OpCases elementwise_cases();    // add, fill, dropout, scale_shift
+OpCases softmax_cases();        // softmax_*, argmax
+OpCases batch_norm_cases();     // batch_norm_*, running_average
+OpCases cross_entropy_cases();  // softmax_cross_entropy
+OpCases loss_cases();           // binary_cross_entropy, mean_squared_error
+OpCases metric_cases();         // top_k_correct, regression_errors
+OpCases reduction_cases();      // tree_sum, squared_norms, scale
+OpCases optimizer_cases();      // sgd, adam
+
+}  // namespace lockstep::cases

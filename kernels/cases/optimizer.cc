@@ -1,0 +1,135 @@
+// SGD, Adam and AdamW over three steps in a row, as torch.optim defines them. Every operation on a
+// Real carries the error's scale along.
+#include "kernels/cases/op_list.h"
+
+namespace lockstep::cases {
+
+namespace {
+
+constexpr int kSteps = 3;
+
+std::string gradient_name(int step) {
+  return fmt::format("gradient{}", step);
+}
+
+void add_gradients(std::int64_t elements, OpCase& c) {
+  for (int step = 1; step <= kSteps; ++step)
+    c.arguments.push_back(input(gradient_name(step), {elements}));
+}
+
+OpCase sgd_case(std::int64_t elements, SgdOptions options) {
+  OpCase c;
+  c.operation = "sgd";
+  c.label =
+      fmt::format("{} momentum {} dampening {} decay {}{}", elements, options.momentum,
+                  options.dampening, options.weight_decay, options.nesterov ? " nesterov" : "");
+  c.tolerance = 16;
+  const bool momentum = options.momentum != 0;
+  c.bytes = 4.0 * kSteps * (momentum ? 5 : 3) * static_cast<double>(elements);
+  c.use = elements > 50'000 ? Use::kBoth : Use::kTest;
+  c.arguments = {state("value", {elements})};
+  // The buffer's first contents are not read: PyTorch's starts as the first gradient.
+  if (momentum) c.arguments.push_back(output("momentum", {elements}));
+  add_gradients(elements, c);
+  c.run = [=](Backend& b, Stream& s, Tensors& t) {
+    Tensor none;
+    SgdOptions step_options = options;
+    for (int step = 1; step <= kSteps; ++step) {
+      step_options.first_step = step == 1;
+      b.sgd(s, step_options, t[gradient_name(step)], t["value"], momentum ? t["momentum"] : none);
+    }
+  };
+  c.reference = [=](const Values& in, Results& out) {
+    const SgdOptions& o = options;
+    for (std::size_t i = 0; i < in["value"].size(); ++i) {
+      Real value = in["value"][i], buffer;
+      for (int step = 1; step <= kSteps; ++step) {
+        Real g = Real(in[gradient_name(step)][i]) + value * o.weight_decay;
+        if (momentum) {
+          buffer = step == 1 ? g : buffer * o.momentum + g * (1.0 - o.dampening);
+          g = o.nesterov ? g + buffer * o.momentum : buffer;
+        }
+        value = value - g * o.lr;
+      }
+      out["value"][i] = value;
+      if (momentum) out["momentum"][i] = buffer;
+    }
+  };
+  return c;
+}
+
+OpCase adam_case(std::int64_t elements, AdamOptions options, double gradient_scale = 1) {
+  OpCase c;
+  c.operation = "adam";
+  c.label =
+      fmt::format("{} from step {} decay {}{} gradients {}", elements, options.step,
+                  options.weight_decay, options.decoupled ? " decoupled" : "", gradient_scale);
+  c.tolerance = 16;
+  c.bytes = 4.0 * kSteps * 7 * static_cast<double>(elements);
+  c.use = elements > 50'000 ? Use::kBoth : Use::kTest;
+  const bool fresh = options.step == 1;
+  c.arguments = {state("value", {elements}),
+                 state("m", {elements}, fresh ? constant(0) : normal(0.1)),
+                 state("v", {elements}, fresh ? constant(0) : uniform(0.01, 1))};
+  add_gradients(elements, c);
+  for (int step = 1; step <= kSteps; ++step)
+    c.arguments[static_cast<std::size_t>(2 + step)].fill = normal(gradient_scale);
+  c.run = [=](Backend& b, Stream& s, Tensors& t) {
+    AdamOptions step_options = options;
+    for (int step = 1; step <= kSteps; ++step, ++step_options.step)
+      b.adam(s, step_options, t[gradient_name(step)], t["value"], t["m"], t["v"]);
+  };
+  c.reference = [=](const Values& in, Results& out) {
+    const AdamOptions& o = options;
+    for (std::size_t i = 0; i < in["value"].size(); ++i) {
+      Real value = in["value"][i], m = in["m"][i], v = in["v"][i];
+      for (int step = 1; step <= kSteps; ++step) {
+        const double t = static_cast<double>(o.step + step - 1);
+        const double correction1 = 1 - std::pow(o.beta1, t), correction2 = 1 - std::pow(o.beta2, t);
+        Real g = in[gradient_name(step)][i];
+        if (o.decoupled)
+          value = value * (1 - static_cast<double>(o.lr) * o.weight_decay);
+        else
+          g += value * o.weight_decay;
+        m = m * o.beta1 + g * (1.0 - o.beta1);
+        v = v * o.beta2 + g * g * (1.0 - o.beta2);
+        const double root = std::sqrt(v.value / correction2);
+        // Half of v's relative error arrives in its root.
+        const double spread = v.value == 0 ? 1 : 1 + v.magnitude / v.value;
+        const Real step_size = m * (o.lr / correction1) / (root + o.epsilon);
+        value = value - Real(step_size.value, step_size.magnitude * spread);
+      }
+      out["value"][i] = value;
+      out["m"][i] = m;
+      out["v"][i] = v;
+    }
+  };
+  return c;
+}
+
+}  // namespace
+
+OpCases optimizer_cases() {
+  OpCases cases;
+  for (const std::int64_t elements : {0, 1, 7, 33, 1000, 200'000}) {
+    cases.push_back(sgd_case(elements, {.lr = 0.1f}));
+    cases.push_back(sgd_case(elements, {.lr = 0.1f, .momentum = 0.9f, .weight_decay = 1e-2f}));
+    cases.push_back(adam_case(elements, {.lr = 1e-3f}));
+    cases.push_back(adam_case(elements, {.lr = 1e-2f, .weight_decay = 1e-1f, .decoupled = true}));
+  }
+  cases.push_back(sgd_case(100, {.lr = 0.1f, .weight_decay = 0.1f}));
+  cases.push_back(sgd_case(100, {.lr = 0.1f, .momentum = 0.9f, .nesterov = true}));
+  cases.push_back(sgd_case(100, {.lr = 0.1f, .momentum = 0.8f, .dampening = 0.3f}));
+  cases.push_back(
+      sgd_case(31, {.lr = 1, .momentum = 0.5f, .weight_decay = 0.1f, .nesterov = true}));
+  cases.push_back(adam_case(100, {.lr = 1e-2f, .weight_decay = 1e-1f}));
+  cases.push_back(adam_case(100, {.lr = 1e-2f, .step = 1000}));
+  cases.push_back(adam_case(100, {.lr = 1e-3f}, 1e-12));  // epsilon dominates
+  cases.push_back(adam_case(100, {.lr = 1e-3f}, 1e12));
+  cases.push_back(adam_case(17, {.lr = 1e-3f}, 0));  // no gradient at all: no step
+  cases.push_back(
+      adam_case(31, {.lr = 1e-2f, .beta1 = 0.5f, .beta2 = 0.9f, .epsilon = 1e-3f, .step = 2}));
+  return cases;
+}
+
+}  // namespace lockstep::cases
