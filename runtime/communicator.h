@@ -15,6 +15,13 @@
 
 namespace lockstep {
 
+// What a wait ends with when another rank, or another worker of this one, has failed. That one's
+// message is the one to read: whoever catches this prints nothing.
+class PeerFailed : public Error {
+ public:
+  PeerFailed() : Error(std::string("another rank or worker failed")) {}
+};
+
 // Memory of which all ranks of a node see one copy, or private memory where none can be shared.
 struct NodeMemory {
   std::span<std::byte> bytes;   // zero at first
@@ -40,43 +47,53 @@ struct ExchangePlan {
 // slice (whole blocks, possibly empty) of every bucket. A step, for worker w:
 //
 //   begin(w, step)               earlier weights have arrived; gradient buffers may be overwritten
-//   scalars(shard)[i] = ...      for each own shard; then publish_scalars(w) once
+//   scalars(w, shard)[i] = ...   for each own shard; then publish_scalars(w) once
 //   publish(w, bucket)           once a bucket, in any order: w's subtrees of it are final and w reads
 //                                the bucket's weights no more
 //   for each bucket, in order:   nodes = collect(w, bucket)  (waits) → sum, update → deliver(w, bucket)
 //
 // With clipping, collect all buckets first, write block_norms, publish_norms, then update, deliver.
-// All waits spin briefly, then sleep; they end with an Error that names rank and step when a peer
-// fails or is late. The plan's bits do not depend on who owns what.
+// Every worker takes every step, and worker 0 of every rank makes its calls in the same order (with
+// messages, its waits are where the rank sends and receives). A plan without elements serves steps
+// that only join scalars, as an evaluation does.
+//
+// All waits spin briefly, then sleep; they end with PeerFailed when somebody failed, and with an
+// Error that names rank and step when somebody is late. The bits do not depend on who owns what.
 class Exchange {
  public:
   virtual ~Exchange() = default;
 
   virtual float* values() = 0;              // the flat weights: one copy a node (or a rank)
   virtual float* state(int index) = 0;      // the optimizer's arrays; only own slices are current
-  virtual float* node(int worker, int slot) = 0;  // gradient buffers, counter_depth slots a worker
+  // Gradient buffers of a worker of this rank, counter_depth(its shards) of them, each as long as
+  // values. When the worker has counted through its shards, slot i holds canonical_subtrees(...)[i].
+  virtual float* node(int worker, int slot) = 0;
   virtual ElementRange slice(int worker, int bucket) const = 0;
 
   virtual void begin(int worker, std::int64_t step) = 0;
-  virtual double* scalars(std::int64_t shard) = 0;            // own shards: write; after
-  virtual void publish_scalars(int worker) = 0;               // wait_scalars: any shard's, of this step
-  virtual void wait_scalars(int worker) = 0;                  // valid until this worker's next begin
+  // This step's rows of plan.scalars doubles, one a shard, one after another from `shard` on: own
+  // shards' are to be written, then published; after wait_scalars all may be read until the
+  // worker's next begin. (Which step it is, is the worker's own affair: a fast one is ahead.)
+  virtual double* scalars(int worker, std::int64_t shard) = 0;
+  virtual void publish_scalars(int worker) = 0;
+  virtual void wait_scalars(int worker) = 0;
   virtual void publish(int worker, int bucket) = 0;
-  // The canonical subtrees of all workers, left to right, restricted to slice(worker, bucket).
-  // The first node that this worker itself owns (or any private scratch, see sum_target) may be
-  // overwritten with the sum.
+  // The canonical subtrees of all workers (or of all ranks), left to right, restricted to
+  // slice(worker, bucket). Valid as long as the exchange; their contents until own deliver.
   virtual std::span<const TreeNode> collect(int worker, int bucket) = 0;
-  virtual float* sum_target(int worker, int bucket) = 0;      // where the slice's sum may be written
+  virtual float* sum_target(int worker, int bucket) = 0;      // the slice of the first node: the
+                                                              // place for the sum
   virtual double* block_norms() = 0;                          // one a block of the whole buffer
   virtual void publish_norms(int worker) = 0;
   virtual void wait_norms(int worker) = 0;                    // all blocks' norms are there
   virtual void deliver(int worker, int bucket) = 0;           // new weights of the slice are written
   virtual void finish(int worker) = 0;                        // all weights of this step are there
 
-  // Outside steps, by worker 0 of every rank (a collective): after it, rank 0 holds all of every
-  // state array (values are whole on every rank after finish).
+  // Outside steps, by worker 0 of every rank after finish (a collective): rank 0 then holds all of
+  // every state array until its next publish (values are whole on every rank after finish).
   virtual void gather_states() = 0;
-  // After values and states were filled where fill_here() is true: makes them everyone's.
+  // Before the first step, or after a barrier of the communicator that follows finish: where
+  // fill_here() is true, fill values and states; then filled(), a collective, makes them everyone's.
   virtual bool fill_here() const = 0;
   virtual void filled() = 0;
 };
@@ -101,9 +118,16 @@ class Communicator {
   virtual std::unique_ptr<Exchange> make_exchange(const ExchangePlan& plan,
                                                   const ShardPlan& shards, Device& device) = 0;
 
-  // Tells the other ranks that this one failed, so that their waits end. True if this rank is the
-  // first: it alone prints the message.
+  // Tells the other ranks and this one's other workers that something failed here, so that their
+  // waits end; from any thread. True if this is the first failure: it alone prints its message.
+  // With messages between ranks, each rank's own first is true.
   virtual bool announce_failure() = 0;
+
+  // How long a collective of this class waits before an Error names the ranks that are late.
+  void set_patience(double seconds) { patience_seconds_ = seconds; }
+
+ protected:
+  double patience_seconds_ = 1800;  // rank 0 may be reading a large dataset meanwhile
 };
 
 std::unique_ptr<Communicator> make_self_communicator();

@@ -25,10 +25,14 @@ class World {
   int size() const;
   // Throws Error when ranks disagree; says in description() why a segment could not be had.
   std::unique_ptr<Communicator> make_communicator(Transport transport);
-  // Ends every rank of the job within seconds. Prints `message` to stderr if not empty.
+  // Ends every rank of the job within seconds, after printing `message` to stderr. An empty message
+  // is for a rank that ends because of another: it leaves that one the time to print its own.
   [[noreturn]] void abort(const std::string& message, int exit_code);
 
   static std::string library_version();  // "Open MPI 4.1.4"
+
+ private:
+  int exceptions_at_start_;
 };
 
 }  // namespace lockstep
