@@ -6,6 +6,8 @@
 
 namespace lockstep {
 
+namespace {
+
 Tensor take_rows(const Tensor& from, std::span<const std::int64_t> rows) {
   const Shape row_shape = from.shape().without_rows();
   const Tensor to =
@@ -22,14 +24,19 @@ SplitData take_rows(const SplitData& from, std::span<const std::int64_t> rows) {
           from.weight.defined() ? take_rows(from.weight, rows) : Tensor()};
 }
 
-void split_and_write(const SplitData& all, SplitData test, const PrepareOptions& common,
-                     DatasetContents contents) {
+}  // namespace
+
+Split plan_split(const Tensor& y, const PrepareOptions& common) {
+  std::span<const std::int64_t> labels;
+  if (y.dtype() == DType::kInt64) labels = y.span<std::int64_t>();
+  return split_rows(y.rows(), labels, common.validation, common.test.value_or(Portion{}),
+                    common.seed);
+}
+
+void write_parts(const SplitData& all, const Split& split, const PrepareOptions& common,
+                 DatasetContents contents, SplitData test) {
   if (test.rows() > 0 && common.test)
     throw Error("the source has a test part of its own ({} rows); leave out --test", test.rows());
-  std::span<const std::int64_t> labels;
-  if (all.y.dtype() == DType::kInt64) labels = all.y.span<std::int64_t>();
-  const Split split = split_rows(all.rows(), labels, common.validation,
-                                 common.test.value_or(Portion{}), common.seed);
   const bool whole = split.validation.empty() && split.test.empty();
   contents.train = whole ? all : take_rows(all, split.train);
   if (!split.validation.empty()) contents.validation = take_rows(all, split.validation);

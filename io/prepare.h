@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "io/csv_encoding.h"
 #include "io/dataset_writer.h"
 #include "io/split.h"
 
@@ -45,15 +46,29 @@ struct IdxOptions {
 };
 void prepare_idx(const IdxOptions& options, const PrepareOptions& common);
 
+// A CSV file with one row a sample. Columns are named, or numbered from 0. Every column that is not
+// target, weight or excluded is an input; those of text become categories.
+struct CsvPrepareOptions {
+  std::string file;
+  CsvOptions format;
+  std::vector<std::string> targets;      // one for classification, any number for regression
+  std::string weight;                    // column of sample weights; empty: none
+  std::vector<std::string> exclude;      // columns to leave out
+  std::vector<std::string> categorical;  // inputs that are categories though they look like numbers
+  CategoryCoding categories = CategoryCoding::kOneHot;
+  MissingValues missing = MissingValues::kError;  // kMean: of the training part
+  enum class Task { kClassification, kRegression } task = Task::kClassification;
+  bool standardize = true;  // false: the recorded mean is 0 and the standard deviation 1
+};
+void prepare_csv(const CsvPrepareOptions& options, const PrepareOptions& common);
+
 // What kinds share ------------------------------------------------------------------------------
 
-// Copies of the given rows of a host tensor, in the given order.
-Tensor take_rows(const Tensor& from, std::span<const std::int64_t> rows);
-SplitData take_rows(const SplitData& from, std::span<const std::int64_t> rows);
-
-// Cuts `all` by the common options (stratified if y are classes) and writes. `test`, where it has
-// rows, is the test part as it stands.
-void split_and_write(const SplitData& all, SplitData test, const PrepareOptions& common,
-                     DatasetContents contents);
+// Parts as the common options ask, stratified if y are classes.
+Split plan_split(const Tensor& y, const PrepareOptions& common);
+// Copies the parts out of `all` and writes the file. `test`, where it has rows, is the test part as
+// it stands; common.test is then an error.
+void write_parts(const SplitData& all, const Split& split, const PrepareOptions& common,
+                 DatasetContents contents, SplitData test = {});
 
 }  // namespace lockstep

@@ -46,7 +46,7 @@ void prepare_digits(const DigitsOptions& options, const PrepareOptions& common) 
     contents.info.classes.push_back(std::to_string(label));
   PrepareOptions with_test = common;
   if (!with_test.test) with_test.test = Portion::of_fraction(0.2);
-  split_and_write(all, {}, with_test, std::move(contents));
+  write_parts(all, plan_split(all.y, with_test), with_test, std::move(contents));
 }
 
 }  // namespace lockstep

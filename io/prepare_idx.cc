@@ -60,7 +60,7 @@ void prepare(const std::string& kind, const IdxOptions& options, const PrepareOp
         fmt::format(", {}, {}", file_name(options.test_images), file_name(options.test_labels));
   }
   contents.info.classes = class_names(options, all, test);
-  split_and_write(all, std::move(test), common, std::move(contents));
+  write_parts(all, plan_split(all.y, common), common, std::move(contents), std::move(test));
 }
 
 }  // namespace
