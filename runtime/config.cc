@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
+#include <set>
 
 #include "io/file.h"
 #include "kernels/core/error.h"
@@ -38,9 +38,10 @@ class Entries {
     for (auto& [path, entry] :
          parse_override(text.substr(0, equals), text.substr(equals + 1)).entries) {
       const ConfigKey* key = find_key(path);
-      if (key != nullptr && !key->excludes.empty()) entries_.erase(key->excludes);
+      if (key != nullptr && !key->excludes.empty()) displace(key->excludes);
       if (key != nullptr && key->name() == "kind") drop_other_kinds(*key, entry);
       entries_[path] = std::move(entry);
+      overridden_.insert(path);
     }
   }
 
@@ -60,11 +61,17 @@ class Entries {
     for (const ConfigKey& key : config_schema()) {
       const bool belongs = key.kinds.empty() || chosen == nullptr ||
                            std::ranges::find(key.kinds, *chosen) != key.kinds.end();
-      if (key.table() == kind.table() && !belongs) entries_.erase(key.path);
+      if (key.table() == kind.table() && !belongs) displace(key.path);
     }
   }
 
+  // Overrides that contradict each other stay, for the checks to find.
+  void displace(const std::string& path) {
+    if (!overridden_.contains(path)) entries_.erase(path);
+  }
+
   std::map<std::string, ConfigEntry> entries_;
+  std::set<std::string> overridden_;
 };
 
 void set_entry(const std::string& path, const ConfigEntry& entry, Config& config) {

@@ -120,7 +120,7 @@ struct ModelConfig {
 struct LossConfig {
   LossKind kind = LossKind::kCrossEntropy;
   double label_smoothing = 0;
-  std::vector<double> class_weights;  // empty: all 1
+  std::vector<double> class_weights{};  // empty: all 1
 };
 
 struct OptimizerConfig {
@@ -135,9 +135,9 @@ struct OptimizerConfig {
 
 struct ScheduleConfig {
   ScheduleKind kind = ScheduleKind::kConstant;
-  std::int64_t warmup_steps = 0, warmup_epochs = 0;                 // at most one of the two
-  std::int64_t every_steps = 0, every_epochs = 0;                   // step: exactly one of the two
-  std::vector<std::int64_t> milestones_steps, milestones_epochs;    // multi_step: one of the two
+  std::int64_t warmup_steps = 0, warmup_epochs = 0;  // at most one of the two
+  std::int64_t every_steps = 0, every_epochs = 0;    // step: exactly one of the two
+  std::vector<std::int64_t> milestones_steps{}, milestones_epochs{};  // multi_step: one of the two
   double gamma = 0.1;                                               // step, multi_step, exponential
   double final_lr = 0;                                              // linear, cosine
   double pct_start = 0.3, div_factor = 25, final_div_factor = 1e4;  // one_cycle

@@ -27,12 +27,6 @@ void check_numbers(const ConfigKey& key, const ConfigEntry& entry, const ConfigV
                 key.or_auto ? " or \"auto\"" : "", toml_text(value));
 }
 
-std::string nearest_choice(const ConfigKey& key, const ConfigValue& value) {
-  const auto* text = std::get_if<std::string>(&value.value);
-  const std::string nearest = text == nullptr ? "" : nearest_name(*text, key.choices);
-  return nearest.empty() ? "" : fmt::format("; did you mean \"{}\"?", nearest);
-}
-
 }  // namespace
 
 std::string_view ConfigKey::table() const {
@@ -128,8 +122,8 @@ void set_key(const ConfigKey& key, const ConfigEntry& entry, Config& config) {
       key.choices.empty() ||
       (text != nullptr && std::ranges::find(key.choices, *text) != key.choices.end());
   if (!type_fits || !choice_fits)
-    throw Error("{}: '{}' must be {}, found {}{}", entry.where, key.path, key.expected,
-                describe(entry.value), nearest_choice(key, entry.value));
+    throw Error("{}: '{}' must be {}, found {}", entry.where, key.path, key.expected,
+                describe(entry.value));
   key.set(config, entry.value);
 }
 
