@@ -246,8 +246,8 @@ std::string dataset_summary(const std::string& path) {
   if (const auto source = file.text("/", "source")) head.push_back({"source", *source});
   head.push_back({"checksum", checksum_line(file)});
 
-  std::string text = aligned(head, {1}) + "\n" + aligned(table, {1, 2, 3});
-  if (!classes.empty()) text += "\n" + class_table(classes, names);
+  std::string text = fmt::format("{}\n{}", aligned(head, {1}), aligned(table, {1, 2, 3}));
+  if (!classes.empty()) text += fmt::format("\n{}", class_table(classes, names));
   return text + normalization_table(file);
 }
 
