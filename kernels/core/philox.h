@@ -46,12 +46,17 @@ struct RandomKey {
   // Four words for elements [4 block, 4 block + 4) of sample `sample` (0 where there is none).
   // time and sample are used up to 2^40, block up to 2^32, layer up to 2^12.
   constexpr PhiloxBlock block(std::uint64_t sample, std::uint32_t block) const {
-    return philox4x32(
-        {block, static_cast<std::uint32_t>(sample), static_cast<std::uint32_t>(time),
-         static_cast<std::uint32_t>((sample >> 32) & 0xFF) |
-             static_cast<std::uint32_t>((time >> 32) & 0xFF) << 8 | layer << 16 |
-             static_cast<std::uint32_t>(purpose) << 28},
-        {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
+    return philox4x32(counter(sample, block), words());
+  }
+  // Its two parts, for kernels that run Philox on vectors; `block` is the counter's first word.
+  constexpr PhiloxBlock counter(std::uint64_t sample, std::uint32_t block) const {
+    return {block, static_cast<std::uint32_t>(sample), static_cast<std::uint32_t>(time),
+            static_cast<std::uint32_t>((sample >> 32) & 0xFF) |
+                static_cast<std::uint32_t>((time >> 32) & 0xFF) << 8 | layer << 16 |
+                static_cast<std::uint32_t>(purpose) << 28};
+  }
+  constexpr std::array<std::uint32_t, 2> words() const {
+    return {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
   }
 };
 

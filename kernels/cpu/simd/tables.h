@@ -1,0 +1,15 @@
+// The tables that the files of this folder define, one each. Everything else in them is private.
+#pragma once
+
+#include "kernels/cpu/vector_kernels.h"
+
+namespace lockstep::cpu::LOCKSTEP_ISA {
+
+extern const ActivationKernels kActivationKernels;
+extern const ElementwiseKernels kElementwiseKernels;
+extern const PoolKernels kPoolKernels;
+extern const NormKernels kNormKernels;
+extern const LossKernels kLossKernels;
+extern const UpdateKernels kUpdateKernels;
+
+}  // namespace lockstep::cpu::LOCKSTEP_ISA

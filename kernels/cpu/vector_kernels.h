@@ -1,0 +1,130 @@
+// The table of vector kernels of one instruction set: plain functions on plain pointers, one struct
+// a file of simd/. The files beside this one check tensors and call them. What an operation means
+// stands in kernels/backend.h; here only what a pointer holds. It includes no other header of the
+// project, since an inline function of theirs could be emitted with this instruction set's code.
+#pragma once
+
+#include <cstdint>
+
+namespace lockstep {
+
+struct ActivationKernels {
+  void (*relu_forward)(const float* x, float* y, std::int64_t n);
+  void (*relu_backward)(const float* y, const float* dy, float* dx, std::int64_t n);
+  void (*sigmoid_forward)(const float* x, float* y, std::int64_t n);
+  void (*sigmoid_backward)(const float* y, const float* dy, float* dx, std::int64_t n);
+  void (*tanh_forward)(const float* x, float* y, std::int64_t n);
+  void (*tanh_backward)(const float* y, const float* dy, float* dx, std::int64_t n);
+};
+
+struct ElementwiseKernels {
+  void (*add)(const float* a, const float* b, float* y, std::int64_t n);
+  void (*fill)(float value, float* y, std::int64_t n);
+  void (*scale)(float factor, float* x, std::int64_t n);
+  // One row of n elements. `counter` and `key` are Philox's, the counter's first word counting
+  // from 0; `kept` is the factor of what stays.
+  void (*dropout)(const std::uint32_t* counter, const std::uint32_t* key, float probability,
+                  float kept, const float* x, float* y, std::int64_t n);
+  // n elements, a multiple of the period.
+  void (*scale_shift_u8)(const std::uint8_t* x, const float* scale, const float* shift,
+                         std::int64_t period, float* y, std::int64_t n);
+  void (*scale_shift_f32)(const float* x, const float* scale, const float* shift,
+                          std::int64_t period, float* y, std::int64_t n);
+  void (*scale_shift_i64)(const std::int64_t* x, const float* scale, const float* shift,
+                          std::int64_t period, float* y, std::int64_t n);
+};
+
+struct PoolPlan {  // a PoolGeometry with its output's size
+  std::int64_t in_h, in_w, channels, out_h, out_w;
+  std::int64_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
+  bool count_include_pad;
+};
+
+struct PoolKernels {  // one image each
+  void (*max_forward)(const PoolPlan& plan, const float* x, float* y, std::uint8_t* argmax);
+  void (*max_backward)(const PoolPlan& plan, const float* dy, const std::uint8_t* argmax,
+                       float* dx);
+  void (*avg_forward)(const PoolPlan& plan, const float* x, float* y);
+  void (*avg_backward)(const PoolPlan& plan, const float* dy, float* dx);
+};
+
+struct NormKernels {  // x (rows, channels); the other arrays hold one value a channel
+  void (*column_sums)(const float* x, std::int64_t rows, std::int64_t channels, float* sums);
+  // Σ (x - mean)²
+  void (*centred_squares)(const float* x, const float* mean, std::int64_t rows,
+                          std::int64_t channels, float* sums);
+  // y = (x - mean) · scale + shift
+  void (*affine)(const float* x, const float* mean, const float* scale, const float* shift,
+                 std::int64_t rows, std::int64_t channels, float* y);
+  // sum_dy = Σ dy, sum_dy_x = Σ dy (x - mean)
+  void (*gradient_sums)(const float* x, const float* dy, const float* mean, std::int64_t rows,
+                        std::int64_t channels, float* sum_dy, float* sum_dy_x);
+  // dx = a dy - (b + c (x - mean))
+  void (*gradient_data)(const float* x, const float* dy, const float* mean, const float* a,
+                        const float* b, const float* c, std::int64_t rows, std::int64_t channels,
+                        float* dx);
+  // y[row][c] = x[c] / divisor: the gradient of an average
+  void (*spread)(const float* x, float divisor, std::int64_t rows, std::int64_t channels, float* y);
+};
+
+struct LossKernels {
+  void (*softmax_forward)(const float* x, std::int64_t rows, std::int64_t classes, float* y);
+  void (*softmax_backward)(const float* y, const float* dy, std::int64_t rows, std::int64_t classes,
+                           float* dx);
+  // One row's Σ q (-log softmax(logits)). The gradient (null: none) is that of the loss times
+  // `weight`.
+  float (*cross_entropy)(const float* logits, const float* q, std::int64_t classes, float weight,
+                         float* gradient);
+  // The same for a q that is zero but for q[label].
+  float (*cross_entropy_label)(const float* logits, std::int64_t label, float q,
+                               std::int64_t classes, float weight, float* gradient);
+  // One value an element: the loss, and the gradient where it is not null.
+  void (*binary_cross_entropy)(const float* logits, const float* target, std::int64_t n,
+                               float* loss, float* gradient);
+  void (*squared_error)(const float* prediction, const float* target, std::int64_t n, float* loss,
+                        float* gradient);
+  void (*absolute_error)(const float* prediction, const float* target, std::int64_t n,
+                         float* error);
+  double (*sum)(const float* x, std::int64_t n);  // in double, over 16 virtual lanes
+};
+
+struct AdamScalars {  // computed in double on the host, then rounded
+  float beta2, one_minus_beta1, one_minus_beta2;
+  float inv_sqrt_correction2;  // 1 / sqrt(1 - beta2^step)
+  float epsilon;
+  float step_size;  // lr / (1 - beta1^step)
+  float decay;      // added to the gradient, times the value; 0 if decoupled
+  float shrink;     // factor of the value; 1 if not decoupled
+};
+
+struct SgdScalars {
+  float lr, momentum, one_minus_dampening, decay;
+  bool nesterov, first_step;
+};
+
+struct UpdateKernels {
+  // y = tree(nodes) / divisor over n elements. joins[i]: how often the newest two sums on the
+  // stack join after node i was pushed; depth: the stack's greatest height, at most kMaxTreeDepth.
+  void (*tree_sum)(const float* const* nodes, const int* joins, int count, float divisor, float* y,
+                   std::int64_t n);
+  // out[b]: the sum over block b of `block` elements
+  void (*squared_norms)(const float* x, std::int64_t block, std::int64_t n, double* out);
+  void (*sgd)(const SgdScalars& scalars, const float* gradient, float* value, float* momentum,
+              std::int64_t n);
+  void (*adam)(const AdamScalars& scalars, const float* gradient, float* value, float* m, float* v,
+               std::int64_t n);
+  void (*running_average)(float momentum, const float* mean, float* value, std::int64_t n);
+};
+
+inline constexpr int kMaxTreeDepth = 32;
+
+struct VectorKernels {
+  const ActivationKernels& activation;
+  const ElementwiseKernels& elementwise;
+  const PoolKernels& pool;
+  const NormKernels& norm;
+  const LossKernels& loss;
+  const UpdateKernels& update;
+};
+
+}  // namespace lockstep
