@@ -1,0 +1,167 @@
+#include "kernels/core/initializers.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "kernels/core/error.h"
+
+namespace lockstep {
+
+namespace {
+
+// ln x for a positive normal x: fdlibm's e_log.c (Sun Microsystems 1993), without its special
+// cases.
+double natural_log(double x) {
+  std::uint64_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  // Counting from √½ upwards gives √½ <= mantissa < √2.
+  constexpr std::uint64_t kRootHalf = 0x3FE6A09E00000000;
+  const auto exponent = static_cast<std::int64_t>(bits - kRootHalf) >> 52;
+  bits -= static_cast<std::uint64_t>(exponent) << 52;
+  double mantissa;
+  std::memcpy(&mantissa, &bits, sizeof mantissa);
+
+  const double f = mantissa - 1, s = f / (2 + f), z = s * s;
+  const double r =
+      z * (6.666666666666735130e-01 +
+           z * (3.999999999940941908e-01 +
+                z * (2.857142874366239149e-01 +
+                     z * (2.222219843214978396e-01 +
+                          z * (1.818357216161805012e-01 +
+                               z * (1.531383769920937332e-01 + z * 1.479819860511658591e-01))))));
+  const double half_square = 0.5 * f * f, k = static_cast<double>(exponent);
+  constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
+  return k * kLn2High - ((half_square - (s * (half_square + r) + k * kLn2Low)) - f);
+}
+
+// Σ c[i] x^i
+double polynomial(const double (&c)[8], double x) {
+  double sum = c[7];
+  for (int i = 6; i >= 0; --i) sum = sum * x + c[i];
+  return sum;
+}
+
+double root_of_fan(std::int64_t fan) {
+  LOCKSTEP_CHECK(fan > 0, "a layer with {} inputs has no default weights", fan);
+  return std::sqrt(static_cast<double>(fan));
+}
+
+}  // namespace
+
+// M. J. Wichura, "Algorithm AS 241: The percentage points of the normal distribution", Applied
+// Statistics 37 (1988), PPND16.
+double normal_quantile(double p) {
+  static constexpr double kA[8] = {3.3871328727963666080e0, 1.3314166789178437745e2,
+                                   1.9715909503065514427e3, 1.3731693765509461125e4,
+                                   4.5921953931549871457e4, 6.7265770927008700853e4,
+                                   3.3430575583588128105e4, 2.5090809287301226727e3};
+  static constexpr double kB[8] = {1.0,
+                                   4.2313330701600911252e1,
+                                   6.8718700749205790830e2,
+                                   5.3941960214247511077e3,
+                                   2.1213794301586595867e4,
+                                   3.9307895800092710610e4,
+                                   2.8729085735721942674e4,
+                                   5.2264952788528545610e3};
+  static constexpr double kC[8] = {1.42343711074968357734e0,  4.63033784615654529590e0,
+                                   5.76949722146069140550e0,  3.64784832476320460504e0,
+                                   1.27045825245236838258e0,  2.41780725177450611770e-1,
+                                   2.27238449892691845833e-2, 7.74545014278341407640e-4};
+  static constexpr double kD[8] = {1.0,
+                                   2.05319162663775882187e0,
+                                   1.67638483018380384940e0,
+                                   6.89767334985100004550e-1,
+                                   1.48103976427480074590e-1,
+                                   1.51986665636164571966e-2,
+                                   5.47593808499534494600e-4,
+                                   1.05075007164441684324e-9};
+  static constexpr double kE[8] = {6.65790464350110377720e0,  5.46378491116411436990e0,
+                                   1.78482653991729133580e0,  2.96560571828504891230e-1,
+                                   2.65321895265761230930e-2, 1.24266094738807843860e-3,
+                                   2.71155556874348757815e-5, 2.01033439929228813265e-7};
+  static constexpr double kF[8] = {1.0,
+                                   5.99832206555887937690e-1,
+                                   1.36929880922735805310e-1,
+                                   1.48753612908506148525e-2,
+                                   7.86869131145613259100e-4,
+                                   1.84631831751005468180e-5,
+                                   1.42151175831644588870e-7,
+                                   2.04426310338993978564e-15};
+  LOCKSTEP_CHECK(p > 0 && p < 1, "the normal quantile of {}", p);
+  const double q = p - 0.5;
+  if (std::fabs(q) <= 0.425) {
+    const double r = 0.180625 - q * q;
+    return q * polynomial(kA, r) / polynomial(kB, r);
+  }
+  const double tail = std::sqrt(-natural_log(q < 0 ? p : 1 - p));
+  const double size = tail <= 5 ? polynomial(kC, tail - 1.6) / polynomial(kD, tail - 1.6)
+                                : polynomial(kE, tail - 5) / polynomial(kF, tail - 5);
+  return q < 0 ? -size : size;
+}
+
+void Initializer::fill(const RandomKey& key, std::span<float> values) const {
+  for (std::size_t i = 0; i < values.size(); i += 4) {
+    const PhiloxBlock words = key.block(0, static_cast<std::uint32_t>(i / 4));
+    for (std::size_t j = i; j < values.size() && j < i + 4; ++j) {
+      const double u = to_open_unit(words[j - i]);
+      double value = first;
+      if (kind == Kind::kNormal) value = first + second * normal_quantile(u);
+      if (kind == Kind::kUniform) value = first + (second - first) * u;
+      values[j] = static_cast<float>(value);
+    }
+  }
+}
+
+Initializer constant_values(double value) {
+  return {Initializer::Kind::kConstant, value, 0};
+}
+
+Initializer normal_values(double mean, double deviation) {
+  return {Initializer::Kind::kNormal, mean, deviation};
+}
+
+Initializer uniform_values(double low, double high) {
+  return {Initializer::Kind::kUniform, low, high};
+}
+
+Fans fans_of(const Shape& file_shape) {
+  if (file_shape.rank() < 2)
+    throw Error(
+        "weights of shape {} have no fan-in and fan-out; give them constant, normal or "
+        "uniform values",
+        file_shape.to_string());
+  std::int64_t places = 1;
+  for (int axis = 2; axis < file_shape.rank(); ++axis) places *= file_shape[axis];
+  return {file_shape[1] * places, file_shape[0] * places};
+}
+
+Initializer kaiming_normal(const Shape& file_shape, double gain) {
+  return normal_values(0, gain / root_of_fan(fans_of(file_shape).in));
+}
+
+Initializer kaiming_uniform(const Shape& file_shape, double gain) {
+  const double bound = gain * std::sqrt(3.0) / root_of_fan(fans_of(file_shape).in);
+  return uniform_values(-bound, bound);
+}
+
+Initializer xavier_normal(const Shape& file_shape, double gain) {
+  const Fans fans = fans_of(file_shape);
+  return normal_values(0, gain * std::sqrt(2.0) / root_of_fan(fans.in + fans.out));
+}
+
+Initializer xavier_uniform(const Shape& file_shape, double gain) {
+  const Fans fans = fans_of(file_shape);
+  const double bound = gain * std::sqrt(6.0) / root_of_fan(fans.in + fans.out);
+  return uniform_values(-bound, bound);
+}
+
+Initializer torch_default_weight(std::int64_t fan_in) {
+  const double bound = 1 / root_of_fan(fan_in);
+  return uniform_values(-bound, bound);
+}
+
+Initializer torch_default_bias(std::int64_t fan_in) {
+  return torch_default_weight(fan_in);
+}
+
+}  // namespace lockstep
