@@ -107,6 +107,16 @@ void check_belonging(const Entries& entries, const Config& config) {
   }
 }
 
+void check_normalisation(const Entries& entries, const std::string& name, const DataConfig& data) {
+  if (!data.normalize && !(data.mean.empty() && data.std.empty()))
+    throw Error("{}: 'data.mean' and 'data.std' do nothing where 'data.normalize' is false",
+                entries.where(data.mean.empty() ? "data.std" : "data.mean", name));
+  if (data.mean.size() != data.std.size())
+    throw Error("{}: 'data.mean' holds {} numbers and 'data.std' {}; give one of each a channel",
+                entries.where(data.mean.empty() ? "data.std" : "data.mean", name), data.mean.size(),
+                data.std.size());
+}
+
 void check_optimizer(const Entries& entries, const std::string& name,
                      const OptimizerConfig& optimizer) {
   if (optimizer.nesterov && (optimizer.momentum == 0 || optimizer.dampening != 0))
@@ -159,6 +169,7 @@ Config build(const Entries& entries, const std::string& name) {
   for (const auto& [path, entry] : entries.all()) set_entry(path, entry, config);
   check_network(name, config.model);
   check_belonging(entries, config);
+  check_normalisation(entries, name, config.data);
   check_optimizer(entries, name, config.optimizer);
   check_schedule(entries, name, config.schedule);
   check_early_stopping(entries, name, config);

@@ -107,7 +107,8 @@ struct DataConfig {
   std::string test = "/test";
   std::string x = "x", y = "y", weight = "weight";  // inside the group, or absolute
   AxesChoice axes = AxesChoice::kNhwc;
-  bool normalize = true;  // by the file's mean and std, where it has them
+  bool normalize = true;              // by mean and std, where they are given here or in the file
+  std::vector<double> mean{}, std{};  // per channel or column; empty: those of the file
 };
 
 struct ModelConfig {
