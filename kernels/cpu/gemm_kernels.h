@@ -30,11 +30,13 @@ struct GemmRun {
 };
 
 // A matrix in column panels: panel p starts at data + p · panel_stride, its rows are row_stride
-// apart, or as far as the panel is wide where row_stride is 0 (the order of weights).
+// apart, or as far as the panel is wide where row_stride is 0 (the order of weights). Row 0 of the
+// product is row first_row of the matrix.
 template <typename T>
 struct ColumnPanels {
   T* data = nullptr;
   std::int64_t row_stride = 0, panel_stride = 0;
+  std::int64_t first_row = 0;
 };
 
 // c(step, i, n) = Σ_k a(step, i, k) b(k, n) + bias(n)

@@ -171,10 +171,12 @@ static void multiply(const GemmProduct& product) {
     const std::int64_t width = least(2 * kWidth, product.columns - n);
     Block block;
     block.a_stride = product.a_stride;
-    block.b = product.b.data + panel * product.b.panel_stride + in_panel;
     block.b_stride = product.b.row_stride ? product.b.row_stride : panel_width;
-    float* const c = product.c.data + panel * product.c.panel_stride + in_panel;
+    block.b = product.b.data + panel * product.b.panel_stride + in_panel +
+              product.b.first_row * block.b_stride;
     block.c_stride = product.c.row_stride ? product.c.row_stride : panel_width;
+    float* const c = product.c.data + panel * product.c.panel_stride + in_panel +
+                     product.c.first_row * block.c_stride;
     block.bias = product.bias ? product.bias + n : nullptr;
     block.tail = static_cast<int>(width > kWidth ? width - kWidth : width);
     // Steps whose rows follow one another are one step; then as many as the cache likes at once.
@@ -241,6 +243,9 @@ static void sum_columns(const float* x, std::int64_t rows, std::int64_t stride, 
 
 static void column_sums(const float* x, std::int64_t rows, std::int64_t columns, bool add_to,
                         float* sums) {
+  if (rows == 0 && !add_to) {
+    for (std::int64_t n = 0; n < columns; ++n) sums[n] = 0.0f;
+  }
   for (std::int64_t n = 0; n < columns; n += kWidth) {
     const int lanes = static_cast<int>(least(kWidth, columns - n));
     if (lanes == kWidth) {

@@ -1,0 +1,228 @@
+// Convolution, forward and data gradient: for each image, each class of output rows that see the
+// same rows of the kernel, and each group, one call of the microkernel. Weights lie in panels of
+// columns with rows (kernel_h, kernel_w, channel); the data gradient has a copy of its own.
+#include "kernels/cpu/backend_impl.h"
+#include "kernels/cpu/conv_plan.h"
+#include "kernels/cpu/panels.h"
+
+namespace lockstep {
+namespace {
+
+// Output rows [first, end) of a part, whose taps and therefore runs are the same.
+struct RowClass {
+  std::int64_t first = 0, end = 0;
+  const GemmRun* runs = nullptr;
+  std::int64_t run_count = 0;
+};
+
+class Correlator {
+ public:
+  Correlator(const Correlation& c, const SourceColumns& columns) : c_(c), columns_(columns) {}
+
+  // Workspace for the classes of one part: the first and the last tap inside change at most once
+  // a tap, so there are at most 2 · taps + 1 classes.
+  static std::int64_t classes_of(const ConvPart& part) { return 2 * part.h.count + 1; }
+  std::int64_t pieces_of_class(const ConvPart& part) const {
+    return RunBuilder::pieces_needed(part.h.count * segments_a_row(part), c_.terms(part));
+  }
+  std::size_t bytes_of(const ConvPart& part) const {
+    const std::int64_t classes = classes_of(part);
+    return Workspace::bytes_of<RowClass>(classes) +
+           Workspace::bytes_of<GemmPiece>(classes * pieces_of_class(part)) +
+           Workspace::bytes_of<GemmRun>(classes * runs_of(c_.terms(part)));
+  }
+
+  struct Classes {
+    const RowClass* classes = nullptr;
+    std::int64_t count = 0;
+  };
+  Classes classify(const ConvPart& part, Workspace& workspace) const {
+    const std::int64_t most = classes_of(part), pieces_each = pieces_of_class(part),
+                       runs_each = runs_of(c_.terms(part));
+    auto* const classes = workspace.take<RowClass>(most);
+    auto* const pieces = workspace.take<GemmPiece>(most * pieces_each);
+    auto* const runs = workspace.take<GemmRun>(most * runs_each);
+    std::int64_t count = 0;
+    TapRange last{-1, -1};
+    for (std::int64_t q = 0; q < part.h.outputs; ++q) {
+      const TapRange taps = taps_inside(part.h, c_.stride_h, c_.source_h, q);
+      if (taps == last) {
+        classes[count - 1].end = q + 1;
+        continue;
+      }
+      last = taps;
+      const std::int64_t terms = (taps.end - taps.first) * part.w.count * c_.group_c();
+      RunBuilder builder(pieces + count * pieces_each, runs + count * runs_each, terms);
+      append_taps(part, taps, builder);
+      classes[count++] = {q, q + 1, runs + count * runs_each, builder.count()};
+    }
+    return {classes, count};
+  }
+
+  // One class of output rows of `steps` rows from `first` on.
+  void multiply(const GemmKernels& kernels, const ConvPart& part, const RowClass& rows,
+                std::int64_t steps, const float* source, const float* weights, const float* bias,
+                float* output) const {
+    const std::int64_t group_in = c_.group_c(), group_out = c_.output_c / c_.groups;
+    const std::int64_t terms = c_.terms(part), row = columns_.width() * c_.source_c;
+    GemmProduct product;
+    product.a_stride = c_.stride_w * c_.source_c;
+    product.a_step = c_.stride_h * row;
+    product.c_step = c_.output_step_h * c_.output_w * c_.output_c;
+    product.steps = steps;
+    product.rows = part.w.outputs;
+    product.columns = group_out;
+    product.runs = rows.runs;
+    product.run_count = rows.run_count;
+    for (std::int64_t group = 0; group < c_.groups; ++group) {
+      product.a = source + rows.first * product.a_step + group * group_in;
+      product.b = {weights + part.weights_before + group * terms * group_out, 0,
+                   kPanelColumns * terms};
+      const std::int64_t pixel =
+          (part.h.output_first + rows.first * c_.output_step_h) * c_.output_w + part.w.output_first;
+      product.c = {output + pixel * c_.output_c + group * group_out, c_.output_step_w * c_.output_c,
+                   kPanelColumns};
+      product.bias = bias ? bias + group * group_out : nullptr;
+      kernels.multiply(product);
+    }
+  }
+
+  // Whether all rows of all images are equally far apart and see all taps: then they are one class.
+  bool images_are_rows(const Classes& classes) const {
+    return !columns_.copied && classes.count == 1 && classes.classes[0].end == c_.output_h &&
+           c_.stride_h * c_.output_h == c_.source_h && c_.output_step_h == 1;
+  }
+
+ private:
+  bool row_is_one_segment(const ConvPart& part) const { return c_.groups == 1 && part.w.step == 1; }
+  std::int64_t segments_a_row(const ConvPart& part) const {
+    return row_is_one_segment(part) ? 1 : part.w.count;
+  }
+  void append_taps(const ConvPart& part, const TapRange& taps, RunBuilder& builder) const {
+    const std::int64_t channels = c_.group_c(), segments = segments_a_row(part);
+    const std::int64_t length = part.w.count * channels / std::max<std::int64_t>(segments, 1);
+    for (std::int64_t t = taps.first; t < taps.end; ++t) {
+      const std::int64_t row = part.h.first + t * part.h.step;
+      for (std::int64_t s = 0; s < segments; ++s) {
+        const std::int64_t column = part.w.first + s * part.w.step - columns_.first;
+        builder.append((row * columns_.width() + column) * c_.source_c,
+                       (t * part.w.count + s) * channels, length, 1);
+      }
+    }
+  }
+
+  const Correlation& c_;
+  const SourceColumns& columns_;
+};
+
+// `part_at(index, weights_before)` gives the parts in order.
+template <typename PartAt>
+void correlate(Stream& stream, const GemmKernels& kernels, const Correlation& c,
+               std::int64_t part_count, const PartAt& part_at, std::int64_t images,
+               const float* source, const float* weights, const float* bias, float* output) {
+  SourceColumns columns;
+  std::int64_t before = 0;
+  for (std::int64_t i = 0; i < part_count; ++i) columns.include(c, part_at(i, 0));
+  columns.finish(c);
+  const Correlator correlator(c, columns);
+  const std::int64_t padded = columns.copied ? c.source_h * columns.width() * c.source_c : 0;
+  std::size_t bytes = Workspace::bytes_of<float>(padded) +
+                      Workspace::bytes_of<ConvPart>(part_count) +
+                      Workspace::bytes_of<Correlator::Classes>(part_count);
+  for (std::int64_t i = 0; i < part_count; ++i) bytes += correlator.bytes_of(part_at(i, 0));
+  Workspace workspace(stream, bytes);
+  float* const padded_image = workspace.take<float>(padded);
+  auto* const parts = workspace.take<ConvPart>(part_count);
+  auto* const classes = workspace.take<Correlator::Classes>(part_count);
+  for (std::int64_t i = 0; i < part_count; ++i) {
+    parts[i] = part_at(i, before);
+    before += c.terms(parts[i]) * c.output_c;
+    classes[i] = correlator.classify(parts[i], workspace);
+  }
+  if (part_count == 1 && correlator.images_are_rows(classes[0])) {
+    correlator.multiply(kernels, parts[0], classes[0].classes[0], images * c.output_h, source,
+                        weights, bias, output);
+    return;
+  }
+  const PaddedImages copier(padded_image, columns.copied ? 1 : 0, c.source_h, c.source_w,
+                            c.source_c, columns);
+  for (std::int64_t image = 0; image < images; ++image) {
+    const float* from = source + image * c.source_h * c.source_w * c.source_c;
+    float* const to = output + image * c.output_h * c.output_w * c.output_c;
+    if (columns.copied) {
+      copier.copy(0, from);
+      from = padded_image;
+    }
+    for (std::int64_t i = 0; i < part_count; ++i) {
+      for (std::int64_t k = 0; k < classes[i].count; ++k) {
+        const RowClass& rows = classes[i].classes[k];
+        correlator.multiply(kernels, parts[i], rows, rows.end - rows.first, from, weights, bias,
+                            to);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::int64_t CpuBackend::conv_packed_elements(const ConvGeometry& g, bool data_gradient) {
+  return data_gradient ? g.weight_elements() : 0;
+}
+
+// packed: for each part of the data gradient, each group, the matrix with rows (tap_h, tap_w,
+// output channel) and columns of input channels, in panels.
+void CpuBackend::conv_pack(Stream&, const ConvGeometry& g, bool data_gradient, const Tensor& w,
+                           Tensor& packed) {
+  if (!data_gradient) return;
+  check_geometry(g);
+  check_conv_elements("w", w, g.weight_elements());
+  check_conv_elements("packed", packed, g.weight_elements());
+  const Correlation c = data_correlation(g);
+  const std::int64_t in = g.in_c / g.groups, out = g.out_c / g.groups;
+  const std::int64_t forward_terms = g.kernel_h * g.kernel_w * in;
+  float* to = packed.data<float>();
+  for (std::int64_t i = 0; i < data_parts(g); ++i) {
+    const ConvPart part = data_part(g, i, 0);
+    for (std::int64_t group = 0; group < g.groups; ++group) {
+      const float* const from = w.data<float>() + group * forward_terms * out;
+      for (std::int64_t t = 0; t < part.h.count; ++t) {
+        for (std::int64_t s = 0; s < part.w.count; ++s) {
+          const std::int64_t kh = part.h.kernel_first + t * part.h.kernel_step;
+          const std::int64_t kw = part.w.kernel_first + s * part.w.kernel_step;
+          transpose_panels({from, forward_terms, (kh * g.kernel_w + kw) * in}, in, out,
+                           {to, c.terms(part), (t * part.w.count + s) * out});
+        }
+      }
+      to += c.terms(part) * in;
+    }
+  }
+}
+
+void CpuBackend::conv_forward(Stream& stream, const ConvGeometry& g, const Tensor& x,
+                              const Tensor& w, const Tensor&, const Tensor& bias, Tensor& y) {
+  check_geometry(g);
+  check_images("x", x, g.in_h, g.in_w, g.in_c);
+  check_conv_elements("w", w, g.weight_elements());
+  if (bias) check_conv_elements("bias", bias, g.out_c);
+  check_images("y", y, g.out_h(), g.out_w(), g.out_c);
+  LOCKSTEP_CHECK(x.rows() == y.rows(), "conv: {} and {} images", x.rows(), y.rows());
+  correlate(
+      stream, gemm_, forward_correlation(g), 1,
+      [&](std::int64_t, std::int64_t) { return forward_part(g); }, x.rows(), x.data<float>(),
+      w.data<float>(), bias ? bias.data<float>() : nullptr, y.data<float>());
+}
+
+void CpuBackend::conv_backward_data(Stream& stream, const ConvGeometry& g, const Tensor& dy,
+                                    const Tensor&, const Tensor& packed, Tensor& dx) {
+  check_geometry(g);
+  check_images("dy", dy, g.out_h(), g.out_w(), g.out_c);
+  check_conv_elements("packed", packed, g.weight_elements());
+  check_images("dx", dx, g.in_h, g.in_w, g.in_c);
+  LOCKSTEP_CHECK(dx.rows() == dy.rows(), "conv: {} and {} images", dx.rows(), dy.rows());
+  correlate(
+      stream, gemm_, data_correlation(g), data_parts(g),
+      [&](std::int64_t i, std::int64_t before) { return data_part(g, i, before); }, dy.rows(),
+      dy.data<float>(), packed.data<float>(), nullptr, dx.data<float>());
+}
+
+}  // namespace lockstep

@@ -1,0 +1,16 @@
+// Which table of products belongs to which instruction set.
+#include "kernels/cpu/backend_impl.h"
+#include "kernels/cpu/gemm_kernels.h"
+
+namespace lockstep {
+
+const GemmKernels& gemm_kernels(Isa isa) {
+#ifdef LOCKSTEP_X86_64
+  if (isa == Isa::kAvx512) return cpu::avx512::gemm_table;
+  if (isa == Isa::kAvx2) return cpu::avx2::gemm_table;
+#endif
+  LOCKSTEP_CHECK(isa == Isa::kGeneric, "{} is not part of this build", name_of(isa));
+  return cpu::generic::gemm_table;
+}
+
+}  // namespace lockstep

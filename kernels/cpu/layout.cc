@@ -1,0 +1,84 @@
+// Between PyTorch's order of parameters, which files hold, and the back end's: weights are matrices
+// in panels of columns (panels.h).
+//   linear  file (out, in)                             memory (in | out)
+//   conv    file (out, in / groups, kernel_h, kernel_w)  memory, each group: (kernel_h, kernel_w,
+//   in | out)
+#include "kernels/cpu/backend_impl.h"
+#include "kernels/cpu/panels.h"
+
+namespace lockstep {
+namespace {
+
+// Calls visit(place in the file, place in memory) for every element.
+template <typename Visit>
+void visit_linear(const ParamLayout& layout, const Shape& shape, const Visit& visit) {
+  LOCKSTEP_CHECK(shape.rank() == 2, "linear weights of shape {}", shape.to_string());
+  const std::int64_t out = shape[0], in = shape[1];
+  const bool image = layout.image.rank() == 3;
+  LOCKSTEP_CHECK(layout.image.rank() == 0 || (image && layout.image.elements() == in),
+                 "{} inputs from an image of shape {}", in, layout.image.to_string());
+  const std::int64_t channels = image ? layout.image[2] : 1, pixels = in / channels;
+  for (std::int64_t n = 0; n < out; ++n) {
+    for (std::int64_t c = 0; c < channels; ++c) {
+      for (std::int64_t p = 0; p < pixels; ++p) {
+        visit(n * in + c * pixels + p, panel_index(in, out, p * channels + c, n));
+      }
+    }
+  }
+}
+
+template <typename Visit>
+void visit_conv(const ParamLayout& layout, const Shape& shape, const Visit& visit) {
+  LOCKSTEP_CHECK(shape.rank() == 4 && layout.groups > 0 && shape[0] % layout.groups == 0,
+                 "convolution weights of shape {} in {} groups", shape.to_string(), layout.groups);
+  const std::int64_t out = shape[0] / layout.groups, in = shape[1], taps = shape[2] * shape[3];
+  for (std::int64_t group = 0; group < layout.groups; ++group) {
+    const std::int64_t first = group * out * in * taps;
+    for (std::int64_t n = 0; n < out; ++n) {
+      for (std::int64_t c = 0; c < in; ++c) {
+        for (std::int64_t t = 0; t < taps; ++t) {
+          visit(first + (n * in + c) * taps + t,
+                first + panel_index(taps * in, out, t * in + c, n));
+        }
+      }
+    }
+  }
+}
+
+template <typename Visit>
+void visit_elements(const ParamLayout& layout, const Shape& shape, const Tensor& file,
+                    const Tensor& memory, const Visit& visit) {
+  LOCKSTEP_CHECK(file.dtype() == DType::kFloat32 && memory.dtype() == DType::kFloat32 &&
+                     file.elements() == shape.elements() && memory.elements() == shape.elements(),
+                 "a parameter of shape {} from {} and {} elements", shape.to_string(),
+                 file.elements(), memory.elements());
+  switch (layout.kind) {
+    case ParamLayout::Kind::kLinear:
+      visit_linear(layout, shape, visit);
+      return;
+    case ParamLayout::Kind::kConv:
+      visit_conv(layout, shape, visit);
+      return;
+    case ParamLayout::Kind::kPlain:
+      for (std::int64_t i = 0; i < shape.elements(); ++i) visit(i, i);
+      return;
+  }
+}
+
+}  // namespace
+
+void CpuBackend::from_file_order(const ParamLayout& layout, const Shape& file_shape,
+                                 const Tensor& file_values, Tensor& value) {
+  visit_elements(layout, file_shape, file_values, value,
+                 [from = file_values.data<float>(), to = value.data<float>()](
+                     std::int64_t file, std::int64_t memory) { to[memory] = from[file]; });
+}
+
+void CpuBackend::to_file_order(const ParamLayout& layout, const Shape& file_shape,
+                               const Tensor& value, Tensor& file_values) {
+  visit_elements(layout, file_shape, file_values, value,
+                 [from = value.data<float>(), to = file_values.data<float>()](
+                     std::int64_t file, std::int64_t memory) { to[file] = from[memory]; });
+}
+
+}  // namespace lockstep

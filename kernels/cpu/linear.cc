@@ -1,0 +1,112 @@
+// Linear layers: y = x · w + bias and its gradients, each one call of the microkernel. w lies in
+// panels of columns (gemm_kernels.h), so that the forward pass packs nothing.
+#include "kernels/cpu/backend_impl.h"
+#include "kernels/cpu/gemm_kernels.h"
+#include "kernels/cpu/gemm_runs.h"
+#include "kernels/cpu/panels.h"
+
+namespace lockstep {
+namespace {
+
+void check_matrix(const char* name, const Tensor& tensor, std::int64_t columns) {
+  LOCKSTEP_CHECK(tensor.defined() && tensor.dtype() == DType::kFloat32 &&
+                     tensor.elements() == tensor.rows() * columns,
+                 "linear: {} is {}, expected float32 (N, {})", name, tensor.shape().to_string(),
+                 columns);
+}
+
+void check_elements(const char* name, const Tensor& tensor, std::int64_t elements) {
+  LOCKSTEP_CHECK(
+      tensor.defined() && tensor.dtype() == DType::kFloat32 && tensor.elements() == elements,
+      "linear: {} is {}, expected {} float32 elements", name, tensor.shape().to_string(), elements);
+}
+
+void check_rows(const Tensor& a, const Tensor& b) {
+  LOCKSTEP_CHECK(a.rows() == b.rows(), "linear: tensors of {} and {} rows", a.rows(), b.rows());
+}
+
+// Runs over one dense sum, in the stream's workspace; a_stride lies between neighbouring terms.
+void use_plain_runs(Stream& stream, std::int64_t terms, std::int64_t a_stride,
+                    GemmProduct& product) {
+  const std::int64_t pieces = RunBuilder::pieces_needed(1, terms), runs = runs_of(terms);
+  Workspace workspace(stream,
+                      Workspace::bytes_of<GemmPiece>(pieces) + Workspace::bytes_of<GemmRun>(runs));
+  auto* const piece_memory = workspace.take<GemmPiece>(pieces);
+  RunBuilder builder(piece_memory, workspace.take<GemmRun>(runs), terms);
+  builder.append(0, 0, terms, a_stride);
+  builder.use(product);
+}
+
+}  // namespace
+
+std::int64_t CpuBackend::linear_packed_elements(const LinearGeometry& g, bool data_gradient) {
+  return data_gradient ? g.in * g.out : 0;
+}
+
+// packed is the transposed matrix (out, in) in panels of columns of its own.
+void CpuBackend::linear_pack(Stream&, const LinearGeometry& g, bool data_gradient, const Tensor& w,
+                             Tensor& packed) {
+  if (!data_gradient) return;
+  check_elements("w", w, g.in * g.out);
+  check_elements("packed", packed, g.in * g.out);
+  transpose_panels({w.data<float>(), g.in, 0}, g.in, g.out, {packed.data<float>(), g.out, 0});
+}
+
+void CpuBackend::linear_forward(Stream& stream, const LinearGeometry& g, const Tensor& x,
+                                const Tensor& w, const Tensor&, const Tensor& bias, Tensor& y) {
+  check_matrix("x", x, g.in);
+  check_elements("w", w, g.in * g.out);
+  if (bias) check_elements("bias", bias, g.out);
+  check_matrix("y", y, g.out);
+  check_rows(x, y);
+  GemmProduct product;
+  product.a = x.data<float>();
+  product.a_stride = g.in;
+  product.b = {w.data<float>(), 0, kPanelColumns * g.in};
+  product.c = {y.data<float>(), g.out, kPanelColumns};
+  product.bias = bias ? bias.data<float>() : nullptr;
+  product.rows = x.rows();
+  product.columns = g.out;
+  use_plain_runs(stream, g.in, 1, product);
+  gemm_.multiply(product);
+}
+
+void CpuBackend::linear_backward_data(Stream& stream, const LinearGeometry& g, const Tensor& dy,
+                                      const Tensor&, const Tensor& packed, Tensor& dx) {
+  check_matrix("dy", dy, g.out);
+  check_elements("packed", packed, g.in * g.out);
+  check_matrix("dx", dx, g.in);
+  check_rows(dy, dx);
+  GemmProduct product;
+  product.a = dy.data<float>();
+  product.a_stride = g.out;
+  product.b = {packed.data<float>(), 0, kPanelColumns * g.out};
+  product.c = {dx.data<float>(), g.in, kPanelColumns};
+  product.rows = dy.rows();
+  product.columns = g.in;
+  use_plain_runs(stream, g.out, 1, product);
+  gemm_.multiply(product);
+}
+
+void CpuBackend::linear_backward_weights(Stream& stream, const LinearGeometry& g, const Tensor& x,
+                                         const Tensor& dy, Tensor& dw, Tensor& dbias) {
+  check_matrix("x", x, g.in);
+  check_matrix("dy", dy, g.out);
+  check_rows(x, dy);
+  check_elements("dw", dw, g.in * g.out);
+  GemmProduct product;
+  product.a = x.data<float>();
+  product.a_stride = g.in;
+  product.transposed = true;
+  product.b = {dy.data<float>(), g.out, kPanelColumns};
+  product.c = {dw.data<float>(), 0, kPanelColumns * g.in};
+  product.rows = g.in;
+  product.columns = g.out;
+  use_plain_runs(stream, x.rows(), g.in, product);
+  gemm_.multiply(product);
+  if (!dbias) return;
+  check_elements("dbias", dbias, g.out);
+  gemm_.column_sums(dy.data<float>(), dy.rows(), g.out, false, dbias.data<float>());
+}
+
+}  // namespace lockstep
