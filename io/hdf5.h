@@ -112,6 +112,8 @@ class File {
   static File open_existing(const std::string& path, unsigned mode);
   File(std::string path, Handle handle) : path_(std::move(path)), handle_(std::move(handle)) {}
 
+  void create_groups_above(const std::string& path);
+
   std::string path_;
   Handle handle_;
 };

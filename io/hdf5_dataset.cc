@@ -191,15 +191,27 @@ void Dataset::write_rows(std::int64_t begin, std::int64_t count, DType type, con
         where(), "write rows");
 }
 
+void File::create_groups_above(const std::string& path) {
+  // Explicitly, for groups that the library makes on its way record the time of day.
+  const Handle creation = own(H5Pcreate(H5P_GROUP_CREATE), path_, "create a group");
+  check(H5Pset_obj_track_times(*creation, 0), path_, "create a group");
+  for (std::size_t slash = path.find('/', 1); slash != std::string::npos;
+       slash = path.find('/', slash + 1)) {
+    const std::string group = path.substr(0, slash);
+    if (!has_group(group))
+      own(H5Gcreate2(*handle_, group.c_str(), H5P_DEFAULT, *creation, H5P_DEFAULT),
+          fmt::format("{}: group '{}'", path_, group), "create it");
+  }
+}
+
 Dataset File::create_dataset(const std::string& path, const Shape& shape, DType type,
                              const Storage& storage) {
   Session session;
   const std::string where = fmt::format("{}: dataset '{}'", path_, path);
+  create_groups_above(path);
   const std::vector<hsize_t> sizes = to_hsize(shape.sizes());
   const Handle space =
       own(H5Screate_simple(shape.rank(), sizes.data(), nullptr), where, "create it");
-  const Handle link = own(H5Pcreate(H5P_LINK_CREATE), where, "create it");
-  check(H5Pset_create_intermediate_group(*link, 1), where, "create it");
   const Handle creation = own(H5Pcreate(H5P_DATASET_CREATE), where, "create it");
   check(H5Pset_obj_track_times(*creation, 0), where, "create it");
   if (storage.chunk_rows > 0) {
@@ -214,7 +226,8 @@ Dataset File::create_dataset(const std::string& path, const Shape& shape, DType 
     check(H5Pset_alloc_time(*creation, H5D_ALLOC_TIME_EARLY), where, "create it");
     check(H5Pset_fill_time(*creation, H5D_FILL_TIME_NEVER), where, "create it");
   }
-  own(H5Dcreate2(*handle_, path.c_str(), memory_type(type), *space, *link, *creation, H5P_DEFAULT),
+  own(H5Dcreate2(*handle_, path.c_str(), memory_type(type), *space, H5P_DEFAULT, *creation,
+                 H5P_DEFAULT),
       where, "create it");
   return Dataset(path_, path, handle_);
 }
