@@ -63,7 +63,9 @@ TEST(Checksum, EveryByteCounts) {
   }
 }
 
-TEST(Checksum, TextHasSixteenDigits) { EXPECT_EQ(checksum_text(0xAB), "00000000000000ab"); }
+TEST(Checksum, TextHasSixteenDigits) {
+  EXPECT_EQ(checksum_text(0xAB), "00000000000000ab");
+}
 
 }  // namespace
 }  // namespace lockstep
