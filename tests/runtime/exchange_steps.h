@@ -1,0 +1,306 @@
+// Drives an Exchange as a training step does, with leaves that are pure functions of (seed, step,
+// shard, element), and compares every bit with a serial sum over the fixed tree. Used with ranks as
+// threads and under mpirun.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "kernels/core/philox.h"
+#include "runtime/communicator.h"
+
+namespace lockstep::testing {
+
+// The exchange only borrows memory through its device.
+class HostMemory final : public Device {
+ public:
+  std::string description() const override { return "host memory"; }
+  Tensor empty(const Shape&, DType) override { throw Error("host memory allocates {}", "nothing"); }
+  Tensor zeros(const Shape& shape, DType type) override { return empty(shape, type); }
+  Tensor empty_pinned(const Shape& shape, DType type) override { return empty(shape, type); }
+  void copy(const Tensor&, Tensor&) override { throw Error("host memory copies {}", "nothing"); }
+  void copy_async(Stream&, const Tensor& from, Tensor& to) override { copy(from, to); }
+  Tensor to_host(const Tensor& tensor) override { return tensor; }
+  std::unique_ptr<Stream> make_stream(int) override { return nullptr; }
+};
+
+struct StepsCase {
+  std::int64_t shards = 1;
+  std::vector<int> workers;  // of each rank
+  std::int64_t elements = 1;
+  std::int64_t bucket_blocks = 1;  // of all buckets but the one at the beginning
+  bool norms = false;
+  int steps = 3;
+  std::int64_t first_step = 0;
+  std::uint64_t seed = 0;
+};
+
+constexpr int kScalars = 3, kStates = 2;
+
+inline ExchangePlan plan_of(const StepsCase& test) {
+  ExchangePlan plan;
+  plan.elements = test.elements;
+  for (std::int64_t end = test.elements; end > 0;) {
+    const std::int64_t blocks = (end + kBlockElements - 1) / kBlockElements;
+    const std::int64_t begin =
+        std::max<std::int64_t>(0, blocks - test.bucket_blocks) * kBlockElements;
+    plan.buckets.push_back({begin, end});
+    end = begin;
+  }
+  plan.scalars = kScalars;
+  plan.states = kStates;
+  plan.patience_seconds = 60;
+  return plan;
+}
+
+// Magnitudes differ by up to 2^8, so that another order of the sum gives other bits.
+inline float leaf(const StepsCase& test, std::int64_t step, std::int64_t shard, std::int64_t i) {
+  const RandomKey key{test.seed, RandomPurpose::kSynthetic, 0, static_cast<std::uint64_t>(step)};
+  const PhiloxBlock words =
+      key.block(static_cast<std::uint64_t>(shard), static_cast<std::uint32_t>(i));
+  return std::ldexp(to_unit_float(words[0]) - 0.5f, static_cast<int>(words[1] % 9));
+}
+
+inline double scalar(const StepsCase& test, std::int64_t step, std::int64_t shard, int index) {
+  return static_cast<double>(step * 1000 + shard * kScalars + index) +
+         1e-3 * double(test.seed % 97);
+}
+
+inline float initial(std::int64_t i) {
+  return static_cast<float>(i % 1001) * 0.01f;
+}
+
+// The tree from its definition, from the root down.
+inline float serial_sum(const StepsCase& test, std::int64_t step, std::int64_t begin,
+                        std::int64_t end, std::int64_t i) {
+  if (end - begin == 1) return leaf(test, step, begin, i);
+  const std::int64_t middle = begin + (end - begin) / 2;
+  return serial_sum(test, step, begin, middle, i) + serial_sum(test, step, middle, end, i);
+}
+
+inline double block_norm(const float* sum, std::int64_t begin, std::int64_t end) {
+  double norm = 0;
+  for (std::int64_t i = begin; i < end; ++i) norm += double(sum[i]) * double(sum[i]);
+  return norm;
+}
+
+inline float update(float value, float sum, float scale) {
+  return value * 0.5f + sum * scale;
+}
+
+inline float scale_of(const StepsCase& test, const std::vector<double>& norms) {
+  double total = 0;
+  for (double norm : norms) total += norm;
+  return test.norms ? static_cast<float>(1 / (1 + std::sqrt(total))) : 1.0f;
+}
+
+// Weights before each step and after the last; state[k] of the last.
+struct Reference {
+  explicit Reference(const StepsCase& test) {
+    const auto size = static_cast<std::size_t>(test.elements);
+    std::vector<float> value(size), sum(size);
+    state.assign(size, 0.0f);
+    for (std::size_t i = 0; i < size; ++i)
+      value[i] = state[i] = initial(static_cast<std::int64_t>(i));
+    values.push_back(value);
+    for (int s = 0; s < test.steps; ++s) {
+      std::vector<double> norms;
+      for (std::int64_t i = 0; i < test.elements; ++i)
+        sum[static_cast<std::size_t>(i)] = serial_sum(test, test.first_step + s, 0, test.shards, i);
+      for (std::int64_t i = 0; i < test.elements; i += kBlockElements)
+        norms.push_back(block_norm(sum.data(), i, std::min(test.elements, i + kBlockElements)));
+      const float scale = scale_of(test, norms);
+      for (std::size_t i = 0; i < size; ++i) {
+        value[i] = update(value[i], sum[i], scale);
+        state[i] += sum[i];
+      }
+      values.push_back(value);
+    }
+  }
+  std::vector<std::vector<float>> values;
+  std::vector<float> state;
+};
+
+inline void expect_equal(const float* got, const std::vector<float>& want,
+                         const std::string& what) {
+  if (want.empty() || std::memcmp(got, want.data(), want.size() * sizeof(float)) == 0) return;
+  for (std::size_t i = 0; i < want.size(); ++i)
+    if (std::memcmp(&got[i], &want[i], sizeof(float)) != 0)
+      throw Error("{}: element {} is {:a}, not {:a}", what, i, got[i], want[i]);
+}
+
+class WorkerSteps {
+ public:
+  WorkerSteps(const StepsCase& test, const Reference& reference, int rank, int worker,
+              Exchange& exchange)
+      : test_(test),
+        reference_(reference),
+        plan_(plan_of(test)),
+        range_(ShardPlan(test.shards, test.workers).of_worker(rank, worker)),
+        worker_(worker),
+        name_(fmt::format("rank {} worker {}", rank, worker)),
+        exchange_(exchange) {}
+
+  void step(int index) {
+    step_ = test_.first_step + index;
+    exchange_.begin(worker_, step_);
+    expect_equal(exchange_.values(), reference_.values[static_cast<std::size_t>(index)],
+                 fmt::format("{}: weights before step {}", name_, step_));
+    for (std::int64_t shard = range_.begin; shard < range_.end; ++shard) count(shard);
+    exchange_.publish_scalars(worker_);
+    // Any order: later steps start elsewhere.
+    const int buckets = static_cast<int>(plan_.buckets.size());
+    for (int b = 0; b < buckets; ++b) exchange_.publish(worker_, (b + index) % buckets);
+    exchange_.wait_scalars(worker_);
+    check_scalars();
+    if (test_.norms) {
+      for (int b = 0; b < buckets; ++b) sum(b);
+      exchange_.publish_norms(worker_);
+      exchange_.wait_norms(worker_);
+    }
+    const std::int64_t blocks = (test_.elements + kBlockElements - 1) / kBlockElements;
+    const float scale =
+        test_.norms ? scale_of(test_, {exchange_.block_norms(), exchange_.block_norms() + blocks})
+                    : 1.0f;
+    for (int b = 0; b < buckets; ++b) {
+      if (!test_.norms) sum(b);
+      const ElementRange slice = exchange_.slice(worker_, b);
+      const float* sum = exchange_.sum_target(worker_, b);
+      for (std::int64_t i = slice.begin; i < slice.end; ++i) {
+        float& value = exchange_.values()[i];
+        value = update(value, sum[i - slice.begin], scale);
+        for (int k = 0; k < kStates; ++k) exchange_.state(k)[i] += sum[i - slice.begin];
+      }
+      exchange_.deliver(worker_, b);
+    }
+    check_scalars();  // still there while fast ranks go on
+  }
+
+  void finish() {
+    exchange_.finish(worker_);
+    expect_equal(exchange_.values(), reference_.values.back(), name_ + ": weights at the end");
+  }
+
+ private:
+  // A binary counter in the worker's buffers, as the Reducer counts.
+  void count(std::int64_t shard) {
+    float* top = exchange_.node(worker_, static_cast<int>(counter_.size()));
+    for (std::int64_t i = 0; i < test_.elements; ++i) top[i] = leaf(test_, step_, shard, i);
+    counter_.push_back({shard, 1});
+    while (counter_.size() >= 2) {
+      const Subtree left = counter_[counter_.size() - 2];
+      if (left.shards != counter_.back().shards || left.begin % (2 * left.shards) != 0) break;
+      const float* right = exchange_.node(worker_, static_cast<int>(counter_.size()) - 1);
+      float* target = exchange_.node(worker_, static_cast<int>(counter_.size()) - 2);
+      for (std::int64_t i = 0; i < test_.elements; ++i) target[i] += right[i];
+      counter_.pop_back();
+      counter_.back().shards *= 2;
+    }
+    for (int k = 0; k < kScalars; ++k)
+      exchange_.scalars(worker_, shard)[k] = scalar(test_, step_, shard, k);
+    if (shard + 1 == range_.end) counter_.clear();
+  }
+
+  void check_scalars() {
+    for (std::int64_t shard = 0; shard < test_.shards; ++shard)
+      for (int k = 0; k < kScalars; ++k)
+        if (exchange_.scalars(worker_, shard)[k] != scalar(test_, step_, shard, k))
+          throw Error("{}: scalar {} of shard {} in step {} is {}", name_, k, shard, step_,
+                      exchange_.scalars(worker_, shard)[k]);
+  }
+
+  // The tree over the collected nodes, element by element, with a counter of its own.
+  void sum(int bucket) {
+    const std::span<const TreeNode> nodes = exchange_.collect(worker_, bucket);
+    const ElementRange slice = exchange_.slice(worker_, bucket);
+    float* target = exchange_.sum_target(worker_, bucket);
+    for (std::int64_t i = 0; i < slice.count(); ++i) {
+      struct Part {
+        std::int64_t begin, shards;
+        float sum;
+      };
+      std::vector<Part> parts;
+      std::int64_t begin = 0;
+      for (const TreeNode& node : nodes) {
+        if (node.sum.elements() != slice.count())
+          throw Error("{}: a node of {} elements", name_, node.sum.elements());
+        parts.push_back({begin, node.shards, node.sum.data<float>()[i]});
+        begin += node.shards;
+        while (parts.size() >= 2) {
+          const Part right = parts.back();
+          Part& left = parts[parts.size() - 2];
+          if (left.shards != right.shards || left.begin % (2 * left.shards) != 0) break;
+          left.sum += right.sum;
+          left.shards *= 2;
+          parts.pop_back();
+        }
+      }
+      if (parts.size() != 1 || begin != test_.shards)
+        throw Error("{}: {} of {} shards", name_, begin, test_.shards);
+      target[i] = parts[0].sum;
+    }
+    for (std::int64_t i = slice.begin; i < slice.end; i += kBlockElements) {
+      const std::int64_t end = std::min(slice.end, i + kBlockElements);
+      exchange_.block_norms()[i / kBlockElements] =
+          block_norm(target, i - slice.begin, end - slice.begin);
+    }
+  }
+
+  const StepsCase& test_;
+  const Reference& reference_;
+  const ExchangePlan plan_;
+  const ShardRange range_;
+  const int worker_;
+  const std::string name_;
+  Exchange& exchange_;
+  std::int64_t step_ = 0;
+  std::vector<Subtree> counter_;
+};
+
+// Runs the case on one rank: worker 0 on the calling thread. Returns the message of the first
+// failure, or nothing; a rank that ends because of another returns nothing.
+inline std::string run_rank(const StepsCase& test, const Reference& reference, int rank,
+                            const std::function<bool()>& announce_failure, Exchange& exchange) {
+  std::mutex mutex;
+  std::string message;
+  const auto guarded = [&](auto&& work) {
+    try {
+      work();
+    } catch (const PeerFailed&) {
+    } catch (const std::exception& error) {
+      const std::lock_guard lock(mutex);
+      if (announce_failure() && message.empty()) message = error.what();
+    }
+  };
+  const auto work = [&](int worker) {
+    WorkerSteps steps(test, reference, rank, worker, exchange);
+    for (int s = 0; s < test.steps; ++s) steps.step(s);
+    steps.finish();
+  };
+  guarded([&] {
+    if (exchange.fill_here())
+      for (std::int64_t i = 0; i < test.elements; ++i)
+        exchange.values()[i] = exchange.state(0)[i] = exchange.state(1)[i] = initial(i);
+    exchange.filled();
+  });
+  std::vector<std::thread> threads;
+  for (int w = 1; w < test.workers[static_cast<std::size_t>(rank)]; ++w)
+    threads.emplace_back([&, w] { guarded([&] { work(w); }); });
+  guarded([&] { work(0); });
+  for (std::thread& thread : threads) thread.join();
+  guarded([&] {
+    exchange.gather_states();
+    if (rank != 0) return;
+    for (int k = 0; k < kStates; ++k)
+      expect_equal(exchange.state(k), reference.state, "gathered state");
+  });
+  return message;
+}
+
+}  // namespace lockstep::testing
