@@ -52,9 +52,11 @@ class Correlator {
       }
       last = taps;
       const std::int64_t terms = (taps.end - taps.first) * part.w.count * c_.group_c();
-      RunBuilder builder(pieces + count * pieces_each, runs + count * runs_each, terms);
+      GemmRun* const class_runs = runs + count * runs_each;
+      RunBuilder builder(pieces + count * pieces_each, class_runs, terms);
       append_taps(part, taps, builder);
-      classes[count++] = {q, q + 1, runs + count * runs_each, builder.count()};
+      classes[count] = {q, q + 1, class_runs, builder.count()};
+      ++count;
     }
     return {classes, count};
   }
