@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <random>
 
 namespace lockstep::cases {
@@ -39,6 +40,15 @@ std::vector<std::byte> to_bytes(const Doubles& values, DType type) {
       throw Error("cases have no bfloat16 arguments");
   }
   return bytes;
+}
+
+// IEEE 754 leaves sign and payload of a NaN open: all count as the same bits.
+void make_nans_alike(DType type, std::vector<std::byte>& bytes) {
+  if (type != DType::kFloat32 && type != DType::kFloat64) return;
+  Doubles values = to_doubles(bytes, type);
+  for (double& value : values)
+    if (std::isnan(value)) value = std::numeric_limits<double>::quiet_NaN();
+  bytes = to_bytes(values, type);
 }
 
 std::uint64_t hash_of(const std::string& text) {  // FNV-1a; inputs differ from case to case
@@ -186,7 +196,9 @@ OutputBytes CaseRun::collect() {
       backend_.to_file_order(argument.layout, argument.shape, tensors_[argument.name], file);
       result = file;
     }
-    outputs.add(argument.name, {result.raw(), result.raw() + result.bytes()});
+    std::vector<std::byte> bytes(result.raw(), result.raw() + result.bytes());
+    make_nans_alike(argument.type, bytes);
+    outputs.add(argument.name, std::move(bytes));
   }
   return outputs;
 }

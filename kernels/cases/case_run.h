@@ -17,7 +17,7 @@ struct Placement {
   const InPlace* in_place = nullptr;  // nullptr: outputs have memory of their own
 };
 
-using OutputBytes = ByName<std::vector<std::byte>>;  // weights in the files' order
+using OutputBytes = ByName<std::vector<std::byte>>;  // weights in the files' order, all NaNs alike
 
 class CaseRun {
  public:
