@@ -52,7 +52,9 @@ LOCKSTEP_INLINE float log_of(float x) {
 void softmax_forward(const float* x, std::int64_t rows, std::int64_t classes, float* y) {
   for (std::int64_t row = 0; row < rows; ++row, x += classes, y += classes) {
     const V total = set1(exponentials(x, row_maximum(x, classes), classes, y));
-    map(y, y, classes, [=](V e) { return div(e, total); });
+    const M sound = equal(total, total);  // else one and the same NaN for the whole row
+    const V unknown = set1(__builtin_nanf(""));
+    map(y, y, classes, [=](V e) { return select(sound, div(e, total), unknown); });
   }
 }
 

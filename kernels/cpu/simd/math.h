@@ -1,7 +1,7 @@
 // exp, log, log1p, tanh, sigmoid, softplus and erf of our own, lane by lane: the same bits on every
 // processor, within 2 units in the last place (tests/kernels/math_test.cc). Only IEEE operations
 // and fma; no estimates. Results below the smallest normal number are zero, as flush-to-zero makes
-// them. A NaN comes back as a NaN.
+// them. A NaN comes back as it is.
 //
 // Sources: exp, log, tanh: S. L. Moshier, Cephes 2.8, single precision (expf.c, logf.c, tanhf.c).
 // erf: N. Juffa's minimax pair for erff (public domain, published on stackoverflow.com/q/35148198).
@@ -47,7 +47,8 @@ LOCKSTEP_INLINE V exp(V x) {
   p = mul(p, float_of_bits(shift_left<23>(add(half, bias))));
   p = mul(p, float_of_bits(shift_left<23>(add(sub(exponent, half), bias))));
   p = select(less(x, low), set1(0.0f), p);
-  return select(less(high, x), infinity(), p);
+  p = select(less(high, x), infinity(), p);
+  return select(equal(x, x), p, x);
 }
 
 // ln x = k ln 2 + ln m with sqrt(1/2) <= m < sqrt(2). Zero and what is flushed to it: -inf.
