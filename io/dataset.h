@@ -43,7 +43,7 @@ struct DatasetInfo {
 //   y       integers (N) and (N, 1) are class labels; an integer matrix whose first rows hold a
 //           single 1 each and else 0 is one-hot, hence labels too; other matrices and all floats
 //           are values. In a file whose task is "regression" everything is values.
-//   weight  float32, finite and not negative; (N) or (N, 1).
+//   weight  float32, finite and not negative; (N) or (N, 1). 0 leaves a row out of the loss.
 // y and weight may be missing under their usual names, not under names that somebody chose.
 class Dataset {
  public:

@@ -43,11 +43,14 @@ DType target_type(const Dataset& dataset) {
   return dataset.target() == TargetKind::kClass ? DType::kInt64 : DType::kFloat32;
 }
 
+std::int64_t block_rows(const Dataset& dataset) {
+  const auto rows = static_cast<std::int64_t>(kBlockBytes / dataset.row_bytes());
+  return std::clamp<std::int64_t>(rows, 1, dataset.rows());
+}
+
 void for_each_block(const Dataset& dataset,
                     const std::function<void(std::span<const std::int64_t>)>& visit) {
-  const std::int64_t rows = dataset.rows();
-  const std::int64_t most =
-      std::max<std::int64_t>(1, static_cast<std::int64_t>(kBlockBytes / dataset.row_bytes()));
+  const std::int64_t rows = dataset.rows(), most = block_rows(dataset);
   std::vector<std::int64_t> block;
   for (std::int64_t begin = 0; begin < rows; begin += most) {
     block.resize(static_cast<std::size_t>(std::min(most, rows - begin)));
@@ -161,17 +164,18 @@ std::unique_ptr<Dataset> resident_dataset(const Dataset& dataset, std::span<cons
 }
 
 std::string contents_checksum(const Dataset& dataset) {
+  const std::int64_t most = block_rows(dataset);
+  const Tensor x_block = host_tensor(dataset.sample_shape().with_rows(most), dataset.x_type());
+  const Tensor y_block = host_tensor(target_shape(dataset, most), target_type(dataset));
+  const Tensor weight_block = host_tensor(Shape{most}, DType::kFloat32);
   Checksum x_sum, y_sum, weight_sum;
   for_each_block(dataset, [&](std::span<const std::int64_t> rows) {
     const auto count = static_cast<std::int64_t>(rows.size());
-    Tensor x = host_tensor(dataset.sample_shape().with_rows(count), dataset.x_type()), y, weight;
-    if (dataset.target() != TargetKind::kNone)
-      y = host_tensor(target_shape(dataset, count), target_type(dataset));
-    if (dataset.has_weight()) weight = host_tensor(Shape{count}, DType::kFloat32);
+    Tensor x = x_block.head(count), y = y_block.head(count), weight = weight_block.head(count);
     dataset.read(rows, x, y, weight);
     x_sum.update(x.raw(), x.bytes());
-    if (y) y_sum.update(y.raw(), y.bytes());
-    if (weight) weight_sum.update(weight.raw(), weight.bytes());
+    if (dataset.target() != TargetKind::kNone) y_sum.update(y.raw(), y.bytes());
+    if (dataset.has_weight()) weight_sum.update(weight.raw(), weight.bytes());
   });
   std::string text =
       fmt::format("x {} {} {:016x}", name_of(dataset.x_type()),
