@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <limits>
 #include <set>
+#include <string_view>
 #include <vector>
 
 #include "io/dataset.h"
@@ -120,6 +121,20 @@ Summary summarize(const hdf5::Dataset& dataset, Progress& progress) {
   return summary;
 }
 
+// The order of a reader's interest: training, validation, test, then other programs' names.
+std::vector<std::string> ordered_datasets(const hdf5::File& file) {
+  const auto rank = [](const std::string& path) {
+    constexpr std::array<std::string_view, 3> kParts = {"/train/", "/validation/", "/test/"};
+    return std::find_if(kParts.begin(), kParts.end(),
+                        [&](std::string_view part) { return path.starts_with(part); }) -
+           kParts.begin();
+  };
+  std::vector<std::string> paths = file.datasets();
+  std::stable_sort(paths.begin(), paths.end(),
+                   [&](const std::string& a, const std::string& b) { return rank(a) < rank(b); });
+  return paths;
+}
+
 using Row = std::vector<std::string>;
 
 // The first column is flush left, as are those named; the others flush right, being numbers.
@@ -223,7 +238,7 @@ std::string dataset_summary(const std::string& path) {
   std::vector<std::pair<std::string, std::vector<std::int64_t>>> classes;
   std::int64_t elements = 0;
   std::vector<hdf5::Dataset> datasets;
-  for (const std::string& name : file.datasets()) {
+  for (const std::string& name : ordered_datasets(file)) {
     datasets.push_back(file.dataset(name));
     elements += datasets.back().rows() * datasets.back().row_elements();
   }
