@@ -108,13 +108,13 @@ struct Row {
   }
 };
 
-Row time_case(Backend& backend, const OpCase& c, const cases::Values& values,
+Row time_case(Backend& backend, const OpCase& c, const cases::Values& values, const Peer& peer,
               const BenchOpsOptions& options) {
   cases::CaseRun run(backend, c, values);
   std::vector<Contender> contenders = {Contender([&run] { run.run(); })};
   std::vector<PeerRun> peers;
-  if (options.peer) peers = peer_runs(c.peer);
-  for (const PeerRun& peer : peers) contenders.emplace_back(peer.run);
+  if (peer.runs != nullptr) peers = peer.runs(c.peer);
+  for (const PeerRun& peer_run : peers) contenders.emplace_back(peer_run.run);
   const std::vector<Timing> timings = time_in_turns(std::move(contenders), options);
   Row row{&c, timings[0], {}};
   for (std::size_t i = 0; i < peers.size(); ++i)
@@ -142,9 +142,9 @@ nlohmann::json to_json(const Timing& timing, const Row& row) {
 }
 
 void write_json(const std::string& path, std::string_view isa, const Limits& limits,
-                const std::vector<Row>& rows) {
+                const Peer& peer, const std::vector<Row>& rows) {
   nlohmann::json file = {{"isa", isa},
-                         {"peer", peer_name()},
+                         {"peer", peer.name},
                          {"limit_gflops", limits.flops * 1e-9},
                          {"limit_gbytes", limits.bytes * 1e-9},
                          {"cases", nlohmann::json::array()}};
@@ -179,12 +179,14 @@ int bench_ops(const BenchOpsOptions& options) {
         "\"conv_forward\", or a part of its shape is looked for",
         options.filter);
 
+  const Peer peer = options.peer ? load_peer() : Peer{.name = "", .why_not = "not asked for"};
   const Limits limits = measure_limits(isa, options);
-  fmt::print("{}, one thread: {:.1f} GFLOP/s in registers, {:.1f} GB/s from memory{}\n\n",
-             backend->description(), limits.flops * 1e-9, limits.bytes * 1e-9,
-             options.peer && !peer_name().empty()
-                 ? fmt::format("; beside {} (its rate, its time over ours)", peer_name())
-                 : "");
+  fmt::print("{}, one thread: {:.1f} GFLOP/s in registers, {:.1f} GB/s from memory\n",
+             backend->description(), limits.flops * 1e-9, limits.bytes * 1e-9);
+  if (peer.name.empty())
+    fmt::print("no peer beside it: {}\n\n", peer.why_not);
+  else
+    fmt::print("beside it {}: its rate, and its time over ours\n\n", peer.name);
   std::vector<Row> rows;
   int wrong = 0;
   const std::uint64_t seed = cases::test_seed();
@@ -197,10 +199,10 @@ int bench_ops(const BenchOpsOptions& options) {
       fmt::print("WRONG (LOCKSTEP_TEST_SEED={}): {}\n", seed, complaint);
       continue;
     }
-    rows.push_back(time_case(*backend, c, values, options));
+    rows.push_back(time_case(*backend, c, values, peer, options));
     print_row(rows.back(), limits);
   }
-  if (!options.json.empty()) write_json(options.json, backend->isa(), limits, rows);
+  if (!options.json.empty()) write_json(options.json, backend->isa(), limits, peer, rows);
   return wrong == 0 ? 0 : 1;
 }
 

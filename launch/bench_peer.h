@@ -1,5 +1,6 @@
-// Another library's convolution or linear layer beside ours in `lockstep bench ops`. The build
-// picks bench_peer_onednn.cc where it found oneDNN, else bench_peer_none.cc.
+// Another library's convolutions and linear layers beside ours in `lockstep bench ops`. oneDNN is
+// the peer, in a plug-in of its own (bench_peer_onednn.cc): the executable neither links nor needs
+// it, and a build that did not find oneDNN has no such file.
 #pragma once
 
 #include <functional>
@@ -10,14 +11,24 @@
 
 namespace lockstep {
 
-std::string peer_name();  // "oneDNN 2.6.3", or "" where there is none
-
 struct PeerRun {
   std::string layout;         // "nhwc", or "best": what the peer likes most
   std::function<void()> run;  // once, on one thread, weights already in the order it wants
 };
 
-// Empty where there is no peer for this shape.
-std::vector<PeerRun> peer_runs(const cases::PeerShape& shape);
+struct Peer {
+  std::string name;     // "oneDNN 2.6.3"; empty: there is none
+  std::string why_not;  // what the loader said then
+  // Empty where the peer has nothing for the shape.
+  std::vector<PeerRun> (*runs)(const cases::PeerShape& shape) = nullptr;
+};
+
+// The plug-in beside the executable.
+Peer load_peer();
+
+// What the plug-in offers under this name.
+using PeerEntry = void (*)(Peer& peer);
+inline constexpr const char* kPeerEntry = "lockstep_bench_peer";
+inline constexpr const char* kPeerFile = "liblockstep_bench_onednn.so";
 
 }  // namespace lockstep

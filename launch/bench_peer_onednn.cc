@@ -1,5 +1,5 @@
 // oneDNN's direct convolutions and inner products on one thread, with images in N,H,W,C and in the
-// layout that oneDNN prefers.
+// layout that oneDNN prefers: the plug-in that bench_peer.cc loads.
 #include <omp.h>
 
 #include <dnnl.hpp>
@@ -133,13 +133,6 @@ std::function<void()> make_run(const Layer& l, PeerShape::Kind kind) {
   return backward_weights<Primitive>(l, d);
 }
 
-}  // namespace
-
-std::string peer_name() {
-  const dnnl::version_t& version = *dnnl::version();
-  return fmt::format("oneDNN {}.{}.{}", version.major, version.minor, version.patch);
-}
-
 std::vector<PeerRun> peer_runs(const PeerShape& shape) {
   if (shape.kind == PeerShape::Kind::kNone) return {};
   omp_set_num_threads(1);  // a primitive remembers the number from its creation
@@ -147,8 +140,15 @@ std::vector<PeerRun> peer_runs(const PeerShape& shape) {
     return {{"nhwc", make_run(Layer(shape, true), shape.kind)},
             {"best", make_run(Layer(shape, false), shape.kind)}};
   } catch (const dnnl::error& error) {
-    throw Error("{}: {}; run `bench ops` with --no-peer", peer_name(), error.message);
+    throw Error("oneDNN: {}; `bench ops --no-peer` leaves it out", error.message);
   }
 }
 
+}  // namespace
 }  // namespace lockstep
+
+extern "C" void lockstep_bench_peer(lockstep::Peer& peer) {
+  const dnnl::version_t& version = *dnnl::version();
+  peer.name = fmt::format("oneDNN {}.{}.{}", version.major, version.minor, version.patch);
+  peer.runs = lockstep::peer_runs;
+}
