@@ -26,70 +26,81 @@ struct Block {
   bool add;
 };
 
+// Blocks of one size in a row: how many, and how far each is from the one before it.
+struct Repeat {
+  std::int64_t count, a_step, c_step;
+};
+
 // Rows are addressed from one pointer per five, so that each address is pointer + {0, 1, 2, 3, 4} ·
 // stride: compilers left alone keep one pointer a row, more than there are registers.
 constexpr int kRowsOfPointer = 5;
 
 template <int kRows, int kVectors, bool kTransposed, bool kTail>
-static void multiply_block(const Block& block, const GemmRun& run) {
-  V sums[kRows][kVectors];
-#pragma GCC unroll 32
-  for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 2
-    for (int j = 0; j < kVectors; ++j) sums[i][j] = set1(0.0f);
-  }
+static void multiply_blocks(const Block& block, const Repeat& repeat, const GemmRun& run) {
   const std::int64_t a_stride = block.a_stride, b_stride = block.b_stride;
   const GemmPiece* const end = run.pieces + run.count;
-  for (const GemmPiece* piece = run.pieces; piece != end; ++piece) {
-    constexpr int kPointers = kTransposed ? 1 : (kRows + kRowsOfPointer - 1) / kRowsOfPointer;
-    const float* a[kPointers];
-#pragma GCC unroll 8
-    for (int p = 0; p < kPointers; ++p) a[p] = block.a + piece->a + p * kRowsOfPointer * a_stride;
-    const float* b = block.b + piece->b * b_stride;
-    for (std::int64_t k = piece->length; k > 0; --k) {
-      V right[kVectors];
-#pragma GCC unroll 2
-      for (int j = 0; j < kVectors; ++j) {
-        right[j] =
-            kTail && j == kVectors - 1 ? load(b + j * kWidth, block.tail) : load(b + j * kWidth);
-      }
-#pragma GCC unroll 32
-      for (int i = 0; i < kRows; ++i) {
-        const V left =
-            set1(kTransposed ? a[0][i] : a[i / kRowsOfPointer][i % kRowsOfPointer * a_stride]);
-#pragma GCC unroll 2
-        for (int j = 0; j < kVectors; ++j) sums[i][j] = fma(left, right[j], sums[i][j]);
-      }
-#pragma GCC unroll 8
-      for (int p = 0; p < kPointers; ++p) {
-        a[p] += kTransposed ? a_stride : 1;
-        asm("" : "+r"(a[p]));  // keeps the pointers apart
-      }
-      b += b_stride;
-    }
-  }
-#pragma GCC unroll 2
-  for (int j = 0; j < kVectors; ++j) {
-    const bool masked = kTail && j == kVectors - 1;
-    const int at = j * kWidth;
-    V bias = set1(0.0f);
-    if (block.bias) bias = masked ? load(block.bias + at, block.tail) : load(block.bias + at);
+  const float* block_a = block.a;
+  float* block_c = block.c;
+  for (std::int64_t left = repeat.count; left > 0; --left) {
+    V sums[kRows][kVectors];
 #pragma GCC unroll 32
     for (int i = 0; i < kRows; ++i) {
-      float* c = block.c + i * block.c_stride + at;
-      V value = sums[i][j];
-      if (block.add) value = add(masked ? load(c, block.tail) : load(c), value);
-      if (block.bias) value = add(value, bias);
-      if (masked) {
-        store(c, value, block.tail);
-      } else {
-        store(c, value);
+#pragma GCC unroll 2
+      for (int j = 0; j < kVectors; ++j) sums[i][j] = set1(0.0f);
+    }
+    for (const GemmPiece* piece = run.pieces; piece != end; ++piece) {
+      constexpr int kPointers = kTransposed ? 1 : (kRows + kRowsOfPointer - 1) / kRowsOfPointer;
+      const float* a[kPointers];
+#pragma GCC unroll 8
+      for (int p = 0; p < kPointers; ++p) a[p] = block_a + piece->a + p * kRowsOfPointer * a_stride;
+      const float* b = block.b + piece->b * b_stride;
+      for (std::int64_t k = piece->length; k > 0; --k) {
+        V right[kVectors];
+#pragma GCC unroll 2
+        for (int j = 0; j < kVectors; ++j) {
+          right[j] =
+              kTail && j == kVectors - 1 ? load(b + j * kWidth, block.tail) : load(b + j * kWidth);
+        }
+#pragma GCC unroll 32
+        for (int i = 0; i < kRows; ++i) {
+          const V left_side =
+              set1(kTransposed ? a[0][i] : a[i / kRowsOfPointer][i % kRowsOfPointer * a_stride]);
+#pragma GCC unroll 2
+          for (int j = 0; j < kVectors; ++j) sums[i][j] = fma(left_side, right[j], sums[i][j]);
+        }
+#pragma GCC unroll 8
+        for (int p = 0; p < kPointers; ++p) {
+          a[p] += kTransposed ? a_stride : 1;
+          asm("" : "+r"(a[p]));  // keeps the pointers apart
+        }
+        b += b_stride;
       }
     }
+#pragma GCC unroll 2
+    for (int j = 0; j < kVectors; ++j) {
+      const bool masked = kTail && j == kVectors - 1;
+      const int at = j * kWidth;
+      V bias = set1(0.0f);
+      if (block.bias) bias = masked ? load(block.bias + at, block.tail) : load(block.bias + at);
+#pragma GCC unroll 32
+      for (int i = 0; i < kRows; ++i) {
+        float* c = block_c + i * block.c_stride + at;
+        V value = sums[i][j];
+        if (block.add) value = add(masked ? load(c, block.tail) : load(c), value);
+        if (block.bias) value = add(value, bias);
+        if (masked) {
+          store(c, value, block.tail);
+        } else {
+          store(c, value);
+        }
+      }
+    }
+    block_a += repeat.a_step;
+    block_c += repeat.c_step;
   }
 }
 
-using BlockKernel = void (*)(const Block&, const GemmRun&);
+using BlockKernel = void (*)(const Block&, const Repeat&, const GemmRun&);
 
 template <int kVectors>
 constexpr int kMostRows = kVectors == 2 ? kRowsOfTwo : kRowsOfOne;
@@ -97,7 +108,7 @@ constexpr int kMostRows = kVectors == 2 ? kRowsOfTwo : kRowsOfOne;
 template <int kVectors, bool kTransposed, bool kTail, int... kLess>
 static BlockKernel kernel_of(int rows, std::integer_sequence<int, kLess...>) {
   static constexpr BlockKernel kKernels[] = {
-      multiply_block<kLess + 1, kVectors, kTransposed, kTail>...};
+      multiply_blocks<kLess + 1, kVectors, kTransposed, kTail>...};
   return kKernels[rows - 1];
 }
 template <int kVectors>
@@ -139,19 +150,26 @@ static void multiply_columns(const GemmProduct& product, Block block, std::int64
   const float* const bias = block.bias;
   const float* const a = block.a;
   float* const c = block.c;
+  const std::int64_t size = blocks.size, larger = blocks.larger;
   for (std::int64_t r = 0; r < product.run_count; ++r) {
+    const GemmRun& run = product.runs[r];
     block.add = r > 0 || product.accumulate;
     block.bias = r + 1 == product.run_count ? bias : nullptr;
+    block.a = a;
+    block.c = c;
+    if (blocks.count == 1) {
+      blocks.kernel(block, {steps, product.a_step, product.c_step}, run);
+      continue;
+    }
     for (std::int64_t step = 0; step < steps; ++step) {
       block.a = a + step * product.a_step;
       block.c = c + step * product.c_step;
-      for (std::int64_t i = 0; i < blocks.count; ++i) {
-        const bool large = i < blocks.larger;
-        (large ? blocks.large_kernel : blocks.kernel)(block, product.runs[r]);
-        const std::int64_t size = blocks.size + large;
-        block.a += size * a_row;
-        block.c += size * block.c_stride;
+      if (larger > 0) {
+        blocks.large_kernel(block, {larger, (size + 1) * a_row, (size + 1) * block.c_stride}, run);
       }
+      block.a += larger * (size + 1) * a_row;
+      block.c += larger * (size + 1) * block.c_stride;
+      blocks.kernel(block, {blocks.count - larger, size * a_row, size * block.c_stride}, run);
     }
   }
 }
