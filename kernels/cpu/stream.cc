@@ -10,11 +10,12 @@ namespace lockstep {
 
 namespace {
 
-// Spins while `value` is `old` and time remains; true once it changed. A few microseconds are spun
-// hot, the rest yields to whoever else is ready, since machines are shared.
+// Spins while `value` is `old` and time remains; true once it changed. The first microseconds are
+// spun hot; then each round yields, or a waiter could keep the one it waits for from the processor.
 template <typename T>
 bool spin_while(const std::atomic<T>& value, T old, std::chrono::microseconds limit) {
   using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::microseconds kHot{1};
   const auto start = Clock::now();
   for (;;) {
     for (int i = 0; i < 16; ++i) {
@@ -25,7 +26,7 @@ bool spin_while(const std::atomic<T>& value, T old, std::chrono::microseconds li
     }
     const auto waited = Clock::now() - start;
     if (waited >= limit) return false;
-    if (waited >= limit / 4) std::this_thread::yield();
+    if (waited >= kHot) std::this_thread::yield();
   }
 }
 
