@@ -125,7 +125,7 @@ void add_run_and_data(std::vector<ConfigKey>& keys) {
 
   LOCKSTEP_KEY(kOperational, data.file, "HDF5 file");
   LOCKSTEP_KEY(kOperational, data.train, "group of the training part");
-  LOCKSTEP_KEY(kOperational, data.validation, "group evaluated while training; empty: none");
+  LOCKSTEP_KEY(kMath, data.validation, "group evaluated while training; empty: none");
   LOCKSTEP_KEY(kOperational, data.test, "group that evaluate and predict read");
   LOCKSTEP_KEY(kOperational, data.x, "dataset of inputs, inside the group or an absolute path");
   LOCKSTEP_KEY(kOperational, data.y, "dataset of targets");
@@ -243,7 +243,7 @@ void add_training(std::vector<ConfigKey>& keys) {
       .at_least(0);
   LOCKSTEP_KEY(kMath, training.evaluate_every, "epochs from one evaluation to the next")
       .at_least(1);
-  LOCKSTEP_KEY(kOperational, training.top_k, "also report the top-k accuracy; 0: no").at_least(0);
+  LOCKSTEP_KEY(kMath, training.top_k, "also report the top-k accuracy; 0: no").at_least(0);
   LOCKSTEP_KEY(kMath, training.early_stopping.metric, "of the validation part")
       .one_of({"loss", "accuracy", "top_k", "rmse", "mae"});
   LOCKSTEP_KEY(kMath, training.early_stopping.patience,
