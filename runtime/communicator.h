@@ -120,7 +120,7 @@ class Communicator {
 
   // Tells the other ranks and this one's other workers that something failed here, so that their
   // waits end; from any thread. True if this is the first failure: it alone prints its message.
-  // With messages between ranks, each rank's own first is true.
+  // Between nodes, each node's own first is true.
   virtual bool announce_failure() = 0;
 
   // How long a collective of this class waits before an Error names the ranks that are late.

@@ -1,5 +1,6 @@
 #include "runtime/message_exchange.h"
 
+#include <exception>
 #include <utility>
 
 namespace lockstep {
@@ -58,6 +59,14 @@ MessageExchange::MessageExchange(const ExchangePlan& plan, const ShardPlan& shar
 
   for (std::uint32_t turn = 0; turn < 2; ++turn) scalars_[turn] = plan_scalars(turn);
   norms_ = plan_gathering(arena_.block_norms(), true, plan_.buckets);
+}
+
+MessageExchange::~MessageExchange() {
+  // A send that an exception interrupted cannot be taken back: its receiver may still be reading.
+  if (std::uncaught_exceptions() > 0) {
+    memory_.abandon();
+    received_.abandon();
+  }
 }
 
 ElementRange MessageExchange::rank_slice(int rank, int bucket) const {

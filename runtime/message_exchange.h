@@ -37,6 +37,7 @@ class MessageExchange final : public Exchange {
   // `link` and the waiter's flag outlive the exchange. `waiter`: for waits between own workers.
   MessageExchange(const ExchangePlan& plan, const ShardPlan& shards, int rank, Device& device,
                   const Waiter& waiter, MessageLink& link);
+  ~MessageExchange() override;
 
   float* values() override { return arena_.values(); }
   float* state(int index) override { return arena_.state(index); }

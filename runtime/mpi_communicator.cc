@@ -62,8 +62,8 @@ class MpiCommunicator final : public Communicator {
     real_nodes_ = static_cast<int>(leaders.size());
     node_cores_ = count_cores(node_.all_gather(own_cores(), patience_seconds_));
 
-    shared_ = transport == Transport::kAuto && real_nodes_ == 1;
-    if (shared_) share_control();
+    const bool has_control = share_control();
+    shared_ = has_control && transport == Transport::kAuto && real_nodes_ == 1;
     world_.set_failure(*failure_);
     node_.set_failure(*failure_);
   }
@@ -139,9 +139,10 @@ class MpiCommunicator final : public Communicator {
   // Each rank as if on a node of its own.
   bool alone() const { return transport_ == Transport::kMessages; }
 
-  // A collective of the node: a segment that all of its ranks have mapped and whose pages are
-  // there (this rank takes `own`), or nothing on any of them, and why.
+  // A collective of the node: memory that all of its ranks have mapped and whose pages are there
+  // (this rank takes `own`), or nothing on any of them, and why. A rank alone gets private memory.
   std::optional<NodeSegment> share(std::size_t bytes, ByteRange own, std::string& reason) {
+    if (node_.size() == 1) return NodeSegment::in_process(bytes);
     NodeSegment segment;
     std::string failure;
     const auto attempt = [&](auto&& work) {
@@ -165,14 +166,14 @@ class MpiCommunicator final : public Communicator {
     return segment;
   }
 
-  void share_control() {
+  // The node's failure flag, also where gradients travel by messages: it ends waits at once.
+  bool share_control() {
     const std::size_t own = node_.rank() == 0 ? sizeof(FailureFlag) : 0;
-    if (std::optional<NodeSegment> control = share(sizeof(FailureFlag), {0, own}, reason_)) {
-      control_ = std::move(*control);
-      failure_ = reinterpret_cast<FailureFlag*>(control_.data());
-    } else {
-      shared_ = false;
-    }
+    std::optional<NodeSegment> control = share(sizeof(FailureFlag), {0, own}, reason_);
+    if (!control) return false;
+    control_ = std::move(*control);
+    failure_ = reinterpret_cast<FailureFlag*>(control_.data());
+    return true;
   }
 
   MpiLink world_, node_;

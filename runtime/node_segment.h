@@ -27,6 +27,8 @@ class NodeSegment {
   // cannot be had would end the process with a signal later on.
   void reserve(std::size_t offset, std::size_t bytes);
   void close_file();  // after all have opened and reserved
+  // Stays mapped until the process ends: for a rank that fails while others read its memory.
+  void abandon() { mapping_ = nullptr; }
 
   std::byte* data() const { return data_; }
   std::size_t bytes() const { return bytes_; }
