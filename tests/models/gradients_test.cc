@@ -1,0 +1,191 @@
+// Every layer's gradients, of its input and its parameters, against central differences through the
+// whole contract. A new layer adds one line to the list.
+#include "models/layers/activation.h"
+#include "models/layers/batch_norm.h"
+#include "models/layers/conv2d.h"
+#include "models/layers/dropout.h"
+#include "models/layers/flatten.h"
+#include "models/layers/linear.h"
+#include "models/layers/pool.h"
+#include "models/layers/residual.h"
+#include "models/layers/sequential.h"
+#include "tests/models/rig.h"
+
+namespace lockstep {
+namespace {
+
+using Made = std::unique_ptr<UnaryLayer>;
+enum class Inputs { kAny, kAwayFromZero, kDistinct };
+
+struct Case {
+  const char* name;
+  Shape sample;
+  Made (*make)();
+  Inputs inputs = Inputs::kAny;
+};
+
+Conv2dOptions strided_grouped() {
+  Conv2dOptions options = Conv2dOptions::square(6, 3, 1, 2);
+  options.kernel_w = 2;
+  options.pad_w = 2;
+  options.dilation_w = 2;
+  options.groups = 2;
+  options.bias = false;
+  return options;
+}
+
+PoolOptions overlapping() {
+  PoolOptions options = PoolOptions::square(3, 2, 1);
+  options.kernel_w = 2;
+  options.stride_w = 1;
+  options.pad_w = 0;
+  options.count_include_pad = false;
+  return options;
+}
+
+Made small_net() {
+  auto net = std::make_unique<Sequential>();
+  net->add_named<Conv2d>("conv", Conv2dOptions::square(3, 3, 1));
+  net->add_named<BatchNorm>("bn");
+  net->add_named<ActivationLayer>("act", Activation::kTanh);
+  net->add_named<Dropout>("drop", 0.25);
+  net->add_named<AvgPool2d>("pool");
+  net->add_named<Flatten>("flatten");
+  net->add_named<Linear>("fc", 4);
+  net->add_named<ActivationLayer>("out", Activation::kSigmoid);
+  return net;
+}
+
+Made branch(std::int64_t channels) {
+  auto net = std::make_unique<Sequential>();
+  net->add_named<Conv2d>("conv1", Conv2dOptions::square(channels, 3, 1));
+  net->add_named<ActivationLayer>("act", Activation::kSigmoid);
+  net->add_named<Conv2d>("conv2", Conv2dOptions::square(channels, 1));
+  return net;
+}
+
+// The main branch begins and ends in place: dy must reach the shortcut unharmed.
+Made in_place_residual() {
+  auto main = std::make_unique<Sequential>();
+  main->add_named<ActivationLayer>("act1", Activation::kTanh);
+  main->add_named<Dropout>("drop", 0.25);
+  main->add_named<ActivationLayer>("act2", Activation::kSigmoid);
+  return std::make_unique<Residual>(std::move(main));
+}
+
+const std::vector<Case>& cases() {
+  static const std::vector<Case> list = {
+      {"linear", {7}, [] { return Made(new Linear(5)); }},
+      {"linear_no_bias", {1}, [] { return Made(new Linear(1, false)); }},
+      {"conv", {5, 4, 2}, [] { return Made(new Conv2d(Conv2dOptions::square(3, 3, 1))); }},
+      {"conv_strided_grouped", {6, 5, 4}, [] { return Made(new Conv2d(strided_grouped())); }},
+      {"conv_1x1", {2, 2, 3}, [] { return Made(new Conv2d(Conv2dOptions::square(17, 1))); }},
+      {"max_pool", {4, 6, 3}, [] { return Made(new MaxPool2d); }, Inputs::kDistinct},
+      {"max_pool_overlapping",
+       {5, 4, 2},
+       [] { return Made(new MaxPool2d(overlapping())); },
+       Inputs::kDistinct},
+      {"avg_pool", {4, 4, 3}, [] { return Made(new AvgPool2d); }},
+      {"avg_pool_overlapping", {5, 4, 2}, [] { return Made(new AvgPool2d(overlapping())); }},
+      {"global_avg_pool", {3, 4, 5}, [] { return Made(new GlobalAvgPool2d); }},
+      {"batch_norm_images", {2, 3, 4}, [] { return Made(new BatchNorm); }},
+      {"batch_norm_vectors", {3}, [] { return Made(new BatchNorm); }},
+      {"dropout", {11}, [] { return Made(new Dropout(0.5)); }},
+      {"flatten", {2, 3, 2}, [] { return Made(new Flatten); }},
+      {"add_channel", {2, 3}, [] { return Made(new AddChannel); }},
+      {"relu",
+       {3, 5},
+       [] { return Made(new ActivationLayer(Activation::kRelu)); },
+       Inputs::kAwayFromZero},
+      {"sigmoid", {19}, [] { return Made(new ActivationLayer(Activation::kSigmoid)); }},
+      {"tanh", {2, 2, 5}, [] { return Made(new ActivationLayer(Activation::kTanh)); }},
+      {"softmax", {6}, [] { return Made(new Softmax); }},
+      {"sequential", {6, 4, 2}, small_net},
+      {"sequential_empty", {4}, [] { return Made(new Sequential); }},
+      {"residual", {4, 3, 2}, [] { return Made(new Residual(branch(2))); }},
+      {"residual_projection",
+       {4, 3, 2},
+       [] {
+         return Made(
+             new Residual(branch(3), std::make_unique<Conv2d>(Conv2dOptions::square(3, 1))));
+       }},
+      {"residual_in_place", {2, 7}, in_place_residual},
+  };
+  return list;
+}
+
+class LayerGradients : public testing::TestWithParam<Case> {};
+
+TEST_P(LayerGradients, MatchDifferences) {
+  const Case& one = GetParam();
+  Random random;
+  for (const std::int64_t rows : {5, 2}) {
+    Rig rig(one.make(), one.sample);
+    const Shape shape = one.sample.with_rows(rows);
+    const Tensor x = one.inputs == Inputs::kDistinct       ? random.distinct(shape)
+                     : one.inputs == Inputs::kAwayFromZero ? random.away_from_zero(shape)
+                                                           : random.uniform(shape);
+    const bool curved = one.make()->keeps_output() || rows == 2;
+    expect_gradients(rig, x, random, curved ? 5e-3f : 1e-2f, 4e-3);
+    if (HasFailure()) return;
+  }
+}
+
+// Where no parameter lies before the layer, the parameters' gradients are the same bits, and none
+// of the input is given.
+TEST_P(LayerGradients, NoneOfTheInputWhereNoneFlows) {
+  const Case& one = GetParam();
+  Random random;
+  SCOPED_TRACE(fmt::format("seed {}", random.seed()));
+  Rig with(one.make(), one.sample);
+  Rig without(one.make(), one.sample, {.input_gradient = false});
+  const Tensor x = random.uniform(one.sample.with_rows(4));
+  const Tensor dy = random.uniform(with.output.with_rows(4));
+  EXPECT_EQ(list_of(with.forward(Rig::copy_of(x))), list_of(without.forward(Rig::copy_of(x))));
+  EXPECT_TRUE(with.backward(Rig::copy_of(dy)).defined());
+  EXPECT_FALSE(without.backward(Rig::copy_of(dy)).defined());
+  ASSERT_EQ(with.params.all().size(), without.params.all().size());
+  for (const Param& param : with.params.all()) {
+    EXPECT_EQ(list_of(param.grad), list_of(without.params.find(param.name)->grad)) << param.name;
+    EXPECT_EQ(without.reported[param.name], 1) << param.name;
+  }
+  EXPECT_EQ(without.build.gradient_flows, !with.params.all().empty());
+}
+
+// Buffers are as large as the largest shard; a smaller one gives the bits of a rig of its size.
+TEST_P(LayerGradients, SmallerShardsLeaveNoTrace) {
+  const Case& one = GetParam();
+  Random random;
+  SCOPED_TRACE(fmt::format("seed {}", random.seed()));
+  Rig large(one.make(), one.sample, {.max_rows = 9});
+  Rig fitting(one.make(), one.sample, {.max_rows = 3});
+  const Tensor before = random.uniform(one.sample.with_rows(9));
+  large.forward(before);
+  large.backward(random.uniform(large.output.with_rows(9)));
+  const Tensor x = random.uniform(one.sample.with_rows(3));
+  const Tensor dy = random.uniform(large.output.with_rows(3));
+  EXPECT_EQ(list_of(large.forward(Rig::copy_of(x))), list_of(fitting.forward(Rig::copy_of(x))));
+  EXPECT_EQ(list_of(large.backward(Rig::copy_of(dy))), list_of(fitting.backward(Rig::copy_of(dy))));
+  for (const Param& param : large.params.all())
+    EXPECT_EQ(list_of(param.grad), list_of(fitting.params.find(param.name)->grad)) << param.name;
+}
+
+TEST_P(LayerGradients, ShardsWithoutRowsGiveZeros) {
+  const Case& one = GetParam();
+  Rig rig(one.make(), one.sample);
+  if (rig.params.count(ParamKind::kStatistic) > 0) {  // no rows, no statistics: refused
+    EXPECT_THROW(rig.forward(host_tensor(one.sample.with_rows(0), DType::kFloat32)), Error);
+    return;
+  }
+  EXPECT_EQ(rig.forward(host_tensor(one.sample.with_rows(0), DType::kFloat32)).rows(), 0);
+  EXPECT_EQ(rig.backward(host_tensor(rig.output.with_rows(0), DType::kFloat32)).rows(), 0);
+  for (const Param& param : rig.params.all()) {
+    for (const float value : param.grad.span<float>()) ASSERT_EQ(value, 0) << param.name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, LayerGradients, testing::ValuesIn(cases()),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+}  // namespace
+}  // namespace lockstep

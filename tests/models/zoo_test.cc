@@ -1,0 +1,272 @@
+// The zoo: every network's parameters under PyTorch's names and shapes, its keys, its messages; and
+// what sets parameters from outside: [model.initial] and weight files.
+#include "models/zoo.h"
+
+#include <filesystem>
+#include <numeric>
+
+#include "io/safetensors.h"
+#include "models/initial_values.h"
+#include "models/weights.h"
+#include "tests/models/rig.h"
+
+namespace lockstep {
+namespace {
+
+ModelTable keys_from(const std::map<std::string, ConfigValue>& values) {
+  ModelTable table;
+  for (const auto& [key, value] : values) table.set(key, {value, "test.toml:7"});
+  return table;
+}
+
+ConfigValue widths(std::vector<std::int64_t> numbers) {
+  ConfigValue::Array array;
+  for (const std::int64_t number : numbers) array.push_back({number});
+  return {array};
+}
+
+std::string described(const ParamSet& params) {
+  std::string text;
+  for (const Param& param : params.all())
+    text += fmt::format("{} {}\n", param.name, param.spec.file_shape.to_string());
+  return text;
+}
+
+template <typename Work>
+std::string message_of(Work work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+struct Expected {
+  const char* network;
+  std::map<std::string, ConfigValue> keys;
+  Shape sample;
+  std::int64_t outputs;
+  const char* parameters;
+};
+
+TEST(Zoo, NetworksHavePyTorchsNamesAndShapes) {
+  const std::vector<Expected> list = {
+      {"linear", {}, {2}, 1, "fc.weight (1, 2)\nfc.bias (1)\n"},
+      {"linear", {{"bias", {false}}}, {2, 3}, 1, "fc.weight (1, 6)\n"},
+      {"logistic", {}, {8, 8, 1}, 10, "fc.weight (10, 64)\nfc.bias (10)\n"},
+      {"mlp",
+       {},
+       {28, 28, 1},
+       10,
+       "fc1.weight (128, 784)\nfc1.bias (128)\nfc2.weight (10, 128)\nfc2.bias (10)\n"},
+      {"mlp",
+       {{"widths", widths({5, 4})},
+        {"bias", {false}},
+        {"dropout", {0.5}},
+        {"activation", {std::string("tanh")}}},
+       {},
+       2,
+       "fc1.weight (5, 1)\nfc2.weight (4, 5)\nfc3.weight (2, 4)\n"},
+      {"mlp", {{"widths", widths({})}}, {3}, 2, "fc1.weight (2, 3)\nfc1.bias (2)\n"},
+      {"lenet",
+       {},
+       {28, 28, 1},
+       10,
+       "conv1.weight (6, 1, 5, 5)\nconv1.bias (6)\nconv2.weight (16, 6, 5, 5)\nconv2.bias (16)\n"
+       "fc1.weight (120, 400)\nfc1.bias (120)\nfc2.weight (84, 120)\nfc2.bias (84)\n"
+       "fc3.weight (10, 84)\nfc3.bias (10)\n"},
+      {"cnn",
+       {},
+       {28, 28},
+       10,
+       "conv1.weight (16, 1, 5, 5)\nconv1.bias (16)\nconv2.weight (32, 16, 5, 5)\nconv2.bias (32)\n"
+       "fc1.weight (128, 1568)\nfc1.bias (128)\nfc2.weight (10, 128)\nfc2.bias (10)\n"},
+      {"cnn",
+       {{"batch_norm", {true}}, {"dropout", {0.25}}},
+       {8, 8, 3},
+       4,
+       "conv1.weight (16, 3, 5, 5)\nconv1.bias (16)\nbn1.weight (16)\nbn1.bias (16)\n"
+       "bn1.running_mean (16)\nbn1.running_var (16)\nconv2.weight (32, 16, 5, 5)\n"
+       "conv2.bias (32)\nbn2.weight (32)\nbn2.bias (32)\nbn2.running_mean (32)\n"
+       "bn2.running_var (32)\nfc1.weight (128, 128)\nfc1.bias (128)\nfc2.weight (4, 128)\n"
+       "fc2.bias (4)\n"},
+  };
+  for (const Expected& one : list) {
+    SCOPED_TRACE(one.network);
+    Rig rig(make_network(one.network, keys_from(one.keys), {one.sample, one.outputs}), one.sample,
+            {.max_rows = 2, .input_gradient = false});
+    EXPECT_EQ(described(rig.params), one.parameters);
+    EXPECT_EQ(rig.output, Shape{one.outputs});
+    std::int64_t parameters = 0;
+    for (const Build::Row& row : rig.build.table) parameters += row.parameters;
+    EXPECT_EQ(parameters, rig.params.count(ParamKind::kTrainable));
+    for (const Param& param : rig.params.all())
+      EXPECT_EQ(param.spec.weight_decay, param.spec.file_shape.rank() > 1) << param.name;
+  }
+  for (const NetworkEntry& entry : networks()) {
+    EXPECT_TRUE(
+        std::ranges::any_of(list, [&](const Expected& one) { return entry.name == one.network; }))
+        << entry.name << " is not in this test's list";
+  }
+}
+
+TEST(Zoo, TheTableNamesTheKeysThatBuildersRead) {
+  for (const NetworkEntry& entry : networks()) {
+    ModelTable keys;
+    keys.set("no_such_key", {{true}, "test.toml:7"});
+    for (const NetworkKey& key : entry.keys) {
+      // Every key of the table is read: a value of the wrong type is refused by name.
+      const ModelTable wrong = keys_from({{std::string(key.name), {ConfigValue::Array{{true}}}}});
+      const std::string message = message_of([&] {
+        make_network(std::string(entry.name), wrong, {Shape{28, 28, 1}, 10});
+      });
+      EXPECT_NE(message.find(std::string(key.name)), std::string::npos) << message;
+      EXPECT_EQ(message.find("unknown"), std::string::npos) << message;
+    }
+    EXPECT_NE(networks_help().find(std::string(entry.name)), std::string::npos);
+  }
+}
+
+TEST(Zoo, MessagesSayWhatIsWrongAndWhere) {
+  const NetworkInput image{Shape{28, 28, 1}, 10};
+  const auto expect = [](const std::string& message, std::vector<const char*> parts) {
+    for (const char* part : parts)
+      EXPECT_NE(message.find(part), std::string::npos) << "'" << part << "' in: " << message;
+  };
+  expect(message_of([&] { make_network("lennet", {}, image); }), {"lennet", "'lenet'", "mlp"});
+  expect(message_of([&] {
+           make_network("mlp", keys_from({{"width", widths({3})}}), image);
+         }),
+         {"test.toml:7", "model.width", "model.widths"});
+  expect(message_of([&] {
+           make_network("cnn", keys_from({{"widths", widths({3})}}), image);
+         }),
+         {"test.toml:7", "model.widths"});
+  expect(message_of([&] {
+           make_network("mlp", keys_from({{"widths", widths({8, 0})}}), image);
+         }),
+         {"test.toml:7", "model.widths", "0"});
+  expect(message_of([&] {
+           make_network("mlp", keys_from({{"dropout", {1.0}}}), image);
+         }),
+         {"test.toml:7", "model.dropout", "[0, 1)"});
+  expect(message_of([&] {
+           make_network("mlp", keys_from({{"activation", {std::string("gelu")}}}), image);
+         }),
+         {"test.toml:7", "gelu", "relu, sigmoid, tanh"});
+  expect(message_of([&] { make_network("lenet", {}, {Shape{784}, 10}); }), {"lenet", "mlp"});
+  expect(message_of([&] {
+           Rig rig(make_network("lenet", {}, {Shape{8, 8, 1}, 10}), {8, 8, 1});
+         }),
+         {"conv2", "fit"});
+}
+
+Rig cnn_rig() {
+  return Rig(make_network("cnn", keys_from({{"batch_norm", {true}}}), {Shape{8, 8, 2}, 3}),
+             {8, 8, 2}, {.input_gradient = false});
+}
+
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const char* name)
+      : path_(std::filesystem::temp_directory_path() /
+              fmt::format("lockstep-{}-{}.safetensors", std::random_device{}(), name)) {}
+  ~TemporaryFile() { std::filesystem::remove(path_); }
+  std::string path() const { return path_.string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+TEST(Weights, ComeBackAsTheyWere) {
+  Random random;
+  SCOPED_TRACE(fmt::format("seed {}", random.seed()));
+  Rig saved = cnn_rig(), loaded = cnn_rig();
+  for (const Param& param : saved.params.all()) {
+    const Tensor values = random.uniform({param.elements}, 0.1f, 1);
+    std::ranges::copy(values.span<float>(), param.value.span<float>().begin());
+  }
+  const TemporaryFile file("weights");
+  write_weights(file.path(), *saved.backend, saved.params, {{"network", "cnn"}});
+  read_weights(file.path(), *loaded.backend, loaded.params);
+  for (const Param& param : saved.params.all())
+    EXPECT_EQ(list_of(param.value), list_of(loaded.params.find(param.name)->value)) << param.name;
+  const SafetensorsReader reader(file.path());
+  EXPECT_EQ(reader.metadata().at("network"), "cnn");
+  EXPECT_EQ(reader.entries().size(), saved.params.all().size());
+}
+
+// Files hold an image's columns in the order C, H, W: column (c, h, w) multiplies pixel (h, w, c).
+TEST(Weights, ColumnsOfAFlattenedImageAreInPyTorchsOrder) {
+  const Shape sample{2, 3, 4};
+  Rig rig(make_network("linear", {}, {sample, 1}), sample, {.input_gradient = false});
+  const TemporaryFile file("columns");
+  Tensor weight = host_tensor({1, 24}, DType::kFloat32);
+  std::iota(weight.span<float>().begin(), weight.span<float>().end(), 0.0f);
+  Tensor bias = host_tensor({1}, DType::kFloat32);
+  bias.data<float>()[0] = 0.5f;
+  write_safetensors(file.path(),
+                    std::vector<NamedTensor>{{"fc.weight", weight}, {"fc.bias", bias}});
+  read_weights(file.path(), *rig.backend, rig.params);
+  for (std::int64_t h = 0; h < 2; ++h)
+    for (std::int64_t w = 0; w < 3; ++w)
+      for (std::int64_t c = 0; c < 4; ++c) {
+        Tensor x = host_tensor(sample.with_rows(1), DType::kFloat32);
+        std::ranges::fill(x.span<float>(), 0.0f);
+        x.data<float>()[(h * 3 + w) * 4 + c] = 1;
+        ++rig.version;
+        EXPECT_EQ(rig.forward(x).data<float>()[0], static_cast<float>((c * 2 + h) * 3 + w) + 0.5f);
+      }
+}
+
+TEST(Weights, OfAnotherNetworkAreRefusedWhole) {
+  Rig rig(make_network("mlp", keys_from({{"widths", widths({4})}}), {Shape{3}, 2}), {3},
+          {.input_gradient = false});
+  const std::vector<float> before = list_of(rig.params.find("fc1.weight")->value);
+  const TemporaryFile file("other");
+  const auto floats = [](const Shape& shape) {
+    Tensor tensor = host_tensor(shape, DType::kFloat32);
+    std::ranges::fill(tensor.span<float>(), 9.0f);
+    return tensor;
+  };
+  const Tensor integers = host_tensor({2}, DType::kInt64);
+  std::ranges::fill(integers.span<std::int64_t>(), 1);
+  write_safetensors(file.path(), std::vector<NamedTensor>{{"fc1.weight", floats({4, 3})},
+                                                          {"fc2.weight", floats({2, 5})},
+                                                          {"fc2.bias", integers},
+                                                          {"fc3.bias", floats({2})},
+                                                          {"bn.num_batches_tracked", integers}});
+  const std::string message =
+      message_of([&] { read_weights(file.path(), *rig.backend, rig.params); });
+  for (const std::string& part :
+       {file.path(), std::string("'fc1.bias' is missing"), std::string("'fc2.weight' is (2, 5)"),
+        std::string("'fc2.bias' holds int64"), std::string("'fc3.bias' is no parameter")})
+    EXPECT_NE(message.find(part), std::string::npos) << "'" << part << "' in: " << message;
+  EXPECT_EQ(message.find("num_batches_tracked"), std::string::npos) << message;
+  EXPECT_EQ(list_of(rig.params.find("fc1.weight")->value), before);
+}
+
+TEST(InitialValues, FillNamedParametersInFileOrder) {
+  Rig rig(make_network("linear", {}, {Shape{3}, 2}), {3}, {.input_gradient = false});
+  set_initial_values(*rig.backend, rig.params,
+                     {{"fc.weight", {{2, 3}, {1, 2, 3, 4, 5, 6}, "a.toml:3"}},
+                      {"fc.bias", {{}, {0.25}, "a.toml:4"}}});
+  Tensor x = host_tensor({1, 3}, DType::kFloat32);
+  std::ranges::copy(std::vector<float>{1, 10, 100}, x.span<float>().begin());
+  EXPECT_EQ(list_of(rig.forward(x)), (std::vector<float>{321.25f, 654.25f}));
+
+  const auto message = [&](const char* name, InitialValue value) {
+    return message_of([&] { set_initial_values(*rig.backend, rig.params, {{name, value}}); });
+  };
+  const std::string unknown = message("fc.wieght", {{}, {1}, "a.toml:5"});
+  EXPECT_NE(unknown.find("a.toml:5"), std::string::npos) << unknown;
+  EXPECT_NE(unknown.find("did you mean 'fc.weight'"), std::string::npos) << unknown;
+  const std::string shape = message("fc.weight", {{3, 2}, {1, 2, 3, 4, 5, 6}, "a.toml:6"});
+  EXPECT_NE(shape.find("a.toml:6"), std::string::npos) << shape;
+  EXPECT_NE(shape.find("(2, 3)"), std::string::npos) << shape;
+  EXPECT_NE(shape.find("(3, 2)"), std::string::npos) << shape;
+}
+
+}  // namespace
+}  // namespace lockstep
