@@ -2,7 +2,7 @@
 // same rows of the kernel, and each group, one call of the microkernel. Weights lie in panels of
 // columns with rows (kernel_h, kernel_w, channel); the data gradient has a copy of its own.
 #include "kernels/cpu/backend_impl.h"
-#include "kernels/cpu/conv_plan.h"
+#include "kernels/cpu/conv_spread.h"
 #include "kernels/cpu/panels.h"
 
 namespace lockstep {
@@ -152,7 +152,7 @@ void correlate(Stream& stream, const GemmKernels& kernels, const Correlation& c,
     const float* from = source + image * c.source_h * c.source_w * c.source_c;
     float* const to = output + image * c.output_h * c.output_w * c.output_c;
     if (columns.copied) {
-      copier.copy(0, from);
+      copier.copy(kernels, 0, from);
       from = padded_image;
     }
     for (std::int64_t i = 0; i < part_count; ++i) {
@@ -162,6 +162,42 @@ void correlate(Stream& stream, const GemmKernels& kernels, const Correlation& c,
                             to);
       }
     }
+  }
+}
+
+// The forward pass for few channels, see conv_spread.h.
+void forward_by_spread_images(Stream& stream, const GemmKernels& kernels, const ConvGeometry& g,
+                              std::int64_t images, const float* x, const float* w,
+                              const float* bias, float* y) {
+  const SpreadImages spread(g);
+  const std::int64_t terms = g.kernel_h * g.kernel_w * g.in_c, out_w = g.out_w();
+  const std::int64_t pieces = RunBuilder::pieces_needed(1, terms);
+  Workspace workspace(stream, Workspace::bytes_of<float>(spread.image()) +
+                                  Workspace::bytes_of<float>(spread.padded()) +
+                                  Workspace::bytes_of<GemmPiece>(pieces) +
+                                  Workspace::bytes_of<GemmRun>(runs_of(terms)));
+  float* const image = workspace.take<float>(spread.image());
+  float* const padded = workspace.take<float>(spread.padded());
+  auto* const piece_memory = workspace.take<GemmPiece>(pieces);
+  RunBuilder builder(piece_memory, workspace.take<GemmRun>(runs_of(terms)), terms);
+  builder.append(0, 0, terms, out_w);
+  spread.clear(padded);
+  GemmProduct product;
+  builder.use(product);
+  product.a = image;
+  product.a_stride = out_w;
+  product.a_step = g.stride_h * spread.row();
+  product.transposed = true;
+  product.b = {w, 0, kPanelColumns * terms};
+  product.c_step = out_w * g.out_c;
+  product.bias = bias;
+  product.steps = g.out_h();
+  product.rows = out_w;
+  product.columns = g.out_c;
+  for (std::int64_t i = 0; i < images; ++i) {
+    spread.write(kernels, x + i * g.in_h * g.in_w * g.in_c, padded, image);
+    product.c = {y + i * g.out_h() * product.c_step, g.out_c, kPanelColumns};
+    kernels.multiply(product);
   }
 }
 
@@ -208,10 +244,16 @@ void CpuBackend::conv_forward(Stream& stream, const ConvGeometry& g, const Tenso
   if (bias) check_conv_elements("bias", bias, g.out_c);
   check_images("y", y, g.out_h(), g.out_w(), g.out_c);
   LOCKSTEP_CHECK(x.rows() == y.rows(), "conv: {} and {} images", x.rows(), y.rows());
+  const float* const b = bias ? bias.data<float>() : nullptr;
+  if (SpreadImages::suits(g)) {
+    forward_by_spread_images(stream, gemm_, g, x.rows(), x.data<float>(), w.data<float>(), b,
+                             y.data<float>());
+    return;
+  }
   correlate(
       stream, gemm_, forward_correlation(g), 1,
       [&](std::int64_t, std::int64_t) { return forward_part(g); }, x.rows(), x.data<float>(),
-      w.data<float>(), bias ? bias.data<float>() : nullptr, y.data<float>());
+      w.data<float>(), b, y.data<float>());
 }
 
 void CpuBackend::conv_backward_data(Stream& stream, const ConvGeometry& g, const Tensor& dy,

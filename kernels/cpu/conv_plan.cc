@@ -119,13 +119,9 @@ PaddedImages::PaddedImages(float* memory, std::int64_t images, std::int64_t heig
   }
 }
 
-void PaddedImages::copy(std::int64_t slot, const float* image) const {
-  float* to = memory_ + slot * height_ * padded_row_ + margin_;
-  for (std::int64_t row = 0; row < height_; ++row) {
-    std::memcpy(to, image, static_cast<std::size_t>(inside_) * sizeof(float));
-    to += padded_row_;
-    image += row_;
-  }
+void PaddedImages::copy(const GemmKernels& kernels, std::int64_t slot, const float* image) const {
+  float* const to = memory_ + slot * height_ * padded_row_ + margin_;
+  kernels.copy_lines({image, row_, 0, to, padded_row_, 0, height_, 1, inside_});
 }
 
 TapRange taps_inside(const TapAxis& taps, std::int64_t stride, std::int64_t size, std::int64_t q) {

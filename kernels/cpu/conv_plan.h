@@ -63,7 +63,7 @@ class PaddedImages {
  public:
   PaddedImages(float* memory, std::int64_t images, std::int64_t height, std::int64_t width,
                std::int64_t channels, const SourceColumns& columns);
-  void copy(std::int64_t slot, const float* image) const;
+  void copy(const GemmKernels& kernels, std::int64_t slot, const float* image) const;
 
  private:
   float* memory_;

@@ -4,14 +4,12 @@
 #include <cstring>
 
 #include "kernels/cpu/backend_impl.h"
-#include "kernels/cpu/conv_plan.h"
+#include "kernels/cpu/conv_spread.h"
 
 namespace lockstep {
 namespace {
 
 constexpr std::int64_t kPixelsOfGroup = 512;
-// With fewer terms than this in a row of the kernel, registers would stay empty: see SpreadImages.
-constexpr std::int64_t kFewRowTerms = 8;
 
 struct Task {
   const GemmKernels& kernels;
@@ -74,7 +72,7 @@ void weights_by_kernel_rows(Stream& stream, const Task& task) {
     const std::int64_t count = std::min(group_images, task.images - first);
     const float* source = task.image(first);
     if (columns.copied) {
-      for (std::int64_t i = 0; i < count; ++i) copier.copy(i, task.image(first + i));
+      for (std::int64_t i = 0; i < count; ++i) copier.copy(task.kernels, i, task.image(first + i));
       source = padded_images;
     }
     for (std::int64_t kh = 0; kh < g.kernel_h; ++kh) {
@@ -111,66 +109,17 @@ void weights_by_kernel_rows(Stream& stream, const Task& task) {
   }
 }
 
-// With few channels (a first layer) all rows of dw are one product: row h of an image is written
-// out once for each kernel column and channel, as the pixels that this tap sees,
-//   spread(h, kw, c, ow) = x(h - pad_h, ow · stride_w + kw · dilation_w - pad_w, c)  or zero,
-// so that the rows (kh, kw, c) of dw read it at a constant distance of out_w floats.
-class SpreadImages {
- public:
-  explicit SpreadImages(const Task& task)
-      : task_(task),
-        lines_(task.g.kernel_w * task.g.in_c),
-        height_((task.out_h - 1) * task.g.stride_h + task.g.kernel_h) {}
-  static bool suits(const ConvGeometry& g) {
-    return g.groups == 1 && g.dilation_h == 1 && g.kernel_w * g.in_c <= kFewRowTerms;
-  }
-  std::int64_t row() const { return lines_ * task_.out_w; }
-  std::int64_t image() const { return height_ * row(); }
-
-  void write(const float* x, float* to) const {
-    const ConvGeometry& g = task_.g;
-    for (std::int64_t h = 0; h < height_; ++h) {
-      const std::int64_t in_h = h - g.pad_h;
-      if (in_h < 0 || in_h >= g.in_h) {
-        std::memset(to, 0, static_cast<std::size_t>(row()) * sizeof(float));
-        to += row();
-        continue;
-      }
-      for (std::int64_t kw = 0; kw < g.kernel_w; ++kw) {
-        // Output columns whose source lies inside the image.
-        const TapAxis outputs{task_.out_w, kw * g.dilation_w - g.pad_w, g.stride_w, 0, 1, 0, 0};
-        const TapRange inside = taps_inside(outputs, 1, g.in_w, 0);
-        for (std::int64_t c = 0; c < g.in_c; ++c) {
-          const float* from =
-              x + (in_h * g.in_w + outputs.first + inside.first * g.stride_w) * g.in_c + c;
-          std::int64_t ow = 0;
-          for (; ow < inside.first; ++ow) to[ow] = 0.0f;
-          if (g.stride_w * g.in_c == 1) {
-            std::memcpy(to + ow, from,
-                        static_cast<std::size_t>(inside.end - inside.first) * sizeof(float));
-            ow = inside.end;
-          }
-          for (; ow < inside.end; ++ow, from += g.stride_w * g.in_c) to[ow] = *from;
-          for (; ow < task_.out_w; ++ow) to[ow] = 0.0f;
-          to += task_.out_w;
-        }
-      }
-    }
-  }
-
- private:
-  const Task& task_;
-  std::int64_t lines_, height_;
-};
-
+// The form for few channels: all rows of dw are one product.
 void weights_by_spread_images(Stream& stream, const Task& task) {
   const ConvGeometry& g = task.g;
-  const SpreadImages spread(task);
+  const SpreadImages spread(g);
   const std::int64_t group_images = std::min(task.images, task.images_of_group());
-  Workspace workspace(stream,
-                      Workspace::bytes_of<float>(group_images * spread.image()) + task.run_bytes());
+  Workspace workspace(stream, Workspace::bytes_of<float>(group_images * spread.image()) +
+                                  Workspace::bytes_of<float>(spread.padded()) + task.run_bytes());
   float* const images = workspace.take<float>(group_images * spread.image());
+  float* const padded = workspace.take<float>(spread.padded());
   const RunMemory memory(task, workspace);
+  spread.clear(padded);
   const std::int64_t terms = g.kernel_h * g.kernel_w * g.in_c, pixels = task.out_h * task.out_w;
   GemmProduct product;
   product.a = images;
@@ -182,7 +131,7 @@ void weights_by_spread_images(Stream& stream, const Task& task) {
     const std::int64_t count = std::min(group_images, task.images - first);
     RunBuilder builder = memory.builder(count * pixels);
     for (std::int64_t i = 0; i < count; ++i) {
-      spread.write(task.image(first + i), images + i * spread.image());
+      spread.write(task.kernels, task.image(first + i), padded, images + i * spread.image());
       for (std::int64_t oh = 0; oh < task.out_h; ++oh) {
         builder.append(i * spread.image() + oh * g.stride_h * spread.row(),
                        (i * task.out_h + oh) * task.out_w, task.out_w, 1);

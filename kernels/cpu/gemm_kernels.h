@@ -55,11 +55,21 @@ struct GemmProduct {
   bool accumulate = false;  // the first run is added to c, too
 };
 
+// Lines of `length` floats, copied between grids of lines.
+struct LineCopy {
+  const float* from = nullptr;
+  std::int64_t from_row = 0, from_line = 0;  // distances
+  float* to = nullptr;
+  std::int64_t to_row = 0, to_line = 0;
+  std::int64_t rows = 0, lines = 1, length = 0;
+};
+
 struct GemmKernels {
   void (*multiply)(const GemmProduct&);
   // sums[n] = Σ_i x(i, n), x dense: runs of kRunTerms rows, eight chains a run. `add`: sums[n] +=
   void (*column_sums)(const float* x, std::int64_t rows, std::int64_t columns, bool add,
                       float* sums);
+  void (*copy_lines)(const LineCopy&);  // for short lines, where a call of memcpy costs more
 };
 
 namespace cpu::generic {

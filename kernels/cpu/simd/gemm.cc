@@ -274,7 +274,21 @@ static void column_sums(const float* x, std::int64_t rows, std::int64_t columns,
   }
 }
 
+static void copy_lines(const LineCopy& copy) {
+  const std::int64_t whole = copy.length / kWidth * kWidth;
+  const int rest = static_cast<int>(copy.length - whole);
+  for (std::int64_t row = 0; row < copy.rows; ++row) {
+    for (std::int64_t line = 0; line < copy.lines; ++line) {
+      const float* from = copy.from + row * copy.from_row + line * copy.from_line;
+      float* to = copy.to + row * copy.to_row + line * copy.to_line;
+      for (std::int64_t i = 0; i < whole; i += kWidth) store(to + i, load(from + i));
+      if (rest) store(to + whole, load(from + whole, rest), rest);
+    }
+  }
+}
+
 }  // namespace lockstep::cpu::LOCKSTEP_ISA
 
 const lockstep::GemmKernels lockstep::cpu::LOCKSTEP_ISA::gemm_table = {
-    lockstep::cpu::LOCKSTEP_ISA::multiply, lockstep::cpu::LOCKSTEP_ISA::column_sums};
+    lockstep::cpu::LOCKSTEP_ISA::multiply, lockstep::cpu::LOCKSTEP_ISA::column_sums,
+    lockstep::cpu::LOCKSTEP_ISA::copy_lines};
