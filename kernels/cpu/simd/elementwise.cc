@@ -22,21 +22,26 @@ void scale_array(float factor, float* x, std::int64_t n) {
   map(x, x, n, [=](V v) { return mul(v, f); });
 }
 
-// Ten rounds of Philox 4x32 on kWidth counters (kernels/core/philox.h).
-LOCKSTEP_INLINE void philox(I counter[4], const std::uint32_t* key_words) {
+// Ten rounds of Philox 4x32 (kernels/core/philox.h) on kSets times kWidth counters. Two sets hide
+// each other's multiplications.
+constexpr int kSets = 2;
+LOCKSTEP_INLINE void philox(I (&counter)[kSets][4], const std::uint32_t* key_words) {
   std::uint32_t key0 = key_words[0], key1 = key_words[1];
   const I factor0 = set1_int(static_cast<std::int32_t>(0xD2511F53u));
   const I factor1 = set1_int(static_cast<std::int32_t>(0xCD9E8D57u));
   for (int round = 0; round < 10; ++round) {
-    I high0, low0, high1, low1;
-    multiply_wide(factor0, counter[0], high0, low0);
-    multiply_wide(factor1, counter[2], high1, low1);
-    const I next0 = bit_xor(bit_xor(high1, counter[1]), set1_int(static_cast<std::int32_t>(key0)));
-    const I next2 = bit_xor(bit_xor(high0, counter[3]), set1_int(static_cast<std::int32_t>(key1)));
-    counter[0] = next0;
-    counter[1] = low1;
-    counter[2] = next2;
-    counter[3] = low0;
+    const I word0 = set1_int(static_cast<std::int32_t>(key0));
+    const I word1 = set1_int(static_cast<std::int32_t>(key1));
+    for (int set = 0; set < kSets; ++set) {
+      I* c = counter[set];
+      I high0, low0, high1, low1;
+      multiply_wide(factor0, c[0], high0, low0);
+      multiply_wide(factor1, c[2], high1, low1);
+      c[0] = bit_xor(bit_xor(high1, c[1]), word0);
+      c[1] = low1;
+      c[2] = bit_xor(bit_xor(high0, c[3]), word1);
+      c[3] = low0;
+    }
     key0 += 0x9E3779B9u;
     key1 += 0xBB67AE85u;
   }
@@ -46,21 +51,24 @@ LOCKSTEP_INLINE void philox(I counter[4], const std::uint32_t* key_words) {
 // zero, so that a NaN among them is not lost.
 void dropout(const std::uint32_t* counter, const std::uint32_t* key, float probability, float kept,
              const float* x, float* y, std::int64_t n) {
-  constexpr int kChunk = 4 * kWidth;
+  constexpr int kChunk = kSets * 4 * kWidth;
   const V limit = set1(probability), unit = set1(0x1p-24f), zero = set1(0.0f), factor = set1(kept);
   for (std::int64_t i = 0; i < n; i += kChunk) {
-    I words[4] = {add(set1_int(static_cast<std::int32_t>(i / 4)), lane_index()),
-                  set1_int(static_cast<std::int32_t>(counter[1])),
-                  set1_int(static_cast<std::int32_t>(counter[2])),
-                  set1_int(static_cast<std::int32_t>(counter[3]))};
-    philox(words, key);
-    float by_word[4][kWidth];
-    for (int w = 0; w < 4; ++w) {
-      const V random = mul(to_float(shift_right<8>(words[w])), unit);
-      store(by_word[w], select(less(random, limit), zero, factor));
+    I words[kSets][4];
+    for (int set = 0; set < kSets; ++set) {
+      const auto block = static_cast<std::int32_t>(i / 4 + set * kWidth);
+      words[set][0] = add(set1_int(block), lane_index());
+      for (int w = 1; w < 4; ++w) words[set][w] = set1_int(static_cast<std::int32_t>(counter[w]));
     }
-    float factors[kChunk];
-    for (int b = 0; b < kWidth; ++b) {
+    philox(words, key);
+    float by_word[4][kSets * kWidth], factors[kChunk];
+    for (int w = 0; w < 4; ++w) {
+      for (int set = 0; set < kSets; ++set) {
+        const V random = mul(to_float(shift_right<8>(words[set][w])), unit);
+        store(by_word[w] + set * kWidth, select(less(random, limit), zero, factor));
+      }
+    }
+    for (int b = 0; b < kSets * kWidth; ++b) {
       for (int w = 0; w < 4; ++w) factors[4 * b + w] = by_word[w][b];
     }
     map(x + i, factors, y + i, n - i < kChunk ? n - i : kChunk, [](V v, V f) { return mul(v, f); });
