@@ -24,6 +24,10 @@ struct Case {
   Inputs inputs = Inputs::kAny;
 };
 
+void PrintTo(const Case& one, std::ostream* out) {
+  *out << one.name;
+}
+
 Conv2dOptions strided_grouped() {
   Conv2dOptions options = Conv2dOptions::square(6, 3, 1, 2);
   options.kernel_w = 2;
@@ -89,7 +93,7 @@ const std::vector<Case>& cases() {
       {"avg_pool_overlapping", {5, 4, 2}, [] { return Made(new AvgPool2d(overlapping())); }},
       {"global_avg_pool", {3, 4, 5}, [] { return Made(new GlobalAvgPool2d); }},
       {"batch_norm_images", {2, 3, 4}, [] { return Made(new BatchNorm); }},
-      {"batch_norm_vectors", {3}, [] { return Made(new BatchNorm); }},
+      {"batch_norm_vectors", {3}, [] { return Made(new BatchNorm); }, Inputs::kDistinct},
       {"dropout", {11}, [] { return Made(new Dropout(0.5)); }},
       {"flatten", {2, 3, 2}, [] { return Made(new Flatten); }},
       {"add_channel", {2, 3}, [] { return Made(new AddChannel); }},
