@@ -1,0 +1,66 @@
+#include "launch/console.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace lockstep {
+
+std::string describe(const Evaluation& evaluation) {
+  std::string text = fmt::format("loss {:.4f}", evaluation.loss);
+  for (const auto& [name, value] : evaluation.metrics) text += fmt::format("  {} {:.4f}", name, value);
+  return text;
+}
+
+Console::Console(const TrainingConfig& training)
+    : live_(isatty(STDOUT_FILENO) == 1), batch_(training.batch) {}
+
+void Console::line(const std::string& text) {
+  clear_live_line();
+  fmt::print("{}\n", text);
+  std::fflush(stdout);
+}
+
+void Console::step(const StepReport& report) {
+  if (!live_) return;
+  const Clock::time_point now = Clock::now();
+  if (first_step_ < 0) {  // the first step also warms caches up: rates count from its end
+    first_step_ = report.step;
+    start_ = now;
+    return;
+  }
+  if (now - shown_ < std::chrono::milliseconds(100) && report.step < report.total_steps) return;
+  shown_ = now;
+  const double seconds = std::chrono::duration<double>(now - start_).count();
+  const double steps_per_second = static_cast<double>(report.step - first_step_) / seconds;
+  const double left = static_cast<double>(report.total_steps - report.step) / steps_per_second;
+  fmt::print("\r\x1b[Kepoch {}/{}  step {}/{}  {}  {:.0f} samples/s  {:.0f} s left", report.epoch,
+             report.epochs, report.step, report.total_steps, describe(report.batch),
+             steps_per_second * static_cast<double>(batch_), left);
+  std::fflush(stdout);
+  live_line_shown_ = true;
+}
+
+void Console::epoch(const EpochReport& report) {
+  std::string text = fmt::format("epoch {}/{}  step {}  {}", report.epoch, report.epochs,
+                                 report.step, describe(report.training));
+  if (report.validation) text += "  | validation " + describe(*report.validation);
+  line(text + fmt::format("  | {:.1f} s, {:.0f} samples/s", report.seconds,
+                          report.samples_per_second));
+}
+
+void Console::finished(const TrainingOutcome& outcome) {
+  if (outcome.interrupted)
+    line(fmt::format("stopped after step {} as asked; the checkpoint is written. Go on with:\n"
+                     "  lockstep train --resume {}",
+                     outcome.step, outcome.folder));
+  else
+    line(fmt::format("run folder: {}", outcome.folder));
+}
+
+void Console::clear_live_line() {
+  if (live_line_shown_) fmt::print("\r\x1b[K");
+  live_line_shown_ = false;
+}
+
+}  // namespace lockstep

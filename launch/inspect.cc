@@ -1,0 +1,117 @@
+// lockstep inspect FILE: a dataset, a checkpoint, safetensors, a config (with its network) or a run.
+#include <cmath>
+#include <filesystem>
+
+#include "io/checkpoint.h"
+#include "io/checksum.h"
+#include "io/safetensors.h"
+#include "io/summary.h"
+#include "kernels/cpu/cpu_backend.h"
+#include "launch/commands.h"
+#include "launch/networks.h"
+#include "runtime/checkpointing.h"
+#include "runtime/session.h"
+
+namespace lockstep {
+
+namespace {
+
+void print_tensors(const std::vector<NamedTensor>& tensors) {
+  std::size_t width = 4;
+  for (const NamedTensor& tensor : tensors) width = std::max(width, tensor.name.size());
+  fmt::print("{:<{}}  {:<9}  {:<18}  {:>12}  checksum\n", "name", width, "type", "shape", "norm");
+  std::int64_t elements = 0;
+  for (const auto& [name, tensor] : tensors) {
+    std::string norm = "-";
+    if (tensor.dtype() == DType::kFloat32) {
+      double sum = 0;
+      for (const float value : tensor.span<float>()) sum += static_cast<double>(value) * value;
+      norm = fmt::format("{:.6g}", std::sqrt(sum));
+    }
+    elements += tensor.elements();
+    fmt::print("{:<{}}  {:<9}  {:<18}  {:>12}  {}\n", name, width, name_of(tensor.dtype()),
+               tensor.shape().to_string(), norm, checksum_text(checksum(tensor.raw(), tensor.bytes())));
+  }
+  fmt::print("{} tensors, {} values\n", tensors.size(), elements);
+}
+
+void inspect_checkpoint(const std::string& file) {
+  const Checkpoint checkpoint = read_checkpoint(file);
+  const TrainingState state = state_from_json(checkpoint.state, file);
+  fmt::print("{}: checkpoint after step {}\ndata checksum {}, arithmetic probe {}\n\n{}\n", file,
+             state.step, state.identity.data_checksum, state.identity.probe, state.identity.config);
+  print_tensors(checkpoint.tensors);
+}
+
+void inspect_safetensors(const std::string& file) {
+  const SafetensorsReader reader(file);
+  fmt::print("{}: safetensors\n", file);
+  for (const auto& [key, value] : reader.metadata()) fmt::print("{} = {}\n", key, value);
+  std::vector<NamedTensor> tensors;
+  for (const SafetensorsReader::Entry& entry : reader.entries())
+    tensors.push_back({entry.name, reader.read(entry)});
+  print_tensors(tensors);
+}
+
+// The network's layer table needs the shape of a sample, which the data file knows.
+void print_network(const Config& config) {
+  if (config.data.file.empty() || !std::filesystem::exists(config.data.file)) {
+    fmt::print("\n(no layer table: the data file '{}' is not there; it knows the sample's shape)\n",
+               config.data.file);
+    return;
+  }
+  const auto communicator = make_self_communicator();
+  Config quiet = config;
+  if (quiet.training.batch == 0) quiet.training.batch = 1;
+  Session session(quiet, Purpose::kTrain, config.data.train, *communicator, zoo_networks());
+  Replica& replica = session.team().replica();
+  fmt::print("\n{:<24}  {:<12}  {:<18}  {:>12}  {:>16}\n", "layer", "kind", "output", "parameters",
+             "multiply-adds");
+  std::int64_t multiply_adds = 0;
+  for (const Build::Row& row : replica.build().table) {
+    fmt::print("{:<24}  {:<12}  {:<18}  {:>12}  {:>16}\n", row.name, row.kind,
+               row.output.to_string(), row.parameters, row.multiply_adds);
+    multiply_adds += row.multiply_adds;
+  }
+  const std::int64_t parameters = replica.params().count(ParamKind::kTrainable);
+  fmt::print("{} parameters, {} running statistics, {} multiply-adds a sample\n"
+             "memory a worker: {:.1f} MiB of activations for {} rows a shard; {:.1f} MiB of weights\n",
+             parameters, replica.params().count(ParamKind::kStatistic), multiply_adds,
+             static_cast<double>(replica.build().buffer_bytes()) / (1 << 20),
+             replica.build().max_rows(),
+             static_cast<double>(replica.params().elements()) * 4 / (1 << 20));
+}
+
+int inspect(const std::string& path) {
+  std::string file = path;
+  if (std::filesystem::is_directory(file)) file += "/config.toml";
+  if (!std::filesystem::exists(file)) throw Error("{}: there is no such file", file);
+  if (file.ends_with(".ckpt")) {
+    inspect_checkpoint(file);
+  } else if (file.ends_with(".safetensors")) {
+    inspect_safetensors(file);
+  } else if (file.ends_with(".toml")) {
+    const Config config = load_config(file);
+    fmt::print("{}", to_toml(config));
+    print_network(config);
+  } else {
+    fmt::print("{}", dataset_summary(file));
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Action& action) {
+  auto file = std::make_shared<std::string>();
+  CLI::App* command =
+      app.add_subcommand("inspect", "show a dataset, checkpoint, safetensors file, config or run");
+  command->add_option("file", *file, "FILE.h5, .ckpt, .safetensors, .toml, or a run folder")->required();
+  command->footer("Examples:\n"
+                  "  lockstep inspect fashion-mnist.h5\n"
+                  "  lockstep inspect launch/configs/fashion-mnist.toml\n"
+                  "  lockstep inspect runs/first/checkpoints/step-00000600.ckpt\n");
+  command->callback([file, &action] { action = [file] { return inspect(*file); }; });
+}
+
+}  // namespace lockstep

@@ -1,0 +1,10 @@
+// The zoo, as the runtime wants it.
+#pragma once
+
+#include "runtime/session.h"
+
+namespace lockstep {
+
+NetworkFactory zoo_networks();
+
+}  // namespace lockstep

@@ -1,0 +1,88 @@
+// lockstep train CONFIG.toml [key=value ...] [--out RUN] [--resume RUN] [--allow-change KEY]
+#include "launch/commands.h"
+#include "launch/console.h"
+#include "launch/job.h"
+#include "launch/networks.h"
+#include "models/initial_values.h"
+#include "models/weights.h"
+#include "runtime/agreement.h"
+#include "runtime/training.h"
+
+namespace lockstep {
+
+namespace {
+
+struct TrainArguments {
+  std::string config, out, resume;
+  std::vector<std::string> overrides, allow_change;
+};
+
+// [model] weights, then [model.initial]; says what was done.
+std::vector<std::string> set_initial_weights(const Config& config, ParamSet& params,
+                                             Backend& backend) {
+  std::vector<std::string> notes;
+  if (!config.model.weights.empty()) {
+    read_weights(config.model.weights, backend, params);
+    notes.push_back("initial weights: " + config.model.weights);
+  }
+  set_initial_values(backend, params, config.model.initial);
+  for (const auto& [name, value] : config.model.initial)
+    notes.push_back(fmt::format("initial value of '{}': from the config", name));
+  return notes;
+}
+
+int train(const TrainArguments& arguments) {
+  if (!arguments.out.empty() && !arguments.resume.empty())
+    throw Error("--out and --resume exclude each other: a resumed run goes on in its own folder");
+  const bool first_is_override = arguments.config.find('=') != std::string::npos;
+  std::vector<std::string> overrides = arguments.overrides;
+  std::string file = arguments.config;
+  if (file.empty() || (first_is_override && !arguments.resume.empty())) {
+    if (arguments.resume.empty()) throw Error("train needs a config file: lockstep train CONFIG.toml");
+    if (first_is_override) overrides.insert(overrides.begin(), file);
+    file = arguments.resume + "/config.toml";
+  }
+  const Config config = load_config(file, overrides);
+  require_for_training(config);
+
+  install_stop_signals();
+  const Transport transport = config.run.transport == TransportChoice::kMessages
+                                  ? Transport::kMessages
+                                  : Transport::kAuto;
+  return run_job(transport, [&](Communicator& communicator) {
+    Console console(config.training);
+    TrainingRequest request;
+    request.out = arguments.out;
+    request.resume = arguments.resume;
+    request.allow_change = arguments.allow_change;
+    request.networks = zoo_networks();
+    request.initial_weights = set_initial_weights;
+    request.observer = &console;
+    const TrainingOutcome outcome = run_training(config, request, communicator);
+    if (communicator.rank() == 0) console.finished(outcome);
+    return outcome.interrupted ? kExitInterrupted : 0;
+  });
+}
+
+}  // namespace
+
+void add_train(CLI::App& app, Action& action) {
+  auto arguments = std::make_shared<TrainArguments>();
+  CLI::App* command = app.add_subcommand("train", "train a network from a config file");
+  command->add_option("config", arguments->config, "TOML file; with --resume, the run's own if left out");
+  command->add_option("overrides", arguments->overrides, "key=value, checked as the file is");
+  command->add_option("--out", arguments->out, "run folder to create (default runs/<name>-<date>-<time>)");
+  command->add_option("--resume", arguments->resume, "run folder to continue at its newest checkpoint");
+  command->add_option("--allow-change", arguments->allow_change,
+                      "a mathematical key that may differ from the resumed run's")
+      ->expected(1);
+  command->footer(
+      "Examples:\n"
+      "  lockstep train launch/configs/digits.toml\n"
+      "  mpirun -np 2 lockstep train launch/configs/fashion-mnist.toml optimizer.lr=0.002 --out runs/a\n"
+      "  mpirun -np 4 lockstep train --resume runs/a\n" +
+      std::string("\nKeys of a config:\n") + config_help());
+  command->callback([arguments, &action] { action = [arguments] { return train(*arguments); }; });
+}
+
+}  // namespace lockstep

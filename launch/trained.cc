@@ -1,0 +1,53 @@
+#include "launch/trained.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "launch/networks.h"
+#include "models/weights.h"
+#include "runtime/agreement.h"
+#include "runtime/checkpointing.h"
+
+namespace lockstep {
+
+Config load_trained_config(const ModelArguments& arguments) {
+  namespace fs = std::filesystem;
+  if (!fs::is_directory(arguments.run_or_config)) {
+    const Config config = load_config(arguments.run_or_config, arguments.overrides);
+    if (config.model.weights.empty())
+      throw Error("{}: a config alone has no trained weights: give model.weights=FILE.safetensors, "
+                  "or a run folder instead",
+                  arguments.run_or_config);
+    return config;
+  }
+  const std::string run = arguments.run_or_config;
+  Config config = load_config(run + "/config.toml", arguments.overrides);
+  const bool overridden = std::any_of(
+      arguments.overrides.begin(), arguments.overrides.end(),
+      [](const std::string& text) { return text.starts_with("model.weights="); });
+  if (overridden) return config;
+  const std::string weights = run + "/weights.safetensors";
+  config.model.weights =
+      fs::exists(weights) ? weights : latest_checkpoint(run + "/checkpoints").path;
+  return config;
+}
+
+TrainedModel::TrainedModel(const Config& config, Purpose purpose, const std::string& split,
+                           Communicator& communicator)
+    : session_(std::make_unique<Session>(config, purpose, split, communicator, zoo_networks())) {
+  Team& team = session_->team();
+  const auto elements = static_cast<std::size_t>(team.params().elements());
+  values_ = communicator.node_memory(elements * sizeof(float));
+  auto* const flat = reinterpret_cast<float*>(values_.bytes.data());
+  team.bind_values(flat);
+  together(communicator, [&] {
+    if (!values_.fill_here) return;
+    const std::string& file = config.model.weights;
+    if (file.ends_with(".ckpt"))
+      load_weights(read_checkpoint(file), file, team.params(), session_->backend(), flat);
+    else
+      read_weights(file, session_->backend(), team.params());
+  });
+}
+
+}  // namespace lockstep

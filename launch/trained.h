@@ -1,0 +1,34 @@
+// TrainedModel: the network of a run folder (or of a config with model.weights) with its weights, on
+// all ranks: what evaluate and predict work with.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/session.h"
+
+namespace lockstep {
+
+struct ModelArguments {
+  std::string run_or_config;            // a run folder, or a TOML file with model.weights
+  std::vector<std::string> overrides;
+};
+
+// The config, and in model.weights the file to read: of a run folder its weights.safetensors, or
+// the newest undamaged checkpoint while it has none.
+Config load_trained_config(const ModelArguments& arguments);
+
+class TrainedModel {
+ public:
+  TrainedModel(const Config& config, Purpose purpose, const std::string& split,
+               Communicator& communicator);
+
+  Session& session() { return *session_; }
+
+ private:
+  std::unique_ptr<Session> session_;
+  NodeMemory values_;
+};
+
+}  // namespace lockstep
