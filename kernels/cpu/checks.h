@@ -1,7 +1,7 @@
-// Checks that operations make before they hand plain pointers to the vector kernels.
+// What stands between an operation and its vector kernels: checks of tensors, and plain pointers.
 #pragma once
 
-#include "kernels/core/tensor.h"
+#include "kernels/core/device.h"
 
 namespace lockstep::cpu {
 
@@ -18,6 +18,13 @@ inline void check_shape(const Tensor& tensor, const Shape& shape, const char* na
                  shape.to_string());
 }
 
+// Where losses and metrics leave their two sums.
+inline double* sums_data(const Tensor& sums) {
+  check_type(sums, DType::kFloat64, "sums");
+  LOCKSTEP_CHECK(sums.elements() >= 2, "sums has {} elements, not 2", sums.elements());
+  return sums.data<double>();
+}
+
 // `count` elements in any shape.
 inline void check_count(const Tensor& tensor, std::int64_t count, const char* name,
                         DType type = DType::kFloat32) {
@@ -29,6 +36,12 @@ inline void check_count(const Tensor& tensor, std::int64_t count, const char* na
 // Null where the tensor is undefined.
 inline float* optional_data(const Tensor& tensor) {
   return tensor.defined() ? tensor.data<float>() : nullptr;
+}
+
+// The stream's workspace, all of it as one array.
+inline float* float_workspace(Stream& stream, std::int64_t count) {
+  return reinterpret_cast<float*>(
+      stream.workspace(static_cast<std::size_t>(count) * sizeof(float)));
 }
 
 }  // namespace lockstep::cpu

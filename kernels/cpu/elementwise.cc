@@ -60,8 +60,7 @@ void CpuBackend::scale_shift(Stream& stream, const Tensor& x, const Tensor& scal
   std::int64_t whole = n;
   if (period > 1 && period < 4 * kRepeat) {
     const std::int64_t tile = period * kRepeat;
-    auto* tiles = reinterpret_cast<float*>(
-        stream.workspace(static_cast<std::size_t>(2 * tile) * sizeof(float)));
+    float* tiles = cpu::float_workspace(stream, 2 * tile);
     for (std::int64_t i = 0; i < tile; ++i) {
       tiles[i] = factors[i % period];
       tiles[tile + i] = offsets[i % period];

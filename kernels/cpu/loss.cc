@@ -8,16 +8,6 @@ namespace lockstep {
 
 namespace {
 
-float* floats_of(Stream& stream, std::int64_t count) {
-  return reinterpret_cast<float*>(
-      stream.workspace(static_cast<std::size_t>(count) * sizeof(float)));
-}
-
-void check_sums(const Tensor& sums) {
-  cpu::check_type(sums, DType::kFloat64, "sums");
-  LOCKSTEP_CHECK(sums.elements() >= 2, "sums has {} elements, not 2", sums.elements());
-}
-
 float weight_of(const float* weights, std::int64_t row) {
   return weights ? weights[row] : 1.0f;
 }
@@ -62,7 +52,7 @@ void CpuBackend::softmax_cross_entropy(Stream& stream, const CrossEntropyOptions
   LOCKSTEP_CHECK(logits.shape().rank() == 2, "logits are {}, not (N, C)",
                  logits.shape().to_string());
   const std::int64_t rows = logits.rows(), classes = logits.shape()[1];
-  check_sums(sums);
+  double* totals = cpu::sums_data(sums);
   check_pair(logits, sample_weight, dlogits);
   if (class_weight.defined()) cpu::check_count(class_weight, classes, "class_weight");
   const bool by_label = target.dtype() == DType::kInt64;
@@ -75,7 +65,7 @@ void CpuBackend::softmax_cross_entropy(Stream& stream, const CrossEntropyOptions
   const float* sample_weights = cpu::optional_data(sample_weight);
   const float smoothing = options.label_smoothing, kept = 1.0f - smoothing;
   const float share = smoothing / static_cast<float>(classes);
-  float* q = floats_of(stream, classes);
+  float* q = cpu::float_workspace(stream, classes);
   double loss_sum = 0, weight_sum = 0;
 
   for (std::int64_t row = 0; row < rows; ++row) {
@@ -109,15 +99,15 @@ void CpuBackend::softmax_cross_entropy(Stream& stream, const CrossEntropyOptions
     }
     loss_sum += static_cast<double>(weight) * static_cast<double>(loss);
   }
-  sums.data<double>()[0] = loss_sum;
-  sums.data<double>()[1] = weight_sum;
+  totals[0] = loss_sum;
+  totals[1] = weight_sum;
 }
 
 void CpuBackend::binary_cross_entropy(Stream& stream, const Tensor& logits, const Tensor& target,
                                       const Tensor& sample_weight, Tensor& dlogits, Tensor& sums) {
   const auto [rows, width] = check_pair(logits, sample_weight, dlogits);
-  check_sums(sums);
-  float* losses = floats_of(stream, 2 * rows * width);
+  double* totals = cpu::sums_data(sums);
+  float* losses = cpu::float_workspace(stream, 2 * rows * width);
   const float* given;
   if (target.dtype() == DType::kInt64) {
     LOCKSTEP_CHECK(width == 1, "integer targets need one output, not {}", width);
@@ -136,19 +126,18 @@ void CpuBackend::binary_cross_entropy(Stream& stream, const Tensor& logits, cons
     given = target.data<float>();
   }
   sum_row_means(vector_, vector_.loss.binary_cross_entropy, logits.data<float>(), given,
-                sample_weight, rows, width, losses, cpu::optional_data(dlogits),
-                sums.data<double>());
+                sample_weight, rows, width, losses, cpu::optional_data(dlogits), totals);
 }
 
 void CpuBackend::mean_squared_error(Stream& stream, const Tensor& prediction, const Tensor& target,
                                     const Tensor& sample_weight, Tensor& dprediction,
                                     Tensor& sums) {
   const auto [rows, width] = check_pair(prediction, sample_weight, dprediction);
-  check_sums(sums);
+  double* totals = cpu::sums_data(sums);
   cpu::check_count(target, prediction.elements(), "target");
   sum_row_means(vector_, vector_.loss.squared_error, prediction.data<float>(), target.data<float>(),
-                sample_weight, rows, width, floats_of(stream, rows * width),
-                cpu::optional_data(dprediction), sums.data<double>());
+                sample_weight, rows, width, cpu::float_workspace(stream, rows * width),
+                cpu::optional_data(dprediction), totals);
 }
 
 }  // namespace lockstep

@@ -10,11 +10,12 @@ namespace lockstep {
 
 std::shared_ptr<std::byte> allocate_host(std::size_t bytes) {
   constexpr std::size_t kAlignment = 256, kHugePage = std::size_t{2} << 20;
+  constexpr std::size_t kMost = std::size_t{1} << 46;  // half of what a process can address
   const bool large = bytes >= 2 * kHugePage;
   const std::size_t alignment = large ? kHugePage : kAlignment;
   const std::size_t size = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   void* memory = nullptr;
-  if (size < bytes || posix_memalign(&memory, alignment, size == 0 ? kAlignment : size) != 0)
+  if (bytes > kMost || posix_memalign(&memory, alignment, size == 0 ? kAlignment : size) != 0)
     throw Error(
         "out of memory: {:.1f} MB more cannot be had; use a smaller training.batch or fewer "
         "run.threads",

@@ -43,9 +43,8 @@ void CpuBackend::argmax(Stream&, const Tensor& x, Tensor& index) {
 void CpuBackend::top_k_correct(Stream&, std::int64_t k, std::int64_t ignore_label,
                                const Tensor& logits, const Tensor& target, Tensor& sums) {
   cpu::check_type(logits, DType::kFloat32, "logits");
-  cpu::check_type(sums, DType::kFloat64, "sums");
+  double* totals = cpu::sums_data(sums);
   LOCKSTEP_CHECK(k > 0, "the {} largest", k);
-  LOCKSTEP_CHECK(sums.elements() >= 2, "sums has {} elements, not 2", sums.elements());
   const std::int64_t rows = logits.rows();
   const std::int64_t classes = rows == 0 ? 1 : logits.elements() / rows;
   cpu::check_count(target, rows, "target", DType::kInt64);
@@ -64,20 +63,18 @@ void CpuBackend::top_k_correct(Stream&, std::int64_t k, std::int64_t ignore_labe
     else
       right += among_largest(values, classes, label, k);
   }
-  sums.data<double>()[0] = static_cast<double>(right);
-  sums.data<double>()[1] = static_cast<double>(counted);
+  totals[0] = static_cast<double>(right);
+  totals[1] = static_cast<double>(counted);
 }
 
 void CpuBackend::regression_errors(Stream& stream, const Tensor& prediction, const Tensor& target,
                                    Tensor& sums) {
   cpu::check_type(prediction, DType::kFloat32, "prediction");
-  cpu::check_type(sums, DType::kFloat64, "sums");
-  LOCKSTEP_CHECK(sums.elements() >= 2, "sums has {} elements, not 2", sums.elements());
+  double* totals = cpu::sums_data(sums);
   cpu::check_count(target, prediction.elements(), "target");
   const std::int64_t rows = prediction.rows();
   const std::int64_t width = rows == 0 ? 1 : prediction.elements() / rows;
-  auto* errors =
-      reinterpret_cast<float*>(stream.workspace(static_cast<std::size_t>(width) * sizeof(float)));
+  float* errors = cpu::float_workspace(stream, width);
   double squared = 0, absolute = 0;
   for (std::int64_t row = 0; row < rows; ++row) {
     const float* p = prediction.data<float>() + row * width;
@@ -87,8 +84,8 @@ void CpuBackend::regression_errors(Stream& stream, const Tensor& prediction, con
     vector_.loss.absolute_error(p, t, width, errors);
     absolute += vector_.loss.sum(errors, width) / static_cast<double>(width);
   }
-  sums.data<double>()[0] = squared;
-  sums.data<double>()[1] = absolute;
+  totals[0] = squared;
+  totals[1] = absolute;
 }
 
 }  // namespace lockstep

@@ -8,15 +8,6 @@
 
 namespace lockstep {
 
-namespace {
-
-float* floats_of(Stream& stream, std::int64_t count) {
-  return reinterpret_cast<float*>(
-      stream.workspace(static_cast<std::size_t>(count) * sizeof(float)));
-}
-
-}  // namespace
-
 void CpuBackend::batch_norm_forward(Stream& stream, const BatchNormOptions& options,
                                     const Tensor& x, const Tensor& gamma, const Tensor& beta,
                                     Tensor& y, Tensor& saved_mean, Tensor& saved_inv_std,
@@ -28,6 +19,11 @@ void CpuBackend::batch_norm_forward(Stream& stream, const BatchNormOptions& opti
     cpu::check_count(*tensor, channels, "a tensor of one value a channel");
   if (channels == 0) return;
   const std::int64_t values = x.elements() / channels;
+  if (values == 0) {  // an empty shard adds nothing
+    for (Tensor* tensor : {&saved_mean, &saved_inv_std, &stat_mean, &stat_var})
+      vector_.elementwise.fill(0.0f, tensor->data<float>(), channels);
+    return;
+  }
   if (values < 2)
     throw Error(
         "batch norm got {} value a channel in a shard of shape {}, and one value has no variance; "
@@ -39,7 +35,7 @@ void CpuBackend::batch_norm_forward(Stream& stream, const BatchNormOptions& opti
   const auto count = static_cast<float>(values);
   for (std::int64_t c = 0; c < channels; ++c) mean[c] /= count;
 
-  float* squares = floats_of(stream, 2 * channels);
+  float* squares = cpu::float_workspace(stream, 2 * channels);
   float* factors = squares + channels;
   vector_.norm.centred_squares(x.data<float>(), mean, values, channels, squares);
   const auto rows = static_cast<float>(x.rows());
@@ -63,7 +59,7 @@ void CpuBackend::batch_norm_inference(Stream& stream, const BatchNormOptions& op
   for (const Tensor* tensor : {&gamma, &beta, &running_mean, &running_var})
     cpu::check_count(*tensor, channels, "a tensor of one value a channel");
   if (channels == 0) return;
-  float* factors = floats_of(stream, channels);
+  float* factors = cpu::float_workspace(stream, channels);
   for (std::int64_t c = 0; c < channels; ++c)
     factors[c] = gamma.data<float>()[c] / std::sqrt(running_var.data<float>()[c] + options.epsilon);
   vector_.norm.affine(x.data<float>(), running_mean.data<float>(), factors, beta.data<float>(),
@@ -88,7 +84,7 @@ void CpuBackend::batch_norm_backward(Stream& stream, const Tensor& x, const Tens
   vector_.norm.gradient_sums(x.data<float>(), dy.data<float>(), mean, values, channels,
                              gradient_beta, gradient_gamma);
 
-  float* a = floats_of(stream, 3 * channels);
+  float* a = cpu::float_workspace(stream, 3 * channels);
   float *b = a + channels, *slope = b + channels;
   const auto count = static_cast<float>(values);
   for (std::int64_t c = 0; c < channels; ++c) {
