@@ -31,13 +31,28 @@ struct Repeat {
   std::int64_t count, a_step, c_step;
 };
 
+LOCKSTEP_INLINE V load_some(bool masked, const float* p, int lanes) {
+  return masked ? load(p, lanes) : load(p);
+}
+LOCKSTEP_INLINE void store_some(bool masked, float* p, V v, int lanes) {
+  if (masked) {
+    store(p, v, lanes);
+  } else {
+    store(p, v);
+  }
+}
+
 // Rows are addressed from one pointer per five, so that each address is pointer + {0, 1, 2, 3, 4} ·
 // stride: compilers left alone keep one pointer a row, more than there are registers.
 constexpr int kRowsOfPointer = 5;
 
 template <int kRows, int kVectors, bool kTransposed, bool kTail>
 static void multiply_blocks(const Block& block, const Repeat& repeat, const GemmRun& run) {
-  const std::int64_t a_stride = block.a_stride, b_stride = block.b_stride;
+  const std::int64_t a_stride = block.a_stride, b_stride = block.b_stride,
+                     c_stride = block.c_stride;
+  const float* const bias = block.bias;
+  const bool add_to = block.add;
+  const int tail = block.tail;
   const GemmPiece* const end = run.pieces + run.count;
   const float* block_a = block.a;
   float* block_c = block.c;
@@ -76,23 +91,30 @@ static void multiply_blocks(const Block& block, const Repeat& repeat, const Gemm
         b += b_stride;
       }
     }
-#pragma GCC unroll 2
-    for (int j = 0; j < kVectors; ++j) {
-      const bool masked = kTail && j == kVectors - 1;
-      const int at = j * kWidth;
-      V bias = set1(0.0f);
-      if (block.bias) bias = masked ? load(block.bias + at, block.tail) : load(block.bias + at);
+    if (add_to) {
+      const float* c = block_c;
 #pragma GCC unroll 32
-      for (int i = 0; i < kRows; ++i) {
-        float* c = block_c + i * block.c_stride + at;
-        V value = sums[i][j];
-        if (block.add) value = add(masked ? load(c, block.tail) : load(c), value);
-        if (block.bias) value = add(value, bias);
-        if (masked) {
-          store(c, value, block.tail);
-        } else {
-          store(c, value);
+      for (int i = 0; i < kRows; ++i, c += c_stride) {
+#pragma GCC unroll 2
+        for (int j = 0; j < kVectors; ++j) {
+          sums[i][j] = add(load_some(kTail && j == kVectors - 1, c + j * kWidth, tail), sums[i][j]);
         }
+      }
+    }
+    if (bias) {
+#pragma GCC unroll 2
+      for (int j = 0; j < kVectors; ++j) {
+        const V value = load_some(kTail && j == kVectors - 1, bias + j * kWidth, tail);
+#pragma GCC unroll 32
+        for (int i = 0; i < kRows; ++i) sums[i][j] = add(sums[i][j], value);
+      }
+    }
+    float* c = block_c;
+#pragma GCC unroll 32
+    for (int i = 0; i < kRows; ++i, c += c_stride) {
+#pragma GCC unroll 2
+      for (int j = 0; j < kVectors; ++j) {
+        store_some(kTail && j == kVectors - 1, c + j * kWidth, sums[i][j], tail);
       }
     }
     block_a += repeat.a_step;
@@ -234,14 +256,14 @@ static void sum_columns(const float* x, std::int64_t rows, std::int64_t stride, 
 #pragma GCC unroll 8
       for (int j = 0; j < kChains; ++j) {
         const float* p = x + (row + j) * stride;
-        chains[j] = add(chains[j], kTail ? load(p, lanes) : load(p));
+        chains[j] = add(chains[j], load_some(kTail, p, lanes));
       }
     }
 #pragma GCC unroll 8
     for (int j = 0; j < kChains - 1; ++j) {
       if (row + j < end) {
         const float* p = x + (row + j) * stride;
-        chains[j] = add(chains[j], kTail ? load(p, lanes) : load(p));
+        chains[j] = add(chains[j], load_some(kTail, p, lanes));
       }
     }
 #pragma GCC unroll 3
@@ -250,12 +272,8 @@ static void sum_columns(const float* x, std::int64_t rows, std::int64_t stride, 
       for (int j = 0; j < half; ++j) chains[j] = add(chains[j], chains[j + half]);
     }
     V total = chains[0];
-    if (add_to || first > 0) total = add(kTail ? load(sums, lanes) : load(sums), total);
-    if (kTail) {
-      store(sums, total, lanes);
-    } else {
-      store(sums, total);
-    }
+    if (add_to || first > 0) total = add(load_some(kTail, sums, lanes), total);
+    store_some(kTail, sums, total, lanes);
   }
 }
 
