@@ -60,12 +60,13 @@ std::string join(const std::vector<Line>& lines) {
   return text;
 }
 
+// The keys that may be "auto" are so unless given.
 std::string help_of(const ConfigKey& key) {
   std::string text = fmt::format("  {:<20} {}\n", key.name(), key.help);
   text += fmt::format("  {:<20}   {}", "", key.expected);
   if (!key.range.empty()) text += ", " + key.range;
-  if (!key.unset_is_zero) text += fmt::format("; default {}", toml_text(key.get(Config{})));
-  return text;
+  if (key.unset_is_zero) return text;
+  return text + "; default " + (key.or_auto ? "\"auto\"" : toml_text(key.get(Config{})));
 }
 
 // Letters inserted, removed, replaced, or swapped with their neighbour (Damerau and Levenshtein).
