@@ -10,7 +10,7 @@
 namespace lockstep {
 
 enum class Transport {
-  kAuto,      // one shared segment inside a node; messages where there are several nodes or no segment
+  kAuto,  // one shared segment inside a node; messages where there are several nodes or no segment
   kMessages,  // messages between all ranks, as if each sat on a node of its own
 };
 
