@@ -1,6 +1,7 @@
 // Weight and bias gradients of convolutions: dw (kernel_h, kernel_w, channel | output channel) is
-// the sum over all output pixels of x times dy. Images are taken in groups of about 512 pixels,
-// whose products stay in registers for a whole run before they are added to dw.
+// the sum over all output pixels of x times dy. Output rows of the whole batch are taken in groups
+// of about kPixelsOfGroup pixels, few enough that the group's part of x and dy stays in the
+// second-level cache while all rows of the kernel pass over it.
 #include <cstring>
 
 #include "kernels/cpu/backend_impl.h"
@@ -9,7 +10,7 @@
 namespace lockstep {
 namespace {
 
-constexpr std::int64_t kPixelsOfGroup = 512;
+constexpr std::int64_t kPixelsOfGroup = 1024;
 
 struct Task {
   const GemmKernels& kernels;
@@ -20,126 +21,172 @@ struct Task {
   float* dw;
   std::int64_t out_h = g.out_h(), out_w = g.out_w();
 
-  std::int64_t images_of_group() const {
-    return (kPixelsOfGroup + out_h * out_w - 1) / (out_h * out_w);
-  }
-  std::int64_t most_terms() const { return std::min(images, images_of_group()) * out_h * out_w; }
-  std::int64_t most_segments() const { return std::min(images, images_of_group()) * out_h; }
-  std::size_t run_bytes() const {
-    return Workspace::bytes_of<GemmPiece>(
-               RunBuilder::pieces_needed(most_segments(), most_terms())) +
-           Workspace::bytes_of<GemmRun>(runs_of(most_terms()));
-  }
   const float* image(std::int64_t index) const { return x + index * g.in_h * g.in_w * g.in_c; }
+  std::int64_t rows() const { return images * out_h; }  // output rows of the batch
+  std::int64_t group_rows() const { return std::min(rows(), (kPixelsOfGroup + out_w - 1) / out_w); }
+  // Most images that a group of rows touches.
+  std::int64_t slots() const { return std::min(images, (group_rows() + out_h - 2) / out_h + 1); }
+};
+
+// The groups of output rows in order; copies of images that a group needs stand in slots, image i
+// in slot i mod slots.
+class RowGroups {
+ public:
+  explicit RowGroups(const Task& task) : task_(task) {}
+
+  std::int64_t first() const { return first_; }  // row of the batch
+  std::int64_t pixel() const { return first_ * task_.out_w; }
+  bool done() const { return first_ >= task_.rows(); }
+  void next() { first_ = end(); }
+  // Calls copy(image, slot) for images that no earlier group has asked for.
+  template <typename Copy>
+  void copy_images(const Copy& copy) {
+    for (; copied_ * task_.out_h < end(); ++copied_) copy(copied_, copied_ % task_.slots());
+  }
+  // Calls visit(image, row of the image, row of the group) for the rows of the group.
+  template <typename Visit>
+  void for_each_row(const Visit& visit) const {
+    for (std::int64_t row = first_; row < end(); ++row) {
+      visit(row / task_.out_h, row % task_.out_h, row - first_);
+    }
+  }
+
+ private:
+  std::int64_t end() const { return std::min(task_.rows(), first_ + task_.group_rows()); }
+
+  const Task& task_;
+  std::int64_t first_ = 0, copied_ = 0;
 };
 
 // Room for the runs of one product, used again for each.
 class RunMemory {
  public:
+  static std::size_t bytes(const Task& task) {
+    return Workspace::bytes_of<GemmPiece>(pieces(task)) +
+           Workspace::bytes_of<GemmRun>(runs_of(terms(task)));
+  }
   RunMemory(const Task& task, Workspace& workspace)
-      : pieces_(workspace.take<GemmPiece>(
-            RunBuilder::pieces_needed(task.most_segments(), task.most_terms()))),
-        runs_(workspace.take<GemmRun>(runs_of(task.most_terms()))) {}
+      : pieces_(workspace.take<GemmPiece>(pieces(task))),
+        runs_(workspace.take<GemmRun>(runs_of(terms(task)))) {}
   RunBuilder builder(std::int64_t terms) const { return {pieces_, runs_, terms}; }
 
  private:
+  static std::int64_t terms(const Task& task) { return task.group_rows() * task.out_w; }
+  static std::int64_t pieces(const Task& task) {
+    return RunBuilder::pieces_needed(task.group_rows(), terms(task));
+  }
   GemmPiece* pieces_;
   GemmRun* runs_;
 };
 
 // The usual form: rows of dw for one kernel row are neighbouring floats of a row of the image, so x
 // is read where it lies (or in a copy with zero columns around it), transposed.
-void weights_by_kernel_rows(Stream& stream, const Task& task) {
-  const ConvGeometry& g = task.g;
-  const Correlation c = forward_correlation(g);
-  const ConvPart part = forward_part(g);
-  SourceColumns columns;
-  columns.include(c, part);
-  columns.finish(c);
-  const std::int64_t group_images = std::min(task.images, task.images_of_group());
-  const std::int64_t row = columns.width() * g.in_c, image_size = g.in_h * row;
-  const std::int64_t padded = columns.copied ? group_images * image_size : 0;
-  Workspace workspace(stream, Workspace::bytes_of<float>(padded) + task.run_bytes());
-  float* const padded_images = workspace.take<float>(padded);
-  const RunMemory memory(task, workspace);
-  const PaddedImages copier(padded_images, columns.copied ? group_images : 0, g.in_h, g.in_w,
-                            g.in_c, columns);
+class KernelRows {
+ public:
+  explicit KernelRows(const Task& task) : task_(task), g_(task.g) {
+    columns_.include(forward_correlation(g_), forward_part(g_));
+    columns_.finish(forward_correlation(g_));
+    row_ = columns_.width() * g_.in_c;
+    image_ = g_.in_h * row_;
+  }
 
-  const std::int64_t in = g.in_c / g.groups, out = g.out_c / g.groups;
-  const bool merged = g.groups == 1 && g.dilation_w == 1;  // taps of a row are neighbours
-  const std::int64_t row_parts = merged ? 1 : g.kernel_w, part_rows = merged ? g.kernel_w * in : in;
-  for (std::int64_t first = 0; first < task.images; first += group_images) {
-    const std::int64_t count = std::min(group_images, task.images - first);
-    const float* source = task.image(first);
-    if (columns.copied) {
-      for (std::int64_t i = 0; i < count; ++i) copier.copy(task.kernels, i, task.image(first + i));
-      source = padded_images;
-    }
-    for (std::int64_t kh = 0; kh < g.kernel_h; ++kh) {
-      // Output rows whose source row lies inside the image, for this row of the kernel.
-      const TapAxis outputs{task.out_h, kh * g.dilation_h - g.pad_h, g.stride_h, 0, 1, 0, 0};
-      const TapRange inside = taps_inside(outputs, 1, g.in_h, 0);
-      RunBuilder builder = memory.builder(count * (inside.end - inside.first) * task.out_w);
-      for (std::int64_t i = 0; i < count; ++i) {
-        for (std::int64_t oh = inside.first; oh < inside.end; ++oh) {
-          builder.append(i * image_size + (outputs.first + oh * g.stride_h) * row,
-                         (i * task.out_h + oh) * task.out_w, task.out_w, g.stride_w * g.in_c);
-        }
+  void run(Stream& stream) const {
+    const std::int64_t slots = columns_.copied ? task_.slots() : 0;
+    Workspace workspace(stream,
+                        Workspace::bytes_of<float>(slots * image_) + RunMemory::bytes(task_));
+    float* const copies = workspace.take<float>(slots * image_);
+    const RunMemory memory(task_, workspace);
+    const PaddedImages copier(copies, slots, g_.in_h, g_.in_w, g_.in_c, columns_);
+    const float* const source = columns_.copied ? copies : task_.x;
+    for (RowGroups rows(task_); !rows.done(); rows.next()) {
+      if (columns_.copied) {
+        rows.copy_images([&](std::int64_t image, std::int64_t slot) {
+          copier.copy(task_.kernels, slot, task_.image(image));
+        });
       }
-      GemmProduct product;
-      builder.use(product);
-      product.transposed = true;
-      product.a_stride = g.stride_w * g.in_c;
-      product.rows = part_rows;
-      product.columns = out;
-      product.accumulate = first > 0;
-      for (std::int64_t group = 0; group < g.groups; ++group) {
-        product.b = {task.dy + first * task.out_h * task.out_w * g.out_c + group * out, g.out_c,
-                     kPanelColumns};
-        for (std::int64_t kw = 0; kw < row_parts; ++kw) {
-          const std::int64_t column = kw * g.dilation_w - g.pad_w - columns.first;
-          const std::int64_t terms = g.kernel_h * g.kernel_w * in;
-          product.a = source + column * g.in_c + group * in;
-          product.c = {task.dw + group * terms * out, 0, kPanelColumns * terms,
-                       (kh * g.kernel_w + kw) * in};
-          task.kernels.multiply(product);
-        }
+      for (std::int64_t kh = 0; kh < g_.kernel_h; ++kh) multiply(rows, kh, memory, source);
+    }
+  }
+
+ private:
+  void multiply(const RowGroups& rows, std::int64_t kh, const RunMemory& memory,
+                const float* source) const {
+    const std::int64_t out_w = task_.out_w, slots = columns_.copied ? task_.slots() : task_.images;
+    const std::int64_t shift = kh * g_.dilation_h - g_.pad_h;  // from output row to source row
+    const auto inside = [&](std::int64_t oh) {
+      const std::int64_t row = oh * g_.stride_h + shift;
+      return row >= 0 && row < g_.in_h;
+    };
+    std::int64_t terms = 0;
+    rows.for_each_row(
+        [&](std::int64_t, std::int64_t oh, std::int64_t) { terms += inside(oh) ? out_w : 0; });
+    GemmProduct product;
+    product.accumulate = rows.first() > 0;
+    if (terms == 0 && product.accumulate) return;
+    RunBuilder builder = memory.builder(terms);
+    rows.for_each_row([&](std::int64_t image, std::int64_t oh, std::int64_t row) {
+      if (!inside(oh)) return;
+      builder.append(image % slots * image_ + (oh * g_.stride_h + shift) * row_, row * out_w, out_w,
+                     g_.stride_w * g_.in_c);
+    });
+    builder.use(product);
+    const std::int64_t in = g_.in_c / g_.groups, out = g_.out_c / g_.groups;
+    const std::int64_t terms_of_group = g_.kernel_h * g_.kernel_w * in;
+    const bool merged = g_.groups == 1 && g_.dilation_w == 1;  // taps of a row are neighbours
+    product.transposed = true;
+    product.a_stride = g_.stride_w * g_.in_c;
+    product.rows = merged ? g_.kernel_w * in : in;
+    product.columns = out;
+    for (std::int64_t group = 0; group < g_.groups; ++group) {
+      product.b = {task_.dy + rows.pixel() * g_.out_c + group * out, g_.out_c, kPanelColumns};
+      for (std::int64_t kw = 0; kw < (merged ? 1 : g_.kernel_w); ++kw) {
+        const std::int64_t column = kw * g_.dilation_w - g_.pad_w - columns_.first;
+        product.a = source + column * g_.in_c + group * in;
+        product.c = {task_.dw + group * terms_of_group * out, 0, kPanelColumns * terms_of_group,
+                     (kh * g_.kernel_w + kw) * in};
+        task_.kernels.multiply(product);
       }
     }
   }
-}
 
-// The form for few channels: all rows of dw are one product.
+  const Task& task_;
+  const ConvGeometry& g_;
+  SourceColumns columns_;
+  std::int64_t row_ = 0, image_ = 0;  // floats
+};
+
+// The form for few channels, see conv_spread.h: all rows of dw are one product.
 void weights_by_spread_images(Stream& stream, const Task& task) {
   const ConvGeometry& g = task.g;
   const SpreadImages spread(g);
-  const std::int64_t group_images = std::min(task.images, task.images_of_group());
-  Workspace workspace(stream, Workspace::bytes_of<float>(group_images * spread.image()) +
-                                  Workspace::bytes_of<float>(spread.padded()) + task.run_bytes());
-  float* const images = workspace.take<float>(group_images * spread.image());
+  Workspace workspace(stream, Workspace::bytes_of<float>(task.slots() * spread.image()) +
+                                  Workspace::bytes_of<float>(spread.padded()) +
+                                  RunMemory::bytes(task));
+  float* const images = workspace.take<float>(task.slots() * spread.image());
   float* const padded = workspace.take<float>(spread.padded());
   const RunMemory memory(task, workspace);
   spread.clear(padded);
-  const std::int64_t terms = g.kernel_h * g.kernel_w * g.in_c, pixels = task.out_h * task.out_w;
+  const std::int64_t terms = g.kernel_h * g.kernel_w * g.in_c;
   GemmProduct product;
   product.a = images;
   product.a_stride = task.out_w;
   product.c = {task.dw, 0, kPanelColumns * terms};
   product.rows = terms;
   product.columns = g.out_c;
-  for (std::int64_t first = 0; first < task.images; first += group_images) {
-    const std::int64_t count = std::min(group_images, task.images - first);
-    RunBuilder builder = memory.builder(count * pixels);
-    for (std::int64_t i = 0; i < count; ++i) {
-      spread.write(task.kernels, task.image(first + i), padded, images + i * spread.image());
-      for (std::int64_t oh = 0; oh < task.out_h; ++oh) {
-        builder.append(i * spread.image() + oh * g.stride_h * spread.row(),
-                       (i * task.out_h + oh) * task.out_w, task.out_w, 1);
-      }
-    }
+  for (RowGroups rows(task); !rows.done(); rows.next()) {
+    rows.copy_images([&](std::int64_t image, std::int64_t slot) {
+      spread.write(task.kernels, task.image(image), padded, images + slot * spread.image());
+    });
+    std::int64_t count = 0;
+    rows.for_each_row([&](std::int64_t, std::int64_t, std::int64_t) { ++count; });
+    RunBuilder builder = memory.builder(count * task.out_w);
+    rows.for_each_row([&](std::int64_t image, std::int64_t oh, std::int64_t row) {
+      builder.append(image % task.slots() * spread.image() + oh * g.stride_h * spread.row(),
+                     row * task.out_w, task.out_w, 1);
+    });
     builder.use(product);
-    product.b = {task.dy + first * pixels * g.out_c, g.out_c, kPanelColumns};
-    product.accumulate = first > 0;
+    product.b = {task.dy + rows.pixel() * g.out_c, g.out_c, kPanelColumns};
+    product.accumulate = rows.first() > 0;
     task.kernels.multiply(product);
   }
 }
@@ -159,7 +206,7 @@ void CpuBackend::conv_backward_weights(Stream& stream, const ConvGeometry& g, co
   } else if (SpreadImages::suits(g)) {
     weights_by_spread_images(stream, task);
   } else {
-    weights_by_kernel_rows(stream, task);
+    KernelRows(task).run(stream);
   }
   if (!dbias) return;
   check_conv_elements("dbias", dbias, g.out_c);
