@@ -1,6 +1,7 @@
 #include "runtime/checkpointing.h"
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 namespace lockstep {
@@ -28,6 +29,37 @@ ShardScalars scalars_from_json(const Json& json) {
 
 Tensor borrow_param(Backend& backend, const Param& param, const float* flat) {
   return backend.borrow(const_cast<float*>(flat) + param.offset, {param.elements});
+}
+
+// Fills a flat buffer with the tensors called prefix + parameter, which must be there, in their
+// shapes, and no others of that prefix.
+void load_group(const Checkpoint& checkpoint, const std::string& path, const std::string& prefix,
+                const ParamSet& params, Backend& backend, float* flat) {
+  std::map<std::string, const Tensor*> found;
+  for (const NamedTensor& tensor : checkpoint.tensors)
+    if (tensor.name.starts_with(prefix)) found[tensor.name.substr(prefix.size())] = &tensor.tensor;
+  std::string missing;
+  for (const Param& param : params.all()) {
+    const auto entry = found.find(param.name);
+    if (entry == found.end()) {
+      missing += " " + param.name;
+      continue;
+    }
+    if (entry->second->shape() != param.spec.file_shape)
+      throw Error("{}: '{}{}' has shape {}, but this network's has {}: resume with the network "
+                  "that was trained",
+                  path, prefix, param.name, entry->second->shape().to_string(),
+                  param.spec.file_shape.to_string());
+    Tensor value = borrow_param(backend, param, flat);
+    backend.from_file_order(param.spec.layout, param.spec.file_shape, *entry->second, value);
+    found.erase(entry);
+  }
+  std::string extra;
+  for (const auto& [name, tensor] : found) extra += " " + name;
+  if (!missing.empty() || !extra.empty())
+    throw Error("{}: this is another network or optimizer: under '{}'{}{}{}{}", path, prefix,
+                missing.empty() ? "" : " it lacks", missing, extra.empty() ? "" : " it has besides",
+                extra);
 }
 
 }  // namespace
@@ -80,45 +112,22 @@ std::vector<NamedTensor> named_weights(const ParamSet& params, Backend& backend,
   return tensors;
 }
 
+void load_weights(const Checkpoint& checkpoint, const std::string& path, const ParamSet& params,
+                  Backend& backend, float* values) {
+  load_group(checkpoint, path, kWeights, params, backend, values);
+}
+
 void load_tensors(const Checkpoint& checkpoint, const std::string& path, const ParamSet& params,
                   const std::vector<std::string>& state_names, Backend& backend, float* values,
                   const std::vector<float*>& states) {
-  std::string missing, extra;
-  const auto load = [&](const std::string& prefix, float* flat) {
-    for (const Param& param : params.all()) {
-      const std::string name = prefix + param.name;
-      const NamedTensor* found = nullptr;
-      for (const NamedTensor& tensor : checkpoint.tensors)
-        if (tensor.name == name) found = &tensor;
-      if (found == nullptr) {
-        missing += " " + name;
-        continue;
-      }
-      if (found->tensor.shape() != param.spec.file_shape)
-        throw Error("{}: '{}' has shape {}, but this network's has {}: resume with the network "
-                    "that was trained",
-                    path, name, found->tensor.shape().to_string(),
-                    param.spec.file_shape.to_string());
-      Tensor value = borrow_param(backend, param, flat);
-      backend.from_file_order(param.spec.layout, param.spec.file_shape, found->tensor, value);
-    }
-  };
-  load(kWeights, values);
-  for (std::size_t i = 0; i < state_names.size(); ++i) load(state_names[i] + "/", states[i]);
-
-  for (const NamedTensor& tensor : checkpoint.tensors) {
-    bool known = false;
-    for (const Param& param : params.all()) {
-      known = known || tensor.name == kWeights + param.name;
-      for (const std::string& state : state_names)
-        known = known || tensor.name == state + "/" + param.name;
-    }
-    if (!known) extra += " " + tensor.name;
-  }
-  if (!missing.empty() || !extra.empty())
-    throw Error("{}: this is another network or optimizer:{}{}{}{}", path,
-                missing.empty() ? "" : " it lacks", missing, extra.empty() ? "" : "; it has besides",
-                extra);
+  load_group(checkpoint, path, kWeights, params, backend, values);
+  for (std::size_t i = 0; i < state_names.size(); ++i)
+    load_group(checkpoint, path, state_names[i] + "/", params, backend, states[i]);
+  const std::size_t expected = params.all().size() * (1 + state_names.size());
+  if (checkpoint.tensors.size() != expected)
+    throw Error("{}: {} tensors, but this network and optimizer have {}: resume with those that "
+                "wrote it",
+                path, checkpoint.tensors.size(), expected);
 }
 
 CheckpointWriter::CheckpointWriter(std::string folder, std::int64_t keep, const ParamSet& params,

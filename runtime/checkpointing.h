@@ -48,6 +48,10 @@ void load_tensors(const Checkpoint& checkpoint, const std::string& path, const P
                   const std::vector<std::string>& state_names, Backend& backend, float* values,
                   const std::vector<float*>& states);
 
+// The weights alone; the checkpoint's optimizer states are passed over.
+void load_weights(const Checkpoint& checkpoint, const std::string& path, const ParamSet& params,
+                  Backend& backend, float* values);
+
 // Writes in the background, one at a time, on rank 0 alone. An error of a background write is thrown
 // by the next call.
 class CheckpointWriter {

@@ -43,7 +43,8 @@ void set_normalization(Blueprint& blueprint, const std::vector<double>& mean,
 Replica::Replica(const Blueprint& blueprint, std::int64_t max_rows, Backend& backend,
                  Stream& stream)
     : backend_(backend), stream_(stream), seed_(blueprint.seed), build_(backend, params_, max_rows),
-      network_(blueprint.make_network()), loss_(blueprint.make_loss()),
+      network_(blueprint.make_network()),
+      loss_(blueprint.make_loss ? blueprint.make_loss() : nullptr),
       loss_sums_(host_tensor({2}, DType::kFloat64)),
       metric_sums_(host_tensor({kMetricSums}, DType::kFloat64)) {
   if (!blueprint.scale.empty()) {
@@ -52,7 +53,8 @@ Replica::Replica(const Blueprint& blueprint, std::int64_t max_rows, Backend& bac
     shift_ = upload_floats(backend, blueprint.shift);
   }
   output_shape_ = network_->build(build_, std::span(&blueprint.sample, 1));
-  loss_->build(backend, max_rows, output_shape_, blueprint.target, blueprint.target_columns);
+  if (loss_)
+    loss_->build(backend, max_rows, output_shape_, blueprint.target, blueprint.target_columns);
   params_.place();
 }
 

@@ -18,7 +18,7 @@ namespace lockstep {
 // What a replica is built from; the same for all replicas of a job.
 struct Blueprint {
   std::function<std::unique_ptr<Layer>()> make_network;
-  std::function<std::unique_ptr<Loss>()> make_loss;
+  std::function<std::unique_ptr<Loss>()> make_loss;        // empty: predict() alone is called
   Shape sample;                         // of x, without rows
   DType x_type = DType::kFloat32;
   TargetKind target = TargetKind::kNone;

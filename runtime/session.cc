@@ -50,8 +50,8 @@ DataSource data_source(const DataConfig& data, const std::string& split) {
   return source;
 }
 
-Session::Session(Config config, const std::string& split, Communicator& communicator,
-                 const NetworkFactory& networks)
+Session::Session(Config config, Purpose purpose, const std::string& split,
+                 Communicator& communicator, const NetworkFactory& networks)
     : config_(std::move(config)), communicator_(communicator) {
   std::vector<int> threads;
   together(communicator, [&] {
@@ -79,7 +79,7 @@ Session::Session(Config config, const std::string& split, Communicator& communic
     const ShardPlan plan(config_.run.shards, threads);
     const std::int64_t max_rows =
         (config_.training.batch + config_.run.shards - 1) / config_.run.shards;
-    team_ = std::make_unique<Team>(make_blueprint(networks), plan, max_rows, communicator,
+    team_ = std::make_unique<Team>(make_blueprint(purpose, networks), plan, max_rows, communicator,
                                    *backend_);
   });
 }
@@ -108,7 +108,7 @@ void Session::resolve_outputs() {
   }
 }
 
-Blueprint Session::make_blueprint(const NetworkFactory& networks) {
+Blueprint Session::make_blueprint(Purpose purpose, const NetworkFactory& networks) {
   const Dataset& data = *data_.data;
   Blueprint blueprint;
   blueprint.sample = data.sample_shape();
@@ -123,7 +123,8 @@ Blueprint Session::make_blueprint(const NetworkFactory& networks) {
   blueprint.make_network = [this, networks, sample = blueprint.sample] {
     return networks(config_, sample, outputs_);
   };
-  blueprint.make_loss = [this] { return make_loss(config_.loss, config_.training.top_k); };
+  if (purpose != Purpose::kPredict)
+    blueprint.make_loss = [this] { return make_loss(config_.loss, config_.training.top_k); };
   return blueprint;
 }
 

@@ -19,11 +19,17 @@ using NetworkFactory = std::function<std::unique_ptr<Layer>(const Config& config
                                                             const Shape& sample,
                                                             std::int64_t outputs)>;
 
+enum class Purpose {
+  kTrain,    // the samples and targets of data.train
+  kEvaluate, // targets too
+  kPredict,  // samples alone: no loss is made
+};
+
 class Session {
  public:
-  // A collective of all ranks; `split` is the group whose samples the network sees first (the
-  // training part when training). Adds lines for the log to log().
-  Session(Config config, const std::string& split, Communicator& communicator,
+  // A collective of all ranks; `split` is the group whose samples the network sees first.
+  // Adds lines for the log to log().
+  Session(Config config, Purpose purpose, const std::string& split, Communicator& communicator,
           const NetworkFactory& networks);
 
   const Config& config() const { return config_; }
@@ -38,7 +44,7 @@ class Session {
 
  private:
   void resolve_outputs();
-  Blueprint make_blueprint(const NetworkFactory& networks);
+  Blueprint make_blueprint(Purpose purpose, const NetworkFactory& networks);
 
   Config config_;
   Communicator& communicator_;

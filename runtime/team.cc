@@ -1,6 +1,5 @@
 #include "runtime/team.h"
 
-#include <exception>
 #include <mutex>
 
 namespace lockstep {
@@ -20,32 +19,35 @@ Team::Team(const Blueprint& blueprint, const ShardPlan& plan, std::int64_t max_r
 
 void Team::run(const std::function<void(Worker&)>& work) {
   std::mutex mutex;
-  std::exception_ptr first;
+  std::string first;
+  const auto announce = [&](const std::string& message) {
+    if (!communicator_.announce_failure()) return;
+    const std::lock_guard lock(mutex);
+    if (first.empty()) first = message;
+  };
   for (Worker& worker : workers_) {
-    worker.stream->submit([&, this] {
+    worker.stream->submit([&] {
       try {
         work(worker);
-      } catch (...) {
-        // Before anything else: the others may wait for this worker.
-        if (communicator_.announce_failure()) {
-          const std::lock_guard lock(mutex);
-          if (!first) first = std::current_exception();
-        }
+      } catch (const PeerFailed&) {
+        throw;
+      } catch (const std::exception& error) {
+        announce(error.what());  // before anything else: the others may wait for this worker
         throw;
       }
     });
   }
   // Worker 0's stream is this thread's: its work runs inside synchronize().
-  std::exception_ptr other;
+  bool failed = false;
   for (Worker& worker : workers_) {
     try {
       worker.stream->synchronize();
-    } catch (...) {
-      if (!other) other = std::current_exception();
+    } catch (const std::exception&) {
+      failed = true;
     }
   }
-  if (first) std::rethrow_exception(first);
-  if (other) std::rethrow_exception(other);
+  if (!first.empty()) throw AnnouncedError(first);
+  if (failed) throw PeerFailed();
 }
 
 void Team::bind_values(float* flat) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "runtime/communicator.h"
@@ -19,14 +20,21 @@ struct Worker {
   std::unique_ptr<Replica> replica;
 };
 
+// The job's first failure, which the other ranks know of: print it and end the job.
+class AnnouncedError : public Error {
+ public:
+  explicit AnnouncedError(const std::string& message) : Error(message) {}
+};
+
 class Team {
  public:
   // Builds one replica a worker, each on its own thread, for shards of up to max_rows rows.
   Team(const Blueprint& blueprint, const ShardPlan& plan, std::int64_t max_rows,
        Communicator& communicator, Backend& backend);
 
-  // Runs `work` for every worker on its stream and waits. The first failure of the job is thrown
-  // here on the rank where it happened, after the other ranks were told; elsewhere PeerFailed.
+  // Runs `work` for every worker on its stream and waits. The first failure of the job is thrown as
+  // AnnouncedError on the rank where it happened, after the other ranks were told; what follows
+  // from it, there and elsewhere, is PeerFailed.
   void run(const std::function<void(Worker&)>& work);
 
   std::vector<Worker>& workers() { return workers_; }

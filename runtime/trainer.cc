@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "runtime/agreement.h"
 #include "runtime/schedule.h"
 
 namespace lockstep {
@@ -50,7 +51,7 @@ StepResult Trainer::step() {
     Reducer& reducer = *reducers_[index];
     reducer.begin_step(step_);
     for (std::int64_t shard = worker.shards.begin; shard < worker.shards.end; ++shard) {
-      auto& scalars = *reinterpret_cast<ShardScalars*>(exchange_->scalars(shard));
+      auto& scalars = *reinterpret_cast<ShardScalars*>(exchange_->scalars(worker.index, shard));
       worker.replica->train_shard(loader_->fetch(step_, shard), shard, step_, weights_version_,
                                   reducer, scalars);
       scalars.stop = stop_requested_.load(std::memory_order_relaxed) ? 1 : 0;
@@ -91,12 +92,13 @@ Snapshot Trainer::snapshot() {
 void Trainer::restore(
     std::int64_t step,
     const std::function<void(float* values, std::vector<float*> states)>& fill) {
-  if (exchange_->fill_here()) {
+  together(team_.communicator(), [&] {
+    if (!exchange_->fill_here()) return;
     std::vector<float*> states;
     for (std::size_t i = 0; i < optimizer_->state_count(); ++i)
       states.push_back(exchange_->state(static_cast<int>(i)));
     fill(exchange_->values(), states);
-  }
+  });
   exchange_->filled();
   step_ = step;
   ++weights_version_;

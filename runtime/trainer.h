@@ -41,8 +41,8 @@ class Trainer {
 
   // Collectives, between steps.
   Snapshot snapshot();
-  // Fills values and states by calling `fill(values, states)` where that is this rank's task, then
-  // continues at `step`, which may lie in the middle of an epoch.
+  // Fills values and states by calling `fill(values, states)` where that is this rank's task (an
+  // Error of one rank is thrown on all), then continues at `step`, mid-epoch or not.
   void restore(std::int64_t step,
                const std::function<void(float* values, std::vector<float*> states)>& fill);
 

@@ -29,7 +29,7 @@ Updater::Updater(const ParamSet& params, const std::vector<ElementRange>& bucket
 
 void Updater::update(std::int64_t step, double lr) {
   exchange_.wait_scalars(worker_);
-  const auto* scalars = reinterpret_cast<const ShardScalars*>(exchange_.scalars(0));
+  const auto* scalars = reinterpret_cast<const ShardScalars*>(exchange_.scalars(worker_, 0));
   total_ = total_scalars({scalars, static_cast<std::size_t>(shards_)});
   if (!(total_.weight > 0))
     throw Error("the weights of all {} rows of the batch add up to {}: nothing to learn from. Look "

@@ -61,9 +61,9 @@ class Correlator {
     return {classes, count};
   }
 
-  // One class of output rows of `steps` rows from `first` on.
+  // One class of `steps` output rows; of each group's output channels `columns` from `column` on.
   void multiply(const GemmKernels& kernels, const ConvPart& part, const RowClass& rows,
-                std::int64_t steps, const float* source, const float* weights, const float* bias,
+                std::int64_t steps, std::int64_t column, std::int64_t columns, const float* source, const float* weights, const float* bias,
                 float* output) const {
     const std::int64_t group_in = c_.group_c(), group_out = c_.output_c / c_.groups;
     const std::int64_t terms = c_.terms(part), row = columns_.width() * c_.source_c;

@@ -23,7 +23,10 @@ struct Task {
 
   const float* image(std::int64_t index) const { return x + index * g.in_h * g.in_w * g.in_c; }
   std::int64_t rows() const { return images * out_h; }  // output rows of the batch
-  std::int64_t group_rows() const { return std::min(rows(), (kPixelsOfGroup + out_w - 1) / out_w); }
+  std::int64_t group_rows() const {                     // whole images where they are small
+    const std::int64_t some = (kPixelsOfGroup + out_w - 1) / out_w;
+    return std::min(rows(), some > out_h ? some / out_h * out_h : some);
+  }
   // Most images that a group of rows touches.
   std::int64_t slots() const { return std::min(images, (group_rows() + out_h - 2) / out_h + 1); }
 };

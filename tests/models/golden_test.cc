@@ -140,7 +140,9 @@ TEST(Golden, NetworksComputeWhatPyTorchDoes) {
       "tests/golden/models.json";
   std::ifstream file(path);
   ASSERT_TRUE(file.good()) << path;
-  for (const Json& one : Json::parse(file)["cases"]) {
+  const Json golden = Json::parse(file);
+  ASSERT_EQ(golden["cases"].size(), 5u);
+  for (const Json& one : golden["cases"]) {
     SCOPED_TRACE(one["title"].get<std::string>());
     const Shape sample(one["sample"].get<std::vector<std::int64_t>>());
     const auto rows = one["rows"].get<std::int64_t>();

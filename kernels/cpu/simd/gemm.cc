@@ -13,6 +13,8 @@ constexpr int kRowsOfTwo = kRegisters == 32 ? 14 : 6;
 constexpr int kRowsOfOne = 2 * kRowsOfTwo;
 // Rows whose part of c stays in the first-level cache while the runs pass over it.
 constexpr std::int64_t kRowsInCache = 112;
+// A right side of at most so many floats stays in the second-level cache.
+constexpr std::int64_t kFloatsInCache = 1 << 16;
 
 struct Block {
   const float* a;
@@ -200,40 +202,61 @@ static std::int64_t least(std::int64_t a, std::int64_t b) {
   return a < b ? a : b;
 }
 
-static void multiply(const GemmProduct& product) {
-  if (product.rows == 0 || product.steps == 0) return;
-  std::int64_t steps = product.steps, rows = product.rows;
-  std::int64_t a_step = product.a_step, c_step = product.c_step;
-  const std::int64_t a_row = product.transposed ? 1 : product.a_stride;
-  for (std::int64_t n = 0; n < product.columns; n += 2 * kWidth) {
-    const std::int64_t panel = n / kPanelColumns, in_panel = n % kPanelColumns;
-    const std::int64_t panel_width = least(kPanelColumns, product.columns - panel * kPanelColumns);
-    const std::int64_t width = least(2 * kWidth, product.columns - n);
-    Block block;
-    block.a_stride = product.a_stride;
-    block.b_stride = product.b.row_stride ? product.b.row_stride : panel_width;
-    block.b = product.b.data + panel * product.b.panel_stride + in_panel +
-              product.b.first_row * block.b_stride;
-    block.c_stride = product.c.row_stride ? product.c.row_stride : panel_width;
-    float* const c = product.c.data + panel * product.c.panel_stride + in_panel +
-                     product.c.first_row * block.c_stride;
-    block.bias = product.bias ? product.bias + n : nullptr;
-    block.tail = static_cast<int>(width > kWidth ? width - kWidth : width);
-    // Steps whose rows follow one another are one step; then as many as the cache likes at once.
-    const bool one = steps == 1 || (a_step == rows * a_row && c_step == rows * block.c_stride);
-    const std::int64_t all_rows = one ? steps * rows : rows, all_steps = one ? 1 : steps;
-    const std::int64_t some_rows = one ? kRowsInCache : rows;
-    const std::int64_t some_steps = rows < kRowsInCache ? kRowsInCache / rows : 1;
-    for (std::int64_t step = 0; step < all_steps; step += some_steps) {
-      for (std::int64_t row = 0; row < all_rows; row += some_rows) {
-        block.a = product.a + step * a_step + row * a_row;
-        block.c = c + step * c_step + row * block.c_stride;
-        const std::int64_t steps_now = least(some_steps, all_steps - step);
-        const std::int64_t rows_now = least(some_rows, all_rows - row);
-        if (width > kWidth) {
-          multiply_columns<2>(product, block, steps_now, rows_now);
-        } else {
-          multiply_columns<1>(product, block, steps_now, rows_now);
+// The columns of one block, for steps and rows of one chunk.
+static void multiply_chunk(const GemmProduct& product, std::int64_t column, std::int64_t step,
+                           std::int64_t steps, std::int64_t row, std::int64_t rows) {
+  const std::int64_t panel = column / kPanelColumns, in_panel = column % kPanelColumns;
+  const std::int64_t panel_width = least(kPanelColumns, product.columns - panel * kPanelColumns);
+  const std::int64_t width = least(2 * kWidth, product.columns - column);
+  Block block;
+  block.a_stride = product.a_stride;
+  block.a = product.a + step * product.a_step + row * (product.transposed ? 1 : block.a_stride);
+  block.b_stride = product.b.row_stride ? product.b.row_stride : panel_width;
+  block.b = product.b.data + panel * product.b.panel_stride + in_panel +
+            product.b.first_row * block.b_stride;
+  block.c_stride = product.c.row_stride ? product.c.row_stride : panel_width;
+  block.c = product.c.data + panel * product.c.panel_stride + in_panel +
+            (product.c.first_row + row) * block.c_stride + step * product.c_step;
+  block.bias = product.bias ? product.bias + column : nullptr;
+  block.tail = static_cast<int>(width > kWidth ? width - kWidth : width);
+  if (width > kWidth) {
+    multiply_columns<2>(product, block, steps, rows);
+  } else {
+    multiply_columns<1>(product, block, steps, rows);
+  }
+}
+
+static void multiply(const GemmProduct& whole) {
+  if (whole.rows == 0 || whole.steps == 0) return;
+  GemmProduct product = whole;
+  // Steps whose rows follow one another are one step.
+  if (!product.transposed && product.c.row_stride != 0 &&
+      product.a_step == product.rows * product.a_stride &&
+      product.c_step == product.rows * product.c.row_stride) {
+    product.rows *= product.steps;
+    product.steps = 1;
+  }
+  const std::int64_t some_rows = product.steps == 1 ? kRowsInCache : product.rows;
+  const std::int64_t some_steps =
+      product.rows < kRowsInCache ? kRowsInCache / product.rows : std::int64_t{1};
+  std::int64_t terms = 0;
+  for (std::int64_t r = 0; r < product.run_count; ++r) {
+    for (std::int64_t p = 0; p < product.runs[r].count; ++p) {
+      terms += product.runs[r].pieces[p].length;
+    }
+  }
+  // A chunk of rows meets all columns before the next one where b stays in the cache; else all
+  // rows pass over some columns before the next ones.
+  const bool all_columns = terms * product.columns <= kFloatsInCache;
+  const std::int64_t some_columns = all_columns ? product.columns : 2 * kWidth;
+  for (std::int64_t first = 0; first < product.columns; first += some_columns) {
+    for (std::int64_t step = 0; step < product.steps; step += some_steps) {
+      const std::int64_t steps = least(some_steps, product.steps - step);
+      for (std::int64_t row = 0; row < product.rows; row += some_rows) {
+        const std::int64_t rows = least(some_rows, product.rows - row);
+        for (std::int64_t n = first; n < first + some_columns && n < product.columns;
+             n += 2 * kWidth) {
+          multiply_chunk(product, n, step, steps, row, rows);
         }
       }
     }
