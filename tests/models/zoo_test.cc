@@ -76,6 +76,13 @@ TEST(Zoo, NetworksHavePyTorchsNamesAndShapes) {
        "conv1.weight (6, 1, 5, 5)\nconv1.bias (6)\nconv2.weight (16, 6, 5, 5)\nconv2.bias (16)\n"
        "fc1.weight (120, 400)\nfc1.bias (120)\nfc2.weight (84, 120)\nfc2.bias (84)\n"
        "fc3.weight (10, 84)\nfc3.bias (10)\n"},
+      {"lenet",
+       {},
+       {32, 36, 3},
+       2,
+       "conv1.weight (6, 3, 5, 5)\nconv1.bias (6)\nconv2.weight (16, 6, 5, 5)\nconv2.bias (16)\n"
+       "fc1.weight (120, 480)\nfc1.bias (120)\nfc2.weight (84, 120)\nfc2.bias (84)\n"
+       "fc3.weight (2, 84)\nfc3.bias (2)\n"},
       {"cnn",
        {},
        {28, 28},
