@@ -61,10 +61,14 @@ class Correlator {
     return {classes, count};
   }
 
-  // One class of `steps` output rows; of each group's output channels `columns` from `column` on.
+  // Some output channels of each group; `first` is a multiple of kPanelColumns.
+  struct Columns {
+    std::int64_t first = 0, count = 0;
+  };
+  // One class of output rows, of which there are `steps`.
   void multiply(const GemmKernels& kernels, const ConvPart& part, const RowClass& rows,
-                std::int64_t steps, std::int64_t column, std::int64_t columns, const float* source, const float* weights, const float* bias,
-                float* output) const {
+                std::int64_t steps, const Columns& some, const float* source, const float* weights,
+                const float* bias, float* output) const {
     const std::int64_t group_in = c_.group_c(), group_out = c_.output_c / c_.groups;
     const std::int64_t terms = c_.terms(part), row = columns_.width() * c_.source_c;
     GemmProduct product;
@@ -73,18 +77,19 @@ class Correlator {
     product.c_step = c_.output_step_h * c_.output_w * c_.output_c;
     product.steps = steps;
     product.rows = part.w.outputs;
-    product.columns = group_out;
+    product.columns = some.count;
     product.runs = rows.runs;
     product.run_count = rows.run_count;
     for (std::int64_t group = 0; group < c_.groups; ++group) {
       product.a = source + rows.first * product.a_step + group * group_in;
-      product.b = {weights + part.weights_before + group * terms * group_out, 0,
+      product.b = {weights + part.weights_before + (group * group_out + some.first) * terms, 0,
                    kPanelColumns * terms};
       const std::int64_t pixel =
           (part.h.output_first + rows.first * c_.output_step_h) * c_.output_w + part.w.output_first;
-      product.c = {output + pixel * c_.output_c + group * group_out, c_.output_step_w * c_.output_c,
+      const std::int64_t channel = group * group_out + some.first;
+      product.c = {output + pixel * c_.output_c + channel, c_.output_step_w * c_.output_c,
                    kPanelColumns};
-      product.bias = bias ? bias + group * group_out : nullptr;
+      product.bias = bias ? bias + channel : nullptr;
       kernels.multiply(product);
     }
   }
@@ -117,49 +122,67 @@ class Correlator {
   const SourceColumns& columns_;
 };
 
+// Weights that stay in the second-level cache while all images of a batch pass over them, and the
+// copies of images that may be made at once.
+constexpr std::int64_t kWeightsAtOnce = 1 << 17, kImagesAtOnce = 1 << 18;  // floats
+
 // `part_at(index, weights_before)` gives the parts in order.
 template <typename PartAt>
 void correlate(Stream& stream, const GemmKernels& kernels, const Correlation& c,
                std::int64_t part_count, const PartAt& part_at, std::int64_t images,
                const float* source, const float* weights, const float* bias, float* output) {
   SourceColumns columns;
-  std::int64_t before = 0;
   for (std::int64_t i = 0; i < part_count; ++i) columns.include(c, part_at(i, 0));
   columns.finish(c);
   const Correlator correlator(c, columns);
-  const std::int64_t padded = columns.copied ? c.source_h * columns.width() * c.source_c : 0;
-  std::size_t bytes = Workspace::bytes_of<float>(padded) +
+  const std::int64_t padded_size = c.source_h * columns.width() * c.source_c;
+  const std::int64_t some_images =
+      std::min(images, std::max<std::int64_t>(1, kImagesAtOnce / padded_size));
+  const std::int64_t copies = columns.copied ? some_images : 0;
+  std::size_t bytes = Workspace::bytes_of<float>(copies * padded_size) +
                       Workspace::bytes_of<ConvPart>(part_count) +
                       Workspace::bytes_of<Correlator::Classes>(part_count);
   for (std::int64_t i = 0; i < part_count; ++i) bytes += correlator.bytes_of(part_at(i, 0));
   Workspace workspace(stream, bytes);
-  float* const padded_image = workspace.take<float>(padded);
+  float* const padded = workspace.take<float>(copies * padded_size);
   auto* const parts = workspace.take<ConvPart>(part_count);
   auto* const classes = workspace.take<Correlator::Classes>(part_count);
+  std::int64_t terms = 0;
   for (std::int64_t i = 0; i < part_count; ++i) {
-    parts[i] = part_at(i, before);
-    before += c.terms(parts[i]) * c.output_c;
+    parts[i] = part_at(i, terms * c.output_c);
+    terms += c.terms(parts[i]);
     classes[i] = correlator.classify(parts[i], workspace);
   }
+  const std::int64_t group_out = c.output_c / c.groups;
   if (part_count == 1 && correlator.images_are_rows(classes[0])) {
-    correlator.multiply(kernels, parts[0], classes[0].classes[0], images * c.output_h, source,
-                        weights, bias, output);
+    correlator.multiply(kernels, parts[0], classes[0].classes[0], images * c.output_h,
+                        {0, group_out}, source, weights, bias, output);
     return;
   }
-  const PaddedImages copier(padded_image, columns.copied ? 1 : 0, c.source_h, c.source_w,
-                            c.source_c, columns);
-  for (std::int64_t image = 0; image < images; ++image) {
-    const float* from = source + image * c.source_h * c.source_w * c.source_c;
-    float* const to = output + image * c.output_h * c.output_w * c.output_c;
+  const std::int64_t panels =
+      std::max<std::int64_t>(1, kWeightsAtOnce / std::max<std::int64_t>(1, terms * kPanelColumns));
+  const PaddedImages copier(padded, copies, c.source_h, c.source_w, c.source_c, columns);
+  for (std::int64_t first = 0; first < images; first += some_images) {
+    const std::int64_t count = std::min(some_images, images - first);
+    const float* from = source + first * padded_size;
     if (columns.copied) {
-      copier.copy(kernels, 0, from);
-      from = padded_image;
+      for (std::int64_t i = 0; i < count; ++i) {
+        copier.copy(kernels, i, source + (first + i) * c.source_h * c.source_w * c.source_c);
+      }
+      from = padded;
     }
-    for (std::int64_t i = 0; i < part_count; ++i) {
-      for (std::int64_t k = 0; k < classes[i].count; ++k) {
-        const RowClass& rows = classes[i].classes[k];
-        correlator.multiply(kernels, parts[i], rows, rows.end - rows.first, from, weights, bias,
-                            to);
+    float* const to = output + first * c.output_h * c.output_w * c.output_c;
+    for (std::int64_t column = 0; column < group_out; column += panels * kPanelColumns) {
+      const Correlator::Columns some{column, std::min(panels * kPanelColumns, group_out - column)};
+      for (std::int64_t image = 0; image < count; ++image) {
+        for (std::int64_t i = 0; i < part_count; ++i) {
+          for (std::int64_t k = 0; k < classes[i].count; ++k) {
+            const RowClass& rows = classes[i].classes[k];
+            correlator.multiply(kernels, parts[i], rows, rows.end - rows.first, some,
+                                from + image * padded_size, weights, bias,
+                                to + image * c.output_h * c.output_w * c.output_c);
+          }
+        }
       }
     }
   }
