@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""The same bits anywhere: checkpoints, weights and metrics are compared byte by byte over ranks,
+threads, transports, instruction sets and resumes. Each value of each axis appears in the list of
+PLACES, with different neighbours; the full product would only repeat them."""
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from lockstep_run import *  # noqa: F403 (the test vocabulary)
+
+SHARDS = 8
+BATCH = 50   # no multiple of the shards
+ROWS = 180   # the last batch of an epoch holds 30
+
+PLACES = [  # ranks, threads, transport, isa
+    (1, 2, "auto", "avx2"),
+    (2, 1, "auto", "generic"),
+    (2, 2, "messages", "avx512"),
+    (3, 1, "auto", "avx2"),
+    (3, 2, "messages", "generic"),
+    (4, 1, "messages", "avx2"),
+    (4, 2, "auto", "avx512"),
+    (8, 1, "auto", "generic"),
+    (8, 1, "messages", "avx512"),
+]
+
+
+def place_keys(threads, transport, isa):
+    return [f"run.threads={threads}", f"run.transport={transport}", f"run.isa={isa}"]
+
+
+def write_data():
+    x, y = digits(ROWS + 70)
+    write_h5("d.h5", train_x=x[:ROWS], train_y=y[:ROWS], test_x=x[ROWS:], test_y=y[ROWS:])
+
+
+def write_mlp():
+    write_data()
+    return write_config("mlp.toml", run={"name": "mlp", "seed": 7, "shards": SHARDS},
+                        data={"file": "d.h5", "validation": "/test"},
+                        model={"network": "mlp", "widths": [40, 24], "dropout": 0.3},
+                        loss={"kind": "cross_entropy", "label_smoothing": 0.1},
+                        optimizer={"kind": "adam", "lr": 0.01, "weight_decay": 0.01},
+                        schedule={"kind": "cosine", "warmup_steps": 3},
+                        training={"epochs": 4, "batch": BATCH, "clip_norm": 0.5},
+                        checkpoint={"every_steps": 3, "keep": 20}, log={"every_steps": 1})
+
+
+def write_cnn():
+    write_data()
+    return write_config("cnn.toml", run={"name": "cnn", "seed": 3, "shards": SHARDS},
+                        data={"file": "d.h5", "validation": "/test"},
+                        model={"network": "cnn", "batch_norm": True, "dropout": 0.25},
+                        loss={"kind": "cross_entropy"},
+                        optimizer={"kind": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True},
+                        training={"epochs": 2, "batch": BATCH},
+                        checkpoint={"every_steps": 3, "keep": 20}, log={"every_steps": 1})
+
+
+def compare_places(config):
+    isas = processor_isas()
+    succeed("train", config, "--out", "reference", *place_keys(1, "auto", isas[0]), ranks=1)
+    losses = [line["loss"] for line in metrics("reference", "batch")]
+    check(losses[-1] < losses[0], f"nothing was learned: {losses}")
+    for ranks, threads, transport, isa in PLACES:
+        if isa not in isas:
+            print(f"  skipped: this processor has no {isa}")
+            continue
+        out = f"{ranks}x{threads}-{transport}-{isa}"
+        result = succeed("train", config, "--out", out, *place_keys(threads, transport, isa),
+                         ranks=ranks)
+        result.says(isa)
+        if ranks > 1:
+            result.says("one shared segment" if transport == "auto" else "messages (as configured)")
+        same_run("reference", out)
+
+
+def compare_resumes(config, steps):
+    """A run folder is copied as it stood after `step`, and goes on somewhere else."""
+    isas = processor_isas()
+    succeed("train", config, "--out", "reference", *place_keys(2, "auto", isas[0]), ranks=1)
+    places = [(3, 1, "auto", isas[-1]), (2, 2, "messages", isas[0]), (1, 1, "auto", isas[-1]),
+              (8, 1, "auto", isas[0])]
+    for step, (ranks, threads, transport, isa) in zip(steps, places):
+        out = f"from-{step}"
+        shutil.copytree("reference", out)
+        Path(out, "weights.safetensors").unlink()
+        for name in checkpoints(out):
+            if int(name[5:13]) > step:
+                Path(out, "checkpoints", name).unlink()
+        result = succeed("train", "--resume", out, *place_keys(threads, transport, isa),
+                         ranks=ranks)
+        result.says(f"resumed {out}/checkpoints/step-{step:08d}.ckpt")
+        same_run("reference", out)
+
+
+@test
+def mlp_with_dropout_anywhere():
+    compare_places(write_mlp())
+
+
+@test
+def cnn_with_batch_norm_anywhere():
+    compare_places(write_cnn())
+
+
+@test
+def mlp_resumed_in_mid_epoch():
+    compare_resumes(write_mlp(), [3, 6, 9, 15])
+
+
+@test
+def cnn_resumed_in_mid_epoch():
+    compare_resumes(write_cnn(), [3, 6])
+
+
+@test
+def evaluation_anywhere():
+    config = write_mlp()
+    succeed("train", config, "--out", "reference", ranks=1)
+    texts = set()
+    for ranks, threads, transport, isa in [(1, 1, "auto", "generic"), (3, 1, "messages", "generic"),
+                                           (4, 2, "auto", processor_isas()[0])]:
+        keys = place_keys(threads, transport, isa)
+        succeed("evaluate", "reference", *keys, "--json", f"{ranks}.json", ranks=ranks)
+        succeed("predict", "reference", *keys, "--logits", "-o", f"{ranks}.npy", ranks=ranks)
+        texts.add((Path(f"{ranks}.json").read_text(), Path(f"{ranks}.npy").read_bytes()))
+    check(len(texts) == 1, f"{len(texts)} different evaluations or predictions")
+
+
+@test
+def other_seed_other_bits():
+    """The comparisons above can fail: a different seed gives different files."""
+    config = write_mlp()
+    for seed in (7, 8):
+        succeed("train", config, f"run.seed={seed}", "--out", f"seed-{seed}")
+    one, other = (read_safetensors(f"seed-{seed}/weights.safetensors") for seed in (7, 8))
+    check(not np.array_equal(one["fc1.weight"], other["fc1.weight"]), "the seed changes nothing")
+
+
+if __name__ == "__main__":
+    main()
