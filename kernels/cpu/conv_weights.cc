@@ -19,6 +19,7 @@ struct Task {
   const float* x;
   const float* dy;
   float* dw;
+  float* dbias;  // may be missing
   std::int64_t out_h = g.out_h(), out_w = g.out_w();
 
   const float* image(std::int64_t index) const { return x + index * g.in_h * g.in_w * g.in_c; }
@@ -39,6 +40,12 @@ class RowGroups {
 
   std::int64_t first() const { return first_; }  // row of the batch
   std::int64_t pixel() const { return first_ * task_.out_w; }
+  // dbias is summed group by group, while dy is near.
+  void sum_bias() const {
+    if (!task_.dbias) return;
+    task_.kernels.column_sums(task_.dy + pixel() * task_.g.out_c, (end() - first_) * task_.out_w,
+                              task_.g.out_c, first_ > 0, task_.dbias);
+  }
   bool done() const { return first_ >= task_.rows(); }
   void next() { first_ = end(); }
   // Calls copy(image, slot) for images that no earlier group has asked for.
@@ -108,6 +115,7 @@ class KernelRows {
         });
       }
       for (std::int64_t kh = 0; kh < g_.kernel_h; ++kh) multiply(rows, kh, memory, source);
+      rows.sum_bias();
     }
   }
 
@@ -191,6 +199,7 @@ void weights_by_spread_images(Stream& stream, const Task& task) {
     product.b = {task.dy + rows.pixel() * g.out_c, g.out_c, kPanelColumns};
     product.accumulate = rows.first() > 0;
     task.kernels.multiply(product);
+    rows.sum_bias();
   }
 }
 
@@ -203,18 +212,22 @@ void CpuBackend::conv_backward_weights(Stream& stream, const ConvGeometry& g, co
   check_images("dy", dy, g.out_h(), g.out_w(), g.out_c);
   LOCKSTEP_CHECK(x.rows() == dy.rows(), "conv: {} and {} images", x.rows(), dy.rows());
   check_conv_elements("dw", dw, g.weight_elements());
-  const Task task{gemm_, g, x.rows(), x.data<float>(), dy.data<float>(), dw.data<float>()};
+  if (dbias) check_conv_elements("dbias", dbias, g.out_c);
+  const Task task{gemm_,
+                  g,
+                  x.rows(),
+                  x.data<float>(),
+                  dy.data<float>(),
+                  dw.data<float>(),
+                  dbias ? dbias.data<float>() : nullptr};
   if (task.images == 0) {
     std::memset(dw.raw(), 0, dw.bytes());
+    if (dbias) std::memset(dbias.raw(), 0, dbias.bytes());
   } else if (SpreadImages::suits(g)) {
     weights_by_spread_images(stream, task);
   } else {
     KernelRows(task).run(stream);
   }
-  if (!dbias) return;
-  check_conv_elements("dbias", dbias, g.out_c);
-  gemm_.column_sums(dy.data<float>(), dy.rows() * g.out_h() * g.out_w(), g.out_c, false,
-                    dbias.data<float>());
 }
 
 }  // namespace lockstep
