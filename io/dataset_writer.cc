@@ -95,6 +95,18 @@ ChannelStatistics statistics_of(const Tensor& x, std::size_t channels, double sc
   return {std::move(mean), std::move(variance)};
 }
 
+void check_space(const std::string& path, std::int64_t bytes) {
+  // Once a disk has filled up under it, HDF5 1.10 crashes as the program ends; so ask before.
+  constexpr std::int64_t kMetadata = 1 << 20;
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  const std::uintmax_t free = std::filesystem::space(folder.empty() ? "." : folder).available;
+  if (free < static_cast<std::uintmax_t>(bytes + kMetadata))
+    throw Error(
+        "{}: the disk is full: {} bytes are needed, {} are free; make room or write "
+        "elsewhere",
+        path, bytes + kMetadata, free);
+}
+
 }  // namespace
 
 ChannelStatistics channel_statistics(const Tensor& x) {
@@ -134,6 +146,7 @@ void write_dataset(const std::string& path, bool force, DatasetContents contents
     info.mean = statistics.mean;
     info.std = statistics.std;
   }
+  check_space(path, bytes);
   Progress progress("writing " + path, 2 * bytes);
   PendingFile pending(path);
   hdf5::File file = hdf5::File::create(pending.temporary());
