@@ -36,14 +36,14 @@ struct Task {
 // in slot i mod slots.
 class RowGroups {
  public:
-  explicit RowGroups(const Task& task) : task_(task) {}
+  RowGroups(const Task& task, std::int64_t slots) : task_(task), slots_(slots) {}
 
   std::int64_t first() const { return first_; }  // row of the batch
   std::int64_t pixel() const { return first_ * task_.out_w; }
   // dbias is summed group by group, while dy is near.
   void sum_bias() const {
     if (!task_.dbias) return;
-    task_.kernels.column_sums(task_.dy + pixel() * task_.g.out_c, (end() - first_) * task_.out_w,
+    task_.kernels.column_sums(task_.dy + pixel() * task_.g.out_c, count() * task_.out_w,
                               task_.g.out_c, first_ > 0, task_.dbias);
   }
   bool done() const { return first_ >= task_.rows(); }
@@ -51,20 +51,25 @@ class RowGroups {
   // Calls copy(image, slot) for images that no earlier group has asked for.
   template <typename Copy>
   void copy_images(const Copy& copy) {
-    for (; copied_ * task_.out_h < end(); ++copied_) copy(copied_, copied_ % task_.slots());
+    for (; copied_ * task_.out_h < end(); ++copied_) copy(copied_, copied_ % slots_);
   }
-  // Calls visit(image, row of the image, row of the group) for the rows of the group.
+  // Calls visit(slot, row of the image, row of the group) for the rows of the group.
   template <typename Visit>
   void for_each_row(const Visit& visit) const {
-    for (std::int64_t row = first_; row < end(); ++row) {
-      visit(row / task_.out_h, row % task_.out_h, row - first_);
+    std::int64_t row = first_, row_of_image = first_ % task_.out_h;
+    for (std::int64_t image = first_ / task_.out_h; row < end(); ++image, row_of_image = 0) {
+      const std::int64_t slot = image % slots_;
+      const std::int64_t image_end = std::min(end(), row - row_of_image + task_.out_h);
+      for (; row < image_end; ++row, ++row_of_image) visit(slot, row_of_image, row - first_);
     }
   }
+  std::int64_t count() const { return end() - first_; }
 
  private:
   std::int64_t end() const { return std::min(task_.rows(), first_ + task_.group_rows()); }
 
   const Task& task_;
+  const std::int64_t slots_;
   std::int64_t first_ = 0, copied_ = 0;
 };
 
@@ -108,7 +113,7 @@ class KernelRows {
     const RunMemory memory(task_, workspace);
     const PaddedImages copier(copies, slots, g_.in_h, g_.in_w, g_.in_c, columns_);
     const float* const source = columns_.copied ? copies : task_.x;
-    for (RowGroups rows(task_); !rows.done(); rows.next()) {
+    for (RowGroups rows(task_, columns_.copied ? slots : task_.images); !rows.done(); rows.next()) {
       if (columns_.copied) {
         rows.copy_images([&](std::int64_t image, std::int64_t slot) {
           copier.copy(task_.kernels, slot, task_.image(image));
@@ -122,7 +127,7 @@ class KernelRows {
  private:
   void multiply(const RowGroups& rows, std::int64_t kh, const RunMemory& memory,
                 const float* source) const {
-    const std::int64_t out_w = task_.out_w, slots = columns_.copied ? task_.slots() : task_.images;
+    const std::int64_t out_w = task_.out_w;
     const std::int64_t shift = kh * g_.dilation_h - g_.pad_h;  // from output row to source row
     const auto inside = [&](std::int64_t oh) {
       const std::int64_t row = oh * g_.stride_h + shift;
@@ -135,9 +140,9 @@ class KernelRows {
     product.accumulate = rows.first() > 0;
     if (terms == 0 && product.accumulate) return;
     RunBuilder builder = memory.builder(terms);
-    rows.for_each_row([&](std::int64_t image, std::int64_t oh, std::int64_t row) {
+    rows.for_each_row([&](std::int64_t slot, std::int64_t oh, std::int64_t row) {
       if (!inside(oh)) return;
-      builder.append(image % slots * image_ + (oh * g_.stride_h + shift) * row_, row * out_w, out_w,
+      builder.append(slot * image_ + (oh * g_.stride_h + shift) * row_, row * out_w, out_w,
                      g_.stride_w * g_.in_c);
     });
     builder.use(product);
@@ -184,16 +189,14 @@ void weights_by_spread_images(Stream& stream, const Task& task) {
   product.c = {task.dw, 0, kPanelColumns * terms};
   product.rows = terms;
   product.columns = g.out_c;
-  for (RowGroups rows(task); !rows.done(); rows.next()) {
+  for (RowGroups rows(task, task.slots()); !rows.done(); rows.next()) {
     rows.copy_images([&](std::int64_t image, std::int64_t slot) {
       spread.write(task.kernels, task.image(image), padded, images + slot * spread.image());
     });
-    std::int64_t count = 0;
-    rows.for_each_row([&](std::int64_t, std::int64_t, std::int64_t) { ++count; });
-    RunBuilder builder = memory.builder(count * task.out_w);
-    rows.for_each_row([&](std::int64_t image, std::int64_t oh, std::int64_t row) {
-      builder.append(image % task.slots() * spread.image() + oh * g.stride_h * spread.row(),
-                     row * task.out_w, task.out_w, 1);
+    RunBuilder builder = memory.builder(rows.count() * task.out_w);
+    rows.for_each_row([&](std::int64_t slot, std::int64_t oh, std::int64_t row) {
+      builder.append(slot * spread.image() + oh * g.stride_h * spread.row(), row * task.out_w,
+                     task.out_w, 1);
     });
     builder.use(product);
     product.b = {task.dy + rows.pixel() * g.out_c, g.out_c, kPanelColumns};
