@@ -49,7 +49,7 @@ int bench_step(const BenchStepArguments& arguments) {
     Session session(timed, Purpose::kTrain, timed.data.train, communicator, zoo_networks());
     const BatchPlan plan{session.data().data->rows(), timed.training.batch,
                          session.config().run.shards, timed.training.drop_last};
-    Trainer trainer(session.config(), session.team(), session.data().data, plan);
+    Trainer trainer(session.config(), session.team(), session.data(), plan);
     trainer.restore(0, [&](float*, std::vector<float*>) {
       session.team().params().initialize(session.backend(), timed.run.seed);
     });

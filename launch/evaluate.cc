@@ -45,7 +45,7 @@ int evaluate_run(const EvaluateArguments& arguments) {
     EvaluationOptions options;
     options.batch = config.training.batch;
     options.confusion = data.target() == TargetKind::kClass;
-    const Evaluation result = evaluate(session.team(), session.data().data, options);
+    const Evaluation result = evaluate(session.team(), session.data(), options);
     if (communicator.rank() != 0) return 0;
 
     for (const std::string& line : session.log()) fmt::print("{}\n", line);

@@ -91,7 +91,7 @@ int predict_run(const PredictArguments& arguments) {
     Session& session = model.session();
     EvaluationOptions options;
     options.batch = config.training.batch;
-    Tensor outputs = predict(session.team(), session.data().data, options);
+    Tensor outputs = predict(session.team(), session.data(), options);
     if (communicator.rank() != 0) return 0;
 
     const bool classes = config.loss.kind != LossKind::kMse;

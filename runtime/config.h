@@ -107,6 +107,7 @@ struct DataConfig {
   std::string test = "/test";
   std::string x = "x", y = "y", weight = "weight";  // inside the group, or absolute
   AxesChoice axes = AxesChoice::kNhwc;
+  bool in_memory = true;              // where a quarter of the allowed memory holds them
   bool normalize = true;              // by mean and std, where they are given here or in the file
   std::vector<double> mean{}, std{};  // per channel or column; empty: those of the file
 };

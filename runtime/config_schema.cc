@@ -131,6 +131,8 @@ void add_run_and_data(std::vector<ConfigKey>& keys) {
   LOCKSTEP_KEY(kOperational, data.y, "dataset of targets");
   LOCKSTEP_KEY(kOperational, data.weight, "dataset of weights of rows, used where it exists");
   LOCKSTEP_KEY(kOperational, data.axes, "order of the axes of images in the file");
+  LOCKSTEP_KEY(kOperational, data.in_memory,
+               "one copy a node in memory, where a quarter of what is allowed holds it");
   LOCKSTEP_KEY(kMath, data.normalize, "inputs minus mean, over std, where those are known");
   LOCKSTEP_KEY(kMath, data.mean, "per channel or column; not given: the file's").optional();
   LOCKSTEP_KEY(kMath, data.std, "per channel or column; not given: the file's")

@@ -13,15 +13,16 @@ BatchPlan make_plan(const Team& team, const Dataset& data, std::int64_t batch) {
 
 // Calls visit(worker, step, shard, batch) for every shard of this rank, on the worker's stream.
 template <typename Visit>
-void for_each_shard(Team& team, const BatchPlan& plan, std::shared_ptr<const Dataset> data,
+void for_each_shard(Team& team, const BatchPlan& plan, const NodeDataset& data,
                     const Visit& visit) {
   LoaderOptions options;
   options.plan = plan;
   options.shuffle = false;
+  options.resident = data.resident;
   options.last_step = plan.steps_per_epoch();
   options.shards.resize(static_cast<std::size_t>(team.shards().count()));
   std::iota(options.shards.begin(), options.shards.end(), team.shards().begin);
-  const std::unique_ptr<Loader> loader = Loader::make(std::move(data), options);
+  const std::unique_ptr<Loader> loader = Loader::make(data.data, options);
   team.run([&](Worker& worker) {
     for (std::int64_t step = 0; step < plan.steps_per_epoch(); ++step)
       for (std::int64_t shard = worker.shards.begin; shard < worker.shards.end; ++shard)
@@ -75,9 +76,8 @@ Evaluation summarize(const ShardScalars& total, const Loss& loss) {
   return result;
 }
 
-Evaluation evaluate(Team& team, std::shared_ptr<const Dataset> data,
-                    const EvaluationOptions& options) {
-  const BatchPlan plan = make_plan(team, *data, options.batch);
+Evaluation evaluate(Team& team, const NodeDataset& data, const EvaluationOptions& options) {
+  const BatchPlan plan = make_plan(team, *data.data, options.batch);
   const std::int64_t outputs = team.replica().output_shape().back();
   const std::int64_t classes = outputs == 1 ? 2 : outputs;
   // (step, shard) of this rank's shards, then of all ranks'.
@@ -131,11 +131,11 @@ Evaluation evaluate(Team& team, std::shared_ptr<const Dataset> data,
   return result;
 }
 
-Tensor predict(Team& team, std::shared_ptr<const Dataset> data, const EvaluationOptions& options) {
-  const BatchPlan plan = make_plan(team, *data, options.batch);
+Tensor predict(Team& team, const NodeDataset& data, const EvaluationOptions& options) {
+  const BatchPlan plan = make_plan(team, *data.data, options.batch);
   const std::int64_t outputs = team.replica().output_shape().elements();
   const Tensor result =
-      host_tensor(team.replica().output_shape().with_rows(data->rows()), DType::kFloat32);
+      host_tensor(team.replica().output_shape().with_rows(data.data->rows()), DType::kFloat32);
   const std::size_t row_bytes = static_cast<std::size_t>(outputs) * sizeof(float);
 
   for_each_shard(team, plan, data, [&](Worker& worker, std::int64_t step, std::int64_t shard,

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "io/loader.h"
+#include "runtime/node_dataset.h"
 #include "runtime/team.h"
 
 namespace lockstep {
@@ -29,11 +30,10 @@ struct EvaluationOptions {
 };
 
 // A collective of all ranks.
-Evaluation evaluate(Team& team, std::shared_ptr<const Dataset> data,
-                    const EvaluationOptions& options);
+Evaluation evaluate(Team& team, const NodeDataset& data, const EvaluationOptions& options);
 
 // The network's outputs for every row in file order, (rows, outputs...); whole on every rank.
-Tensor predict(Team& team, std::shared_ptr<const Dataset> data, const EvaluationOptions& options);
+Tensor predict(Team& team, const NodeDataset& data, const EvaluationOptions& options);
 
 // Loss and metrics of sums that were added over shards and steps.
 Evaluation summarize(const ShardScalars& total, const Loss& loss);

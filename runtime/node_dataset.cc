@@ -10,14 +10,14 @@ NodeDataset open_on_node(const DataSource& source, Communicator& communicator,
   together(communicator, [&] { on_disk = Dataset::open(source); });
   const std::size_t bytes = resident_bytes(*on_disk);
   const auto mib = static_cast<double>(bytes) / (1 << 20);
-  if (bytes > memory_limit / 4)
-    return {on_disk, fmt::format("{:.1f} MiB, {}", mib, on_disk->access())};
+  if (bytes > memory_limit)
+    return {on_disk, false, fmt::format("{:.1f} MiB, {}", mib, on_disk->access())};
 
   const NodeMemory memory = communicator.node_memory(bytes);
   together(communicator, [&] {
     if (memory.fill_here) fill_resident(*on_disk, memory.bytes);
   });
-  return {resident_dataset(*on_disk, memory.bytes, memory.owner),
+  return {resident_dataset(*on_disk, memory.bytes, memory.owner), true,
           fmt::format("{:.1f} MiB, read once into memory", mib)};
 }
 

@@ -1,4 +1,4 @@
-// Datasets in memory: one copy a node where they fit into a quarter of what the control group allows.
+// Datasets in memory: one copy a node, where they are small enough.
 #pragma once
 
 #include <memory>
@@ -11,10 +11,11 @@ namespace lockstep {
 
 struct NodeDataset {
   std::shared_ptr<const Dataset> data;
-  std::string access;   // one line for the log: where rows come from, and why
+  bool resident = false;  // in memory
+  std::string access;     // for the log: where rows come from, and why
 };
 
-// A collective of all ranks. `memory_limit` is in bytes.
+// A collective of all ranks. Data of up to `memory_limit` bytes are read into memory.
 NodeDataset open_on_node(const DataSource& source, Communicator& communicator,
                          std::size_t memory_limit);
 

@@ -1,7 +1,6 @@
 #include "runtime/session.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "kernels/cpu/cpu_backend.h"
 #include "runtime/agreement.h"
@@ -17,24 +16,6 @@ constexpr std::int64_t kMinShardRows = 8;
 
 std::string missing_gpu_reason() {
   return "no CUDA back end is part of this build";
-}
-
-// One more than the largest label: for files that do not name their classes.
-std::int64_t count_classes(const Dataset& data) {
-  constexpr std::int64_t kBlock = 4096;
-  std::int64_t largest = -1;
-  std::vector<std::int64_t> rows;
-  for (std::int64_t begin = 0; begin < data.rows(); begin += kBlock) {
-    rows.resize(static_cast<std::size_t>(std::min(kBlock, data.rows() - begin)));
-    std::iota(rows.begin(), rows.end(), begin);
-    const auto count = static_cast<std::int64_t>(rows.size());
-    Tensor x = host_tensor(data.sample_shape().with_rows(count), data.x_type());
-    Tensor y = host_tensor({count}, DType::kInt64);
-    Tensor weight = data.has_weight() ? host_tensor({count}, DType::kFloat32) : Tensor();
-    data.read(rows, x, y, weight);
-    for (const std::int64_t label : y.span<std::int64_t>()) largest = std::max(largest, label);
-  }
-  return largest + 1;
 }
 
 }  // namespace
@@ -85,8 +66,11 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
 }
 
 NodeDataset Session::open(const std::string& split) {
+  DataSource source = data_source(config_.data, split);
+  // Labels of later parts must be known to the network; the first part tells how many there are.
+  if (outputs_ > 0 && config_.loss.kind != LossKind::kMse) source.classes = std::max<std::int64_t>(2, outputs_);
   NodeDataset data =
-      open_on_node(data_source(config_.data, split), communicator_, memory_limit_bytes());
+      open_on_node(source, communicator_, config_.data.in_memory ? memory_limit_bytes() / 4 : 0);
   log_.push_back(fmt::format("data: {} {}: {} rows of {} {}; {}", config_.data.file, split,
                              data.data->rows(), data.data->sample_shape().to_string(),
                              name_of(data.data->x_type()), data.access));
@@ -97,8 +81,7 @@ void Session::resolve_outputs() {
   const Dataset& data = *data_.data;
   outputs_ = config_.model.table.get<std::int64_t>("outputs", 0);
   if (outputs_ == 0) {
-    std::int64_t classes = static_cast<std::int64_t>(data.info().classes.size());
-    if (data.target() == TargetKind::kClass && classes == 0) classes = count_classes(data);
+    const std::int64_t classes = data.target() == TargetKind::kClass ? data.class_count() : 0;
     outputs_ = network_outputs(config_.loss.kind, data.target(), data.target_columns(), classes);
     config_.model.table.set("outputs", {ConfigValue{outputs_}, "resolved from the data"});
   }

@@ -19,9 +19,8 @@ std::int64_t total_steps(const TrainingConfig& training, const BatchPlan& plan) 
   return training.steps > 0 ? training.steps : training.epochs * plan.steps_per_epoch();
 }
 
-Trainer::Trainer(const Config& config, Team& team, std::shared_ptr<const Dataset> data,
-                 const BatchPlan& plan)
-    : config_(config), team_(team), data_(std::move(data)), plan_(plan),
+Trainer::Trainer(const Config& config, Team& team, const NodeDataset& data, const BatchPlan& plan)
+    : config_(config), team_(team), data_(data), plan_(plan),
       total_steps_(lockstep::total_steps(config.training, plan)),
       optimizer_(Optimizer::make(config.optimizer)),
       buckets_(make_buckets(team.params().elements(), kBucketElements)),
@@ -69,9 +68,10 @@ void Trainer::start_loader() {
   options.seed = config_.run.seed;
   options.shards.resize(static_cast<std::size_t>(team_.shards().count()));
   std::iota(options.shards.begin(), options.shards.end(), team_.shards().begin);
+  options.resident = data_.resident;
   options.first_step = step_;
   options.last_step = total_steps_;
-  loader_ = Loader::make(data_, options);
+  loader_ = Loader::make(data_.data, options);
 }
 
 Snapshot Trainer::snapshot() {

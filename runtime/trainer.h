@@ -9,6 +9,7 @@
 
 #include "io/loader.h"
 #include "runtime/config.h"
+#include "runtime/node_dataset.h"
 #include "runtime/team.h"
 #include "runtime/updater.h"
 
@@ -30,8 +31,7 @@ struct Snapshot {
 
 class Trainer {
  public:
-  Trainer(const Config& config, Team& team, std::shared_ptr<const Dataset> data,
-          const BatchPlan& plan);
+  Trainer(const Config& config, Team& team, const NodeDataset& data, const BatchPlan& plan);
 
   StepResult step();
   std::int64_t next_step() const { return step_; }
@@ -54,7 +54,7 @@ class Trainer {
 
   const Config& config_;
   Team& team_;
-  std::shared_ptr<const Dataset> data_;
+  NodeDataset data_;
   BatchPlan plan_;
   std::int64_t total_steps_;
   std::unique_ptr<Optimizer> optimizer_;

@@ -107,7 +107,7 @@ TrainingRun::TrainingRun(const Config& config, const TrainingRequest& request,
     throw AgreedError(fmt::format(
         "training.drop_last leaves nothing: {} rows are less than a batch of {}", plan_.rows,
         plan_.batch));
-  trainer_ = std::make_unique<Trainer>(resolved, session_->team(), session_->data().data, plan_);
+  trainer_ = std::make_unique<Trainer>(resolved, session_->team(), session_->data(), plan_);
   agree();
   if (resumed_) check_resumed();
   start_weights();
@@ -337,7 +337,7 @@ void TrainingRun::finish_epoch(std::int64_t epoch) {
 
   const bool last = step == trainer_->total_steps();
   if (validation_ && (epoch % config.training.evaluate_every == 0 || last)) {
-    report.validation = evaluate(session_->team(), validation_->data,
+    report.validation = evaluate(session_->team(), *validation_,
                                  {config.training.batch, false, trainer_->weights_version()});
     outcome_.validation = report.validation;
     new_best_ = judge(*report.validation);
