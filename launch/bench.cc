@@ -10,7 +10,7 @@
 #include "launch/commands.h"
 #include "launch/job.h"
 #include "launch/networks.h"
-#include "runtime/trainer.h"
+#include "runtime/step/trainer.h"
 
 namespace lockstep {
 

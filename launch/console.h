@@ -4,7 +4,7 @@
 #include <chrono>
 #include <string>
 
-#include "runtime/training.h"
+#include "runtime/run/training.h"
 
 namespace lockstep {
 

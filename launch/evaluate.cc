@@ -6,7 +6,7 @@
 #include "launch/console.h"
 #include "launch/job.h"
 #include "launch/trained.h"
-#include "runtime/evaluation.h"
+#include "runtime/run/evaluation.h"
 
 namespace lockstep {
 

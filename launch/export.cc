@@ -4,7 +4,7 @@
 #include "io/safetensors.h"
 #include "launch/commands.h"
 #include "launch/trained.h"
-#include "runtime/checkpointing.h"
+#include "runtime/run/checkpointing.h"
 
 namespace lockstep {
 

@@ -9,8 +9,8 @@
 #include "kernels/cpu/cpu_backend.h"
 #include "launch/commands.h"
 #include "launch/networks.h"
-#include "runtime/checkpointing.h"
-#include "runtime/session.h"
+#include "runtime/run/checkpointing.h"
+#include "runtime/run/session.h"
 
 namespace lockstep {
 

@@ -2,8 +2,8 @@
 
 #include <cstdio>
 
-#include "runtime/agreement.h"
-#include "runtime/team.h"
+#include "runtime/communication/agreement.h"
+#include "runtime/step/team.h"
 
 namespace lockstep {
 

@@ -4,8 +4,8 @@
 
 #include <functional>
 
-#include "runtime/communicator.h"
-#include "runtime/world.h"
+#include "runtime/communication/communicator.h"
+#include "runtime/communication/world.h"
 
 namespace lockstep {
 

@@ -1,7 +1,7 @@
 // The zoo, as the runtime wants it.
 #pragma once
 
-#include "runtime/session.h"
+#include "runtime/run/session.h"
 
 namespace lockstep {
 

@@ -7,7 +7,7 @@
 #include "launch/commands.h"
 #include "launch/job.h"
 #include "launch/trained.h"
-#include "runtime/evaluation.h"
+#include "runtime/run/evaluation.h"
 
 namespace lockstep {
 

@@ -5,8 +5,8 @@
 #include "launch/networks.h"
 #include "models/initial_values.h"
 #include "models/weights.h"
-#include "runtime/agreement.h"
-#include "runtime/training.h"
+#include "runtime/communication/agreement.h"
+#include "runtime/run/training.h"
 
 namespace lockstep {
 

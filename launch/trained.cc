@@ -5,8 +5,8 @@
 
 #include "launch/networks.h"
 #include "models/weights.h"
-#include "runtime/agreement.h"
-#include "runtime/checkpointing.h"
+#include "runtime/communication/agreement.h"
+#include "runtime/run/checkpointing.h"
 
 namespace lockstep {
 

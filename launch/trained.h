@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/session.h"
+#include "runtime/run/session.h"
 
 namespace lockstep {
 

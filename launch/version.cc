@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "runtime/version.h"
-#include "runtime/world.h"
+#include "runtime/run/version.h"
+#include "runtime/communication/world.h"
 
 namespace lockstep {
 

@@ -4,8 +4,8 @@
 #include <map>
 #include <string>
 
-#include "runtime/config.h"
-#include "runtime/params.h"
+#include "runtime/config/config.h"
+#include "runtime/step/params.h"
 
 namespace lockstep {
 

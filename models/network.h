@@ -7,7 +7,7 @@
 
 #include "models/layers/activation.h"
 #include "models/layers/sequential.h"
-#include "runtime/config.h"
+#include "runtime/config/config.h"
 
 namespace lockstep {
 

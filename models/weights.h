@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-#include "runtime/params.h"
+#include "runtime/step/params.h"
 
 namespace lockstep {
 

@@ -1,6 +1,8 @@
 // Convolution, forward and data gradient: for each image, each class of output rows that see the
 // same rows of the kernel, and each group, one call of the microkernel. Weights lie in panels of
 // columns with rows (kernel_h, kernel_w, channel); the data gradient has a copy of its own.
+#include <algorithm>
+
 #include "kernels/cpu/backend_impl.h"
 #include "kernels/cpu/conv_spread.h"
 #include "kernels/cpu/panels.h"

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "kernels/cpu/conv_spread.h"
 
 #include <cstring>

@@ -3,7 +3,6 @@
 // instructions; every table gives the same bits.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 namespace lockstep {

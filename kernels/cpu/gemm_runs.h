@@ -2,6 +2,7 @@
 // The cuts depend on the number of terms alone, never on where the segments begin.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 
 #include "kernels/core/device.h"

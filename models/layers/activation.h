@@ -2,7 +2,7 @@
 // work in place where they may, and always so in backward.
 #pragma once
 
-#include "runtime/layer.h"
+#include "runtime/step/layer.h"
 
 namespace lockstep {
 

@@ -4,7 +4,7 @@
 // PyTorch's counter num_batches_tracked is neither kept nor written: momentum is a constant here.
 #pragma once
 
-#include "runtime/layer.h"
+#include "runtime/step/layer.h"
 
 namespace lockstep {
 

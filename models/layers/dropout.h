@@ -3,7 +3,7 @@
 // element), so it is computed again in backward and never stored.
 #pragma once
 
-#include "runtime/layer.h"
+#include "runtime/step/layer.h"
 
 namespace lockstep {
 

@@ -3,7 +3,7 @@
 // AddChannel: grey images (H, W) as (H, W, 1).
 #pragma once
 
-#include "runtime/layer.h"
+#include "runtime/step/layer.h"
 
 namespace lockstep {
 

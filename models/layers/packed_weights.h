@@ -2,7 +2,7 @@
 // operations reads, made anew when the weights have changed and not before.
 #pragma once
 
-#include "runtime/layer.h"
+#include "runtime/step/layer.h"
 
 namespace lockstep {
 

@@ -2,7 +2,7 @@
 // the whole image (H, W, C) -> (C).
 #pragma once
 
-#include "runtime/layer.h"
+#include "runtime/step/layer.h"
 
 namespace lockstep {
 

@@ -2,7 +2,7 @@
 // "main.…" and "shortcut.…" unless other names are given (an empty name opens no scope).
 #pragma once
 
-#include "runtime/layer.h"
+#include "runtime/step/layer.h"
 
 namespace lockstep {
 

@@ -2,7 +2,7 @@
 // "name.weight", as in torch.nn.Sequential (whose unnamed layers are "0", "1", ...).
 #pragma once
 
-#include "runtime/layer.h"
+#include "runtime/step/layer.h"
 
 namespace lockstep {
 

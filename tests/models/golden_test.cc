@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "models/zoo.h"
-#include "runtime/loss.h"
+#include "runtime/step/loss.h"
 #include "tests/models/rig.h"
 
 namespace lockstep {

@@ -1,5 +1,5 @@
 // Losses: which outputs and targets fit, sums and metrics by hand, gradients by differences.
-#include "runtime/loss.h"
+#include "runtime/step/loss.h"
 
 #include "tests/models/rig.h"
 

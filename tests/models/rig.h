@@ -13,7 +13,7 @@
 
 #include "io/dataset.h"
 #include "kernels/cpu/cpu_backend.h"
-#include "runtime/layer.h"
+#include "runtime/step/layer.h"
 
 namespace lockstep {
 

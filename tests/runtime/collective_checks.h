@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "runtime/communicator.h"
+#include "runtime/communication/communicator.h"
 
 namespace lockstep::testing {
 

@@ -1,11 +1,11 @@
 // Communicator with ranks as threads: collectives, node memory, failures and late ranks.
-#include "runtime/communicator.h"
+#include "runtime/communication/communicator.h"
 
 #include <gtest/gtest.h>
 
 #include <atomic>
 
-#include "runtime/node_segment.h"
+#include "runtime/communication/node_segment.h"
 #include "tests/runtime/collective_checks.h"
 #include "tests/runtime/rank_threads.h"
 

@@ -1,6 +1,6 @@
 // Configs: what a file and its overrides give, every message of bad input, and the texts that come
 // back out.
-#include "runtime/config.h"
+#include "runtime/config/config.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <functional>
 
 #include "kernels/core/error.h"
-#include "runtime/config_schema.h"
+#include "runtime/config/config_schema.h"
 
 namespace lockstep {
 namespace {

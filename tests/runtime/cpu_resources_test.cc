@@ -1,5 +1,5 @@
 // Limits read from made-up /proc and /sys trees, and the rule that turns cores into threads.
-#include "runtime/cpu_resources.h"
+#include "runtime/run/cpu_resources.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "kernels/core/philox.h"
-#include "runtime/communicator.h"
+#include "runtime/communication/communicator.h"
 
 namespace lockstep::testing {
 

@@ -7,7 +7,7 @@
 #include <map>
 #include <random>
 
-#include "runtime/message_exchange.h"
+#include "runtime/communication/message_exchange.h"
 #include "tests/runtime/exchange_steps.h"
 #include "tests/runtime/rank_threads.h"
 

@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-#include "runtime/communicator.h"
+#include "runtime/communication/communicator.h"
 
 namespace lockstep::testing {
 

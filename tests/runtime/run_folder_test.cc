@@ -1,5 +1,5 @@
 // Run folders, records, and metrics logs that are cut back to a checkpoint.
-#include "runtime/run_folder.h"
+#include "runtime/run/run_folder.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -14,7 +14,7 @@
 
 #include "io/file.h"
 #include "kernels/core/error.h"
-#include "runtime/metrics_log.h"
+#include "runtime/run/metrics_log.h"
 
 namespace lockstep {
 namespace {

@@ -1,5 +1,5 @@
 // Schedules against PyTorch's own (tests/golden/schedules.py) and against hand-computed warm-ups.
-#include "runtime/schedule.h"
+#include "runtime/step/schedule.h"
 
 #include <gtest/gtest.h>
 

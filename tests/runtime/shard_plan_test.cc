@@ -1,5 +1,5 @@
 // The cut of shards over ranks and workers, and the canonical subtrees of any range.
-#include "runtime/shard_plan.h"
+#include "runtime/communication/shard_plan.h"
 
 #include <gtest/gtest.h>
 

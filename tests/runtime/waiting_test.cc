@@ -5,8 +5,8 @@
 
 #include <thread>
 
-#include "runtime/node_segment.h"
-#include "runtime/waiter.h"
+#include "runtime/communication/node_segment.h"
+#include "runtime/communication/waiter.h"
 
 namespace lockstep {
 namespace {

@@ -1,0 +1,193 @@
+#include "runtime/run/checkpointing.h"
+
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+
+namespace lockstep {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kStateFormat = 1;
+constexpr const char* kWeights = "weights/";
+
+Json scalars_to_json(const ShardScalars& sums) {
+  return {{"loss", sums.loss}, {"weight", sums.weight}, {"rows", sums.rows},
+          {"metrics", sums.metrics}};
+}
+
+ShardScalars scalars_from_json(const Json& json) {
+  ShardScalars sums;
+  sums.loss = json.at("loss");
+  sums.weight = json.at("weight");
+  sums.rows = json.at("rows");
+  sums.metrics = json.at("metrics");
+  return sums;
+}
+
+Tensor borrow_param(Backend& backend, const Param& param, const float* flat) {
+  return backend.borrow(const_cast<float*>(flat) + param.offset, {param.elements});
+}
+
+// Fills a flat buffer with the tensors called prefix + parameter, which must be there, in their
+// shapes, and no others of that prefix.
+void load_group(const Checkpoint& checkpoint, const std::string& path, const std::string& prefix,
+                const ParamSet& params, Backend& backend, float* flat) {
+  std::map<std::string, const Tensor*> found;
+  for (const NamedTensor& tensor : checkpoint.tensors)
+    if (tensor.name.starts_with(prefix)) found[tensor.name.substr(prefix.size())] = &tensor.tensor;
+  std::string missing;
+  for (const Param& param : params.all()) {
+    const auto entry = found.find(param.name);
+    if (entry == found.end()) {
+      missing += " " + param.name;
+      continue;
+    }
+    if (entry->second->shape() != param.spec.file_shape)
+      throw Error("{}: '{}{}' has shape {}, but this network's has {}: resume with the network "
+                  "that was trained",
+                  path, prefix, param.name, entry->second->shape().to_string(),
+                  param.spec.file_shape.to_string());
+    Tensor value = borrow_param(backend, param, flat);
+    backend.from_file_order(param.spec.layout, param.spec.file_shape, *entry->second, value);
+    found.erase(entry);
+  }
+  std::string extra;
+  for (const auto& [name, tensor] : found) extra += " " + name;
+  if (!missing.empty() || !extra.empty())
+    throw Error("{}: this is another network or optimizer: under '{}'{}{}{}{}", path, prefix,
+                missing.empty() ? "" : " it lacks", missing, extra.empty() ? "" : " it has besides",
+                extra);
+}
+
+}  // namespace
+
+std::string state_to_json(const TrainingState& state) {
+  Json declared{{"epoch_sums", scalars_to_json(state.declared.epoch_sums)},
+                {"best_metric", nullptr},
+                {"best_step", state.declared.best_step},
+                {"evaluations_without_gain", state.declared.evaluations_without_gain}};
+  if (state.declared.best_metric) declared["best_metric"] = *state.declared.best_metric;
+  const Json json{{"format", kStateFormat},
+                  {"step", state.step},
+                  {"config", state.identity.config},
+                  {"data_checksum", state.identity.data_checksum},
+                  {"arithmetic_probe", state.identity.probe},
+                  {"declared", declared}};
+  return json.dump(1);
+}
+
+TrainingState state_from_json(const std::string& text, const std::string& path) {
+  try {
+    const Json json = Json::parse(text);
+    if (const int format = json.at("format"); format != kStateFormat)
+      throw Error("{}: state format {}, but this program reads format {}", path, format,
+                  kStateFormat);
+    TrainingState state;
+    state.step = json.at("step");
+    state.identity = {json.at("config"), json.at("data_checksum"), json.at("arithmetic_probe")};
+    const Json& declared = json.at("declared");
+    state.declared.epoch_sums = scalars_from_json(declared.at("epoch_sums"));
+    if (!declared.at("best_metric").is_null())
+      state.declared.best_metric = declared.at("best_metric").get<double>();
+    state.declared.best_step = declared.at("best_step");
+    state.declared.evaluations_without_gain = declared.at("evaluations_without_gain");
+    return state;
+  } catch (const nlohmann::json::exception& error) {
+    throw Error("{}: the checkpoint's state cannot be read: {}", path, error.what());
+  }
+}
+
+std::vector<NamedTensor> named_weights(const ParamSet& params, Backend& backend,
+                                       const float* values, const std::string& prefix) {
+  std::vector<NamedTensor> tensors;
+  for (const Param& param : params.all()) {
+    Tensor file = host_tensor(param.spec.file_shape, DType::kFloat32);
+    backend.to_file_order(param.spec.layout, param.spec.file_shape,
+                          borrow_param(backend, param, values), file);
+    tensors.push_back({prefix + param.name, file});
+  }
+  return tensors;
+}
+
+void load_weights(const Checkpoint& checkpoint, const std::string& path, const ParamSet& params,
+                  Backend& backend, float* values) {
+  load_group(checkpoint, path, kWeights, params, backend, values);
+}
+
+void load_tensors(const Checkpoint& checkpoint, const std::string& path, const ParamSet& params,
+                  const std::vector<std::string>& state_names, Backend& backend, float* values,
+                  const std::vector<float*>& states) {
+  load_group(checkpoint, path, kWeights, params, backend, values);
+  for (std::size_t i = 0; i < state_names.size(); ++i)
+    load_group(checkpoint, path, state_names[i] + "/", params, backend, states[i]);
+  const std::size_t expected = params.all().size() * (1 + state_names.size());
+  if (checkpoint.tensors.size() != expected)
+    throw Error("{}: {} tensors, but this network and optimizer have {}: resume with those that "
+                "wrote it",
+                path, checkpoint.tensors.size(), expected);
+}
+
+CheckpointWriter::CheckpointWriter(std::string folder, std::int64_t keep, const ParamSet& params,
+                                   std::vector<std::string> state_names, Backend& backend)
+    : folder_(std::move(folder)), keep_(keep), params_(params),
+      state_names_(std::move(state_names)), backend_(backend) {}
+
+CheckpointWriter::~CheckpointWriter() {
+  if (pending_.valid()) pending_.wait();
+}
+
+void CheckpointWriter::write(Snapshot snapshot, const TrainingState& state) {
+  wait();
+  pending_ = std::async(std::launch::async,
+                        [this, snapshot = std::move(snapshot), state] { write_now(snapshot, state); });
+}
+
+void CheckpointWriter::check() {
+  if (pending_.valid() && pending_.wait_for(std::chrono::seconds(0)) == std::future_status::ready)
+    pending_.get();
+}
+
+void CheckpointWriter::wait() {
+  if (pending_.valid()) pending_.get();
+}
+
+void CheckpointWriter::write_now(const Snapshot& snapshot, const TrainingState& state) {
+  std::vector<NamedTensor> tensors =
+      named_weights(params_, backend_, snapshot.values.data(), kWeights);
+  for (std::size_t i = 0; i < state_names_.size(); ++i)
+    for (NamedTensor& tensor :
+         named_weights(params_, backend_, snapshot.states[i].data(), state_names_[i] + "/"))
+      tensors.push_back(std::move(tensor));
+  write_checkpoint(folder_ + "/" + checkpoint_name(state.step), state_to_json(state), tensors);
+  remove_old(state.step, state.declared.best_step);
+}
+
+void CheckpointWriter::remove_old(std::int64_t newest, std::int64_t best) const {
+  std::int64_t kept = 0;
+  for (const CheckpointFile& file : list_checkpoints(folder_)) {
+    if (file.step > newest || file.step == best || kept++ < keep_) continue;
+    std::filesystem::remove(file.path);
+  }
+}
+
+FoundCheckpoint latest_checkpoint(const std::string& folder) {
+  FoundCheckpoint found;
+  for (const CheckpointFile& file : list_checkpoints(folder)) {
+    try {
+      found.contents = read_checkpoint(file.path);
+      found.path = file.path;
+      return found;
+    } catch (const Error& error) {
+      found.refused.push_back(error.what());
+    }
+  }
+  std::string reasons;
+  for (const std::string& line : found.refused) reasons += "\n  " + line;
+  throw Error("{}: no checkpoint to resume from{}{}", folder,
+              found.refused.empty() ? "" : "; refused:", reasons);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,114 @@
+#include "runtime/run/session.h"
+
+#include <algorithm>
+
+#include "kernels/cpu/cpu_backend.h"
+#include "runtime/communication/agreement.h"
+#include "runtime/run/cpu_resources.h"
+#include "runtime/run/probe.h"
+
+namespace lockstep {
+
+namespace {
+
+// Batch norm and the vector kernels want this many rows a shard on a CPU.
+constexpr std::int64_t kMinShardRows = 8;
+
+std::string missing_gpu_reason() {
+  return "no CUDA back end is part of this build";
+}
+
+}  // namespace
+
+DataSource data_source(const DataConfig& data, const std::string& split) {
+  DataSource source;
+  source.file = data.file;
+  source.group = split;
+  source.x = data.x;
+  source.y = data.y;
+  source.weight = data.weight;
+  source.axes = data.axes == AxesChoice::kNchw ? DataSource::Axes::kNchw : DataSource::Axes::kNhwc;
+  return source;
+}
+
+Session::Session(Config config, Purpose purpose, const std::string& split,
+                 Communicator& communicator, const NetworkFactory& networks)
+    : config_(std::move(config)), communicator_(communicator) {
+  std::vector<int> threads;
+  together(communicator, [&] {
+    if (config_.run.device == DeviceKind::kCuda)
+      throw Error("run.device = \"cuda\": {}. Set run.device = \"cpu\" or \"auto\"",
+                  missing_gpu_reason());
+    backend_ = make_cpu_backend(parse_isa(std::string(name_of(config_.run.isa))));
+    const ThreadChoice choice = resolve_threads(
+        config_.run.threads, communicator.local_size(), communicator.local_rank());
+    threads_ = choice.threads;
+    if (!choice.warning.empty()) log_.push_back("warning: " + choice.warning);
+    probe_ = arithmetic_probe(*backend_);
+  });
+  for (const std::string& text : communicator.all_gather(std::to_string(threads_)))
+    threads.push_back(std::stoi(text));
+  log_.push_back(fmt::format("device: CPU ({}){}; {}; {} thread{} a rank", backend_->description(),
+                             config_.run.device == DeviceKind::kAuto ? ", " + missing_gpu_reason() : "",
+                             communicator.description(), threads_, threads_ == 1 ? "" : "s"));
+
+  data_ = open(split);
+  together(communicator, [&] {
+    if (config_.run.shards == 0)
+      config_.run.shards = auto_shards(config_.training.batch, kMinShardRows);
+    resolve_outputs();
+    const ShardPlan plan(config_.run.shards, threads);
+    const std::int64_t max_rows =
+        (config_.training.batch + config_.run.shards - 1) / config_.run.shards;
+    team_ = std::make_unique<Team>(make_blueprint(purpose, networks), plan, max_rows, communicator,
+                                   *backend_);
+  });
+}
+
+NodeDataset Session::open(const std::string& split) {
+  DataSource source = data_source(config_.data, split);
+  // Labels of later parts must be known to the network; the first part tells how many there are.
+  if (outputs_ > 0 && config_.loss.kind != LossKind::kMse) source.classes = std::max<std::int64_t>(2, outputs_);
+  NodeDataset data =
+      open_on_node(source, communicator_, config_.data.in_memory ? memory_limit_bytes() / 4 : 0);
+  log_.push_back(fmt::format("data: {} {}: {} rows of {} {}; {}", config_.data.file, split,
+                             data.data->rows(), data.data->sample_shape().to_string(),
+                             name_of(data.data->x_type()), data.access));
+  return data;
+}
+
+void Session::resolve_outputs() {
+  const Dataset& data = *data_.data;
+  outputs_ = config_.model.table.get<std::int64_t>("outputs", 0);
+  if (outputs_ == 0) {
+    const std::int64_t classes = data.target() == TargetKind::kClass ? data.class_count() : 0;
+    outputs_ = network_outputs(config_.loss.kind, data.target(), data.target_columns(), classes);
+    config_.model.table.set("outputs", {ConfigValue{outputs_}, "resolved from the data"});
+  }
+  if (config_.data.normalize && config_.data.mean.empty()) {
+    config_.data.mean = data.info().mean;
+    config_.data.std = data.info().std;
+  }
+}
+
+Blueprint Session::make_blueprint(Purpose purpose, const NetworkFactory& networks) {
+  const Dataset& data = *data_.data;
+  Blueprint blueprint;
+  blueprint.sample = data.sample_shape();
+  blueprint.x_type = data.x_type();
+  blueprint.target = data.target();
+  blueprint.target_columns = data.target_columns();
+  blueprint.seed = config_.run.seed;
+  if (config_.data.normalize)
+    set_normalization(blueprint, config_.data.mean, config_.data.std);
+  else
+    set_normalization(blueprint, {}, {});
+  blueprint.make_network = [this, networks, sample = blueprint.sample] {
+    return networks(config_, sample, outputs_);
+  };
+  if (purpose != Purpose::kPredict)
+    blueprint.make_loss = [this] { return make_loss(config_.loss, config_.training.top_k); };
+  return blueprint;
+}
+
+}  // namespace lockstep

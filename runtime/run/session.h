@@ -1,0 +1,62 @@
+// Session: what every command that runs a network sets up from a config: back end, threads, shards,
+// data, blueprint, team. What the config leaves to a rule (V, outputs, normalisation) is resolved
+// here, once, and written back into it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/config/config.h"
+#include "runtime/communication/node_dataset.h"
+#include "runtime/step/team.h"
+
+namespace lockstep {
+
+// Builds the network that model.network names for samples of this shape and so many outputs.
+using NetworkFactory = std::function<std::unique_ptr<Layer>(const Config& config,
+                                                            const Shape& sample,
+                                                            std::int64_t outputs)>;
+
+enum class Purpose {
+  kTrain,    // the samples and targets of data.train
+  kEvaluate, // targets too
+  kPredict,  // samples alone: no loss is made
+};
+
+class Session {
+ public:
+  // A collective of all ranks; `split` is the group whose samples the network sees first.
+  // Adds lines for the log to log().
+  Session(Config config, Purpose purpose, const std::string& split, Communicator& communicator,
+          const NetworkFactory& networks);
+
+  const Config& config() const { return config_; }
+  Communicator& communicator() { return communicator_; }
+  Backend& backend() { return *backend_; }
+  Team& team() { return *team_; }
+  const NodeDataset& data() const { return data_; }
+  NodeDataset open(const std::string& split);            // another part of the same data
+  const std::string& probe() const { return probe_; }
+  int threads() const { return threads_; }               // of this rank
+  const std::vector<std::string>& log() const { return log_; }
+
+ private:
+  void resolve_outputs();
+  Blueprint make_blueprint(Purpose purpose, const NetworkFactory& networks);
+
+  Config config_;
+  Communicator& communicator_;
+  std::unique_ptr<Backend> backend_;
+  NodeDataset data_;
+  std::string probe_;
+  int threads_ = 1;
+  std::int64_t outputs_ = 0;
+  std::vector<std::string> log_;
+  std::unique_ptr<Team> team_;
+};
+
+DataSource data_source(const DataConfig& data, const std::string& split);
+
+}  // namespace lockstep

@@ -1,0 +1,427 @@
+#include "runtime/run/training.h"
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "runtime/communication/agreement.h"
+#include "runtime/run/cpu_resources.h"
+#include "runtime/run/metrics_log.h"
+#include "runtime/run/run_folder.h"
+#include "runtime/run/version.h"
+#include "runtime/communication/world.h"
+
+namespace lockstep {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+volatile std::sig_atomic_t stop_signal = 0;  // the only thing a signal handler may touch
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+Json to_json(std::int64_t step, std::int64_t epoch, const std::string& split,
+             const Evaluation& evaluation) {
+  Json line{{"step", step}, {"epoch", epoch}, {"split", split}, {"loss", evaluation.loss}};
+  for (const auto& [name, value] : evaluation.metrics) line[name] = value;
+  return line;
+}
+
+void add(ShardScalars& sums, const ShardScalars& step) {
+  sums.loss += step.loss;
+  sums.weight += step.weight;
+  sums.rows += step.rows;
+  for (std::size_t i = 0; i < sums.metrics.size(); ++i) sums.metrics[i] += step.metrics[i];
+}
+
+class TrainingRun {
+ public:
+  TrainingRun(const Config& config, const TrainingRequest& request, Communicator& communicator);
+  TrainingOutcome run();
+
+ private:
+  bool main_rank() const { return communicator_.rank() == 0; }
+  void say(const std::string& line) const {
+    if (main_rank()) request_.observer->line(line);
+  }
+  void find_checkpoint();
+  void agree();
+  void check_resumed() const;
+  void start_weights();
+  void open_folder();
+  void begin_record();
+  void end_record(const std::string& outcome);
+
+  StepResult step();
+  void finish_epoch(std::int64_t epoch);
+  bool judge(const Evaluation& validation);  // whether it is the best so far
+  void save(bool wait);
+  void restore_best();
+  void write_weights();
+
+  const TrainingRequest& request_;
+  Communicator& communicator_;
+  Config given_;
+
+  // On resume: what rank 0 found. The tensors are on rank 0 until the weights are loaded.
+  std::optional<TrainingState> resumed_;
+  std::string checkpoint_file_;
+
+  std::unique_ptr<Session> session_;
+  std::optional<NodeDataset> validation_;
+  BatchPlan plan_;
+  std::unique_ptr<Trainer> trainer_;
+  RunIdentity identity_;
+  DeclaredState declared_;
+  std::optional<RunFolder> folder_;           // rank 0
+  std::string folder_path_;
+  std::unique_ptr<MetricsLog> metrics_, timing_;
+  std::unique_ptr<CheckpointWriter> writer_;
+  RunRecord record_;
+  TrainingOutcome outcome_;
+  bool early_stop_ = false, new_best_ = false;
+  Clock::time_point epoch_start_;
+  double epoch_rows_here_ = 0;                // trained by this process, for the rate
+};
+
+TrainingRun::TrainingRun(const Config& config, const TrainingRequest& request,
+                         Communicator& communicator)
+    : request_(request), communicator_(communicator), given_(config) {
+  if (config.training.early_stopping.patience > 0 && config.data.validation.empty())
+    throw AgreedError("training.early_stopping needs data.validation: the split that it watches");
+  if (!request.resume.empty()) find_checkpoint();
+
+  session_ = std::make_unique<Session>(given_, Purpose::kTrain, given_.data.train, communicator,
+                                       request.networks);
+  if (!given_.data.validation.empty()) validation_ = session_->open(given_.data.validation);
+  const Config& resolved = session_->config();
+  plan_ = {session_->data().data->rows(), resolved.training.batch, resolved.run.shards,
+           resolved.training.drop_last};
+  if (plan_.steps_per_epoch() == 0)
+    throw AgreedError(fmt::format(
+        "training.drop_last leaves nothing: {} rows are less than a batch of {}", plan_.rows,
+        plan_.batch));
+  trainer_ = std::make_unique<Trainer>(resolved, session_->team(), session_->data(), plan_);
+  agree();
+  if (resumed_) check_resumed();
+  start_weights();
+  open_folder();
+  for (const std::string& line : session_->log()) say(line);
+}
+
+void TrainingRun::find_checkpoint() {
+  std::string state;
+  together(communicator_, [&] {
+    if (!main_rank()) return;
+    RunFolder::open(request_.resume);
+    const FoundCheckpoint found = latest_checkpoint(request_.resume + "/checkpoints");
+    for (const std::string& line : found.refused) say("warning: damaged checkpoint passed over: " + line);
+    checkpoint_file_ = found.path;
+    state = found.contents.state;
+  });
+  checkpoint_file_ = communicator_.broadcast(checkpoint_file_, 0);
+  state = communicator_.broadcast(state, 0);
+  resumed_ = state_from_json(state, checkpoint_file_);
+  const Config stored = parse_config(resumed_->identity.config, checkpoint_file_);
+  if (given_.run.shards == 0) given_.run.shards = stored.run.shards;
+}
+
+void TrainingRun::agree() {
+  const Dataset& data = *session_->data().data;
+  // A file that lockstep wrote carries its checksum; of another, rank 0 computes it for all.
+  const std::string quick = fmt::format("{} rows of {} {}, {}", data.rows(),
+                                        data.sample_shape().to_string(), name_of(data.x_type()),
+                                        data.info().checksum);
+  require_same(communicator_, {{"the program", kVersion},
+                               {"the config", mathematical_toml(session_->config())},
+                               {"the data", quick},
+                               {"arithmetic (the probe)", session_->probe()}});
+  std::string checksum;
+  together(communicator_, [&] {
+    if (main_rank()) checksum = data.checksum();
+  });
+  identity_ = {mathematical_toml(session_->config()), communicator_.broadcast(checksum, 0),
+               session_->probe()};
+}
+
+void TrainingRun::check_resumed() const {
+  const auto allowed = [&](const std::string& key) {
+    return std::find(request_.allow_change.begin(), request_.allow_change.end(), key) !=
+           request_.allow_change.end();
+  };
+  std::string changed;
+  const auto compare = [&](const std::string& key, const std::string& before,
+                           const std::string& after) {
+    if (before == after || allowed(key)) return;
+    changed += fmt::format("\n  {}: {} then, {} now (--allow-change {})", key, before, after, key);
+  };
+  const Config before = parse_config(resumed_->identity.config, checkpoint_file_);
+  for (const ConfigDifference& difference :
+       differing_mathematical_keys(before, session_->config()))
+    compare(difference.key, difference.before, difference.after);
+  compare("data", resumed_->identity.data_checksum, identity_.data_checksum);
+  compare("probe", resumed_->identity.probe, identity_.probe);
+  if (!changed.empty())
+    throw AgreedError(fmt::format(
+        "{}: the run would not go on as it was, since these changed:{}\nGo back, or allow each "
+        "change by name",
+        checkpoint_file_, changed));
+}
+
+void TrainingRun::start_weights() {
+  Team& team = session_->team();
+  const std::int64_t first_step = resumed_ ? resumed_->step : 0;
+  if (resumed_) declared_ = resumed_->declared;
+  std::vector<std::string> notes;
+  trainer_->restore(first_step, [&](float* values, std::vector<float*> states) {
+    if (resumed_) {
+      load_tensors(read_checkpoint(checkpoint_file_), checkpoint_file_, team.params(),
+                   trainer_->optimizer().states(), session_->backend(), values, states);
+    } else {
+      team.params().initialize(session_->backend(), session_->config().run.seed);
+      notes = request_.initial_weights(session_->config(), team.params(), session_->backend());
+    }
+  });
+  for (const std::string& note : notes) say(note);
+}
+
+void TrainingRun::open_folder() {
+  together(communicator_, [&] {
+    if (!main_rank()) return;
+    const Config& config = session_->config();
+    folder_ = resumed_ ? RunFolder::open(request_.resume)
+                       : RunFolder::create(request_.out, config.run.name);
+    folder_->write_config(config);
+    MetricsLog::cut_back(folder_->metrics_file(), trainer_->next_step());
+    MetricsLog::cut_back(folder_->timing_file(), trainer_->next_step());
+    metrics_ = std::make_unique<MetricsLog>(folder_->metrics_file());
+    timing_ = std::make_unique<MetricsLog>(folder_->timing_file());
+    writer_ = std::make_unique<CheckpointWriter>(
+        folder_->checkpoints(), config.checkpoint.keep, session_->team().params(),
+        trainer_->optimizer().states(), session_->backend());
+    if (resumed_) record_ = folder_->read_record();
+    begin_record();
+  });
+  folder_path_ = communicator_.broadcast(main_rank() ? folder_->path() : std::string(), 0);
+  if (resumed_)
+    say(fmt::format("resumed {} after step {}", checkpoint_file_, trainer_->next_step()));
+}
+
+void TrainingRun::begin_record() {
+  record_.name = session_->config().run.name;
+  record_.seed = session_->config().run.seed;
+  record_.shards = session_->config().run.shards;
+  record_.data_checksum = identity_.data_checksum;
+  RunPart part;
+  part.version = kVersion;
+  part.build = kBuild;
+  part.mpi = World::library_version();
+  part.processor = processor_name();
+  part.isa = session_->backend().isa();
+  part.placement = communicator_.description();
+  for (int rank = 0; rank < communicator_.size(); ++rank)
+    part.threads.push_back(session_->team().plan().workers(rank));
+  part.start = utc_now();
+  part.first_step = trainer_->next_step();
+  record_.parts.push_back(part);
+  folder_->write_record(record_);
+}
+
+void TrainingRun::end_record(const std::string& outcome) {
+  if (!main_rank() || record_.parts.empty()) return;
+  RunPart& part = record_.parts.back();
+  part.end = utc_now();
+  part.last_step = trainer_->next_step();
+  part.outcome = outcome;
+  record_.final_metrics.clear();
+  const auto record = [&](const std::string& split, const Evaluation& evaluation) {
+    record_.final_metrics.emplace_back(split + ".loss", evaluation.loss);
+    for (const auto& [name, value] : evaluation.metrics)
+      record_.final_metrics.emplace_back(split + "." + name, value);
+  };
+  if (outcome_.training.rows > 0) record("train", outcome_.training);
+  if (outcome_.validation) record("validation", *outcome_.validation);
+  folder_->write_record(record_);
+}
+
+TrainingOutcome TrainingRun::run() {
+  const Config& config = session_->config();
+  const std::int64_t epoch_steps = plan_.steps_per_epoch();
+  epoch_start_ = Clock::now();
+  outcome_.folder = folder_path_;
+  try {
+    while (trainer_->next_step() < trainer_->total_steps() && !early_stop_) {
+      const StepResult result = step();
+      const std::int64_t done = trainer_->next_step();
+      const bool last = done == trainer_->total_steps();
+      const bool epoch_ends = done % epoch_steps == 0 || last;
+      const std::int64_t epoch = (done + epoch_steps - 1) / epoch_steps;
+      new_best_ = false;
+      if (epoch_ends) finish_epoch(epoch);
+
+      outcome_.interrupted = result.total.stop > 0 && !last;
+      const CheckpointConfig& rule = config.checkpoint;
+      const bool due = (rule.every_steps > 0 && done % rule.every_steps == 0) ||
+                       (epoch_ends && rule.every_epochs > 0 && epoch % rule.every_epochs == 0) ||
+                       (new_best_ && config.training.early_stopping.patience > 0) || last ||
+                       early_stop_ || outcome_.interrupted;
+      if (due) save(last || early_stop_ || outcome_.interrupted);
+      if (outcome_.interrupted) break;
+    }
+    outcome_.step = trainer_->next_step();
+    if (!outcome_.interrupted) {
+      if (config.training.early_stopping.patience > 0 &&
+          config.training.early_stopping.restore_best)
+        restore_best();
+      write_weights();
+    }
+    end_record(outcome_.interrupted ? "interrupted" : "finished");
+  } catch (const PeerFailed&) {
+    end_record("failed: another rank");
+    throw;
+  } catch (const std::exception& error) {
+    end_record(fmt::format("failed: {}", error.what()));
+    throw;
+  }
+  return outcome_;
+}
+
+StepResult TrainingRun::step() {
+  if (stop_signal) trainer_->request_stop();
+  if (writer_) writer_->check();
+  StepResult result;
+  try {
+    result = trainer_->step();
+  } catch (const AnnouncedError& error) {
+    throw AnnouncedError(fmt::format("step {}: {}", trainer_->next_step() + 1, error.what()));
+  }
+  add(declared_.epoch_sums, result.total);
+  epoch_rows_here_ += result.total.rows;
+  if (!main_rank()) return result;
+
+  const std::int64_t step = result.step + 1, epoch_steps = plan_.steps_per_epoch();
+  const std::int64_t epoch = result.step / epoch_steps + 1;
+  const Evaluation batch = summarize(result.total, session_->team().replica().loss());
+  const std::int64_t every = session_->config().log.every_steps;
+  if (every > 0 && step % every == 0) {
+    Json line = to_json(step, epoch, "batch", batch);
+    line["lr"] = result.lr;
+    if (session_->config().training.clip_norm > 0) line["gradient_norm"] = result.gradient_norm;
+    metrics_->append(line);
+  }
+  request_.observer->step({step, trainer_->total_steps(), epoch,
+                           (trainer_->total_steps() + epoch_steps - 1) / epoch_steps, result.lr,
+                           batch});
+  return result;
+}
+
+void TrainingRun::finish_epoch(std::int64_t epoch) {
+  const Config& config = session_->config();
+  const std::int64_t step = trainer_->next_step();
+  const double seconds = seconds_since(epoch_start_);
+  EpochReport report;
+  report.epoch = epoch;
+  report.epochs = (trainer_->total_steps() + plan_.steps_per_epoch() - 1) / plan_.steps_per_epoch();
+  report.step = step;
+  report.training = summarize(declared_.epoch_sums, session_->team().replica().loss());
+  report.seconds = seconds;
+  report.samples_per_second = epoch_rows_here_ / seconds;
+  declared_.epoch_sums = {};
+  outcome_.training = report.training;
+
+  const bool last = step == trainer_->total_steps();
+  if (validation_ && (epoch % config.training.evaluate_every == 0 || last)) {
+    report.validation = evaluate(session_->team(), *validation_,
+                                 {config.training.batch, false, trainer_->weights_version()});
+    outcome_.validation = report.validation;
+    new_best_ = judge(*report.validation);
+  }
+  if (main_rank()) {
+    metrics_->append(to_json(step, epoch, "train", report.training));
+    if (report.validation) metrics_->append(to_json(step, epoch, "validation", *report.validation));
+    timing_->append(Json{{"step", step},
+                         {"epoch", epoch},
+                         {"seconds", report.seconds},
+                         {"samples_per_second", report.samples_per_second}});
+    request_.observer->epoch(report);
+  }
+  epoch_start_ = Clock::now();
+  epoch_rows_here_ = 0;
+}
+
+bool TrainingRun::judge(const Evaluation& validation) {
+  const EarlyStoppingConfig& rule = session_->config().training.early_stopping;
+  const double value = validation.metric(rule.metric);
+  const bool better = !declared_.best_metric ||
+                      (rule.maximise() ? value > *declared_.best_metric
+                                       : value < *declared_.best_metric);
+  if (better) {
+    declared_.best_metric = value;
+    declared_.best_step = trainer_->next_step();
+    declared_.evaluations_without_gain = 0;
+    return true;
+  }
+  ++declared_.evaluations_without_gain;
+  if (rule.patience > 0 && declared_.evaluations_without_gain >= rule.patience) {
+    early_stop_ = true;
+    say(fmt::format("early stopping: validation {} has not improved on {:.6g} (step {}) for {} "
+                    "evaluations",
+                    rule.metric, *declared_.best_metric, declared_.best_step, rule.patience));
+  }
+  return false;
+}
+
+void TrainingRun::save(bool wait) {
+  Snapshot snapshot = trainer_->snapshot();
+  if (!main_rank()) return;
+  writer_->write(std::move(snapshot), {trainer_->next_step(), identity_, declared_});
+  if (wait) writer_->wait();
+}
+
+void TrainingRun::restore_best() {
+  if (declared_.best_step == 0 || declared_.best_step == trainer_->next_step()) return;
+  if (main_rank()) writer_->wait();
+  communicator_.barrier();
+  const std::string file = folder_path_ + "/checkpoints/" + checkpoint_name(declared_.best_step);
+  trainer_->restore(trainer_->next_step(), [&](float* values, std::vector<float*> states) {
+    load_tensors(read_checkpoint(file), file, session_->team().params(),
+                 trainer_->optimizer().states(), session_->backend(), values, states);
+  });
+  say(fmt::format("weights of step {}, the best, are taken", declared_.best_step));
+}
+
+void TrainingRun::write_weights() {
+  const Snapshot snapshot = trainer_->snapshot();
+  if (!main_rank()) return;
+  writer_->wait();
+  write_safetensors(folder_->weights_file(),
+                    named_weights(session_->team().params(), session_->backend(),
+                                  snapshot.values.data()),
+                    {{"format", "pt"}});
+}
+
+}  // namespace
+
+TrainingOutcome run_training(Config config, const TrainingRequest& request,
+                             Communicator& communicator) {
+  TrainingRun run(config, request, communicator);
+  return run.run();
+}
+
+void install_stop_signals() {
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) {
+    struct sigaction action {};
+    action.sa_handler = [](int) { stop_signal = 1; };
+    sigemptyset(&action.sa_mask);
+    action.sa_flags = SA_RESTART;
+    sigaction(signal, &action, nullptr);
+  }
+}
+
+}  // namespace lockstep

@@ -1,0 +1,65 @@
+#include "runtime/step/layer.h"
+
+#include <cmath>
+
+namespace lockstep {
+
+Build::Build(Backend& backend, ParamSet& params, std::int64_t max_rows)
+    : backend_(backend), params_(params), max_rows_(max_rows) {}
+
+Build::Scope::Scope(Build& build, const std::string& name)
+    : build_(build), length_(build.prefix_.size()) {
+  if (!name.empty()) build_.prefix_ += name + ".";
+}
+
+Build::Scope::~Scope() { build_.prefix_.resize(length_); }
+
+std::string Build::path(const std::string& name) const {
+  const std::string full = prefix_ + name;
+  return full.ends_with('.') ? full.substr(0, full.size() - 1) : full;
+}
+
+Param* Build::param(const std::string& name, const ParamSpec& spec) {
+  if (spec.kind == ParamKind::kTrainable) gradient_flows = true;
+  return params_.add(prefix_ + name, spec);
+}
+
+Tensor Build::buffer(const Shape& sample, DType type) {
+  Tensor tensor = backend_.empty(sample.with_rows(max_rows_), type);
+  buffer_bytes_ += tensor.bytes();
+  return tensor;
+}
+
+Tensor Build::fixed_buffer(const Shape& shape, DType type) {
+  Tensor tensor = backend_.empty(shape, type);
+  buffer_bytes_ += tensor.bytes();
+  return tensor;
+}
+
+Shape UnaryLayer::build(Build& build, std::span<const Shape> in) {
+  if (in.size() != 1) throw Error("layer '{}' takes one input, not {}", build.path(), in.size());
+  return this->build(build, in[0]);
+}
+
+Tensor UnaryLayer::forward(const Pass& pass, std::span<const Tensor> x) {
+  return forward(pass, x[0]);
+}
+
+void UnaryLayer::backward(const Pass& pass, const Tensor& dy, std::span<Tensor> dx) {
+  dx[0] = backward(pass, dy);
+}
+
+void check_finite(const Pass& pass, const std::string& path, const Tensor& y) {
+  const Tensor host = y.to_host();
+  const std::span<const float> values = host.span<float>();
+  const std::int64_t row_elements = host.shape().without_rows().elements();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (std::isfinite(values[i])) continue;
+    const auto row = static_cast<std::int64_t>(i) / row_elements;
+    throw Error("the output of layer '{}' is the first that is not finite: {} for sample {} of the "
+                "split. Lower optimizer.lr, set training.clip_norm, or look at that sample",
+                path, values[i], pass.sample_ids.to_host().span<std::int64_t>()[static_cast<std::size_t>(row)]);
+  }
+}
+
+}  // namespace lockstep

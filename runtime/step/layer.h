@@ -1,0 +1,123 @@
+// Layer: what a network is made of. build() once, then forward() and backward() for every shard.
+// There is no graph engine and no tape: composite layers call their children in reverse order.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "runtime/step/params.h"
+
+namespace lockstep {
+
+// One shard's way through the network.
+struct Pass {
+  Backend& backend;
+  Stream& stream;
+  bool training = true;             // false: evaluation (running statistics, no dropout)
+  std::uint64_t seed = 0;
+  std::int64_t step = 0;            // keys dropout
+  std::int64_t weights_version = 1; // changes with the weights: packed copies are made anew then
+  Tensor sample_ids;                // int64 (rows)
+  // Called once for every parameter when its gradient is final and its value is read no more in
+  // this pass: a layer reports after its data gradient.
+  std::function<void(const Param&)> on_ready;
+  // Names the first layer whose output is not finite, by an Error; costs a scan of every output.
+  bool check_finite = false;
+
+  void ready(const Param* param) const {
+    if (param != nullptr && on_ready) on_ready(*param);
+  }
+};
+
+// What a layer asks for while it is built: parameters by name, buffers, and what it may assume.
+class Build {
+ public:
+  Build(Backend& backend, ParamSet& params, std::int64_t max_rows);
+
+  Backend& backend() { return backend_; }
+  std::int64_t max_rows() const { return max_rows_; }
+
+  // Names nest: inside scope("layer1") the parameter "weight" is called "layer1.weight".
+  class Scope {
+   public:
+    Scope(Build& build, const std::string& name);
+    ~Scope();
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    Build& build_;
+    std::size_t length_;
+  };
+  std::string path(const std::string& name = {}) const;  // "layer1.conv1", for messages
+
+  Param* param(const std::string& name, const ParamSpec& spec);
+  // An activation or a gradient of it: (max_rows, sample...). forward() uses its first rows.
+  Tensor buffer(const Shape& sample, DType type = DType::kFloat32);
+  // What does not grow with the rows: packed weights, statistics of a shard.
+  Tensor fixed_buffer(const Shape& shape, DType type = DType::kFloat32);
+  std::uint32_t next_random_layer() { return random_layers_++; }  // one a dropout layer
+
+  // Whether the layer's input needs a gradient: some parameter lies before it.
+  bool gradient_flows = false;
+  // Whether the layer may write its output over its input (the producer reads it no more).
+  bool input_overwritable = false;
+  // Rank 3 (H, W, C) while the layer's input is that image, flattened in this order: a linear layer
+  // then asks for files with columns in PyTorch's order C, H, W. Rank 0 otherwise.
+  Shape flattened_image;
+
+  // One line a leaf layer, for `inspect`: name, output shape, parameters.
+  struct Row {
+    std::string name, kind;
+    Shape output;
+    std::int64_t parameters = 0;
+    std::int64_t multiply_adds = 0;  // a sample, forward
+  };
+  std::vector<Row> table;
+  std::size_t buffer_bytes() const { return buffer_bytes_; }
+
+ private:
+  Backend& backend_;
+  ParamSet& params_;
+  std::int64_t max_rows_;
+  std::string prefix_;
+  std::uint32_t random_layers_ = 0;
+  std::size_t buffer_bytes_ = 0;
+};
+
+class Layer {
+ public:
+  virtual ~Layer() = default;
+  // Shapes are those of one sample, without rows. Registers parameters, allocates buffers; returns
+  // the output's shape. Throws Error naming the layer's path when the input does not fit.
+  virtual Shape build(Build& build, std::span<const Shape> in) = 0;
+  // The result lives until the next forward of this layer.
+  virtual Tensor forward(const Pass& pass, std::span<const Tensor> x) = 0;
+  // Writes every parameter's gradient (overwriting), reports it, and gives dx[i] for each input;
+  // dx[i] stays undefined where no gradient flows. May overwrite dy.
+  virtual void backward(const Pass& pass, const Tensor& dy, std::span<Tensor> dx) = 0;
+  // Whether backward reads the output of forward, which must then not be overwritten.
+  virtual bool keeps_output() const { return false; }
+};
+
+// A layer of one input: what most layers derive from.
+class UnaryLayer : public Layer {
+ public:
+  virtual Shape build(Build& build, const Shape& in) = 0;
+  virtual Tensor forward(const Pass& pass, const Tensor& x) = 0;
+  virtual Tensor backward(const Pass& pass, const Tensor& dy) = 0;
+
+  Shape build(Build& build, std::span<const Shape> in) final;
+  Tensor forward(const Pass& pass, std::span<const Tensor> x) final;
+  void backward(const Pass& pass, const Tensor& dy, std::span<Tensor> dx) final;
+};
+
+// Throws an Error naming `path` if a value of `y` is not finite.
+void check_finite(const Pass& pass, const std::string& path, const Tensor& y);
+
+}  // namespace lockstep

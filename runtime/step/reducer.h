@@ -1,0 +1,48 @@
+// Reducer: a worker's side of the fixed tree. It gives every shard a place for its gradient, adds
+// finished leaves up as a binary counter does, and hands a bucket to the exchange as soon as the
+// worker's last shard has reported all parameters in it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "runtime/communication/communicator.h"
+#include "runtime/step/params.h"
+
+namespace lockstep {
+
+// Contiguous buckets of whole blocks, counted from the end of the buffer: backward runs from the
+// last layer to the first, so the first bucket is ready first. At least `min_elements` each.
+std::vector<ElementRange> make_buckets(std::int64_t elements, std::int64_t min_elements);
+
+class Reducer {
+ public:
+  Reducer(ParamSet& params, const std::vector<ElementRange>& buckets, ShardRange shards,
+          Exchange& exchange, int worker, Backend& backend, Stream& stream);
+
+  ShardRange shards() const { return shards_; }
+  void begin_step(std::int64_t step);
+  void begin_shard(std::int64_t shard);  // binds the parameters' gradients to the shard's leaf
+  void ready(const Param& param);        // its gradient is final
+  void end_shard();                      // throws Error unless every parameter was reported once
+  void zero_shard(std::int64_t shard);   // a shard without rows adds zero
+
+ private:
+  ParamSet& params_;
+  const std::vector<ElementRange>& buckets_;
+  ShardRange shards_;
+  Exchange& exchange_;
+  int worker_;
+  Backend& backend_;
+  Stream& stream_;
+
+  std::vector<Subtree> counter_;                       // what lies in slots 0, 1, 2, ...
+  int joins_ = 0;                                      // of the shard at hand
+  bool last_shard_ = false;
+  std::vector<char> reported_;                         // by parameter, in this shard
+  std::vector<std::vector<int>> buckets_of_param_;
+  std::vector<int> params_in_bucket_, awaited_;        // by bucket
+  std::vector<TreeNode> nodes_;                        // scratch of ready()
+};
+
+}  // namespace lockstep

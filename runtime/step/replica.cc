@@ -1,0 +1,138 @@
+#include "runtime/step/replica.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace lockstep {
+
+namespace {
+
+Tensor upload_floats(Backend& backend, const std::vector<float>& values) {
+  const Tensor host = host_tensor({static_cast<std::int64_t>(values.size())}, DType::kFloat32);
+  std::copy(values.begin(), values.end(), host.span<float>().begin());
+  Tensor tensor = backend.empty(host.shape(), DType::kFloat32);
+  backend.copy(host, tensor);
+  return tensor;
+}
+
+}  // namespace
+
+void set_normalization(Blueprint& blueprint, const std::vector<double>& mean,
+                       const std::vector<double>& std) {
+  if (mean.size() != std.size())
+    throw Error("the dataset has {} means but {} standard deviations", mean.size(), std.size());
+  const auto channels = static_cast<std::int64_t>(mean.size());
+  if (channels > 1 && blueprint.sample.back() != channels)
+    throw Error("the dataset has {} means, but a sample of shape {} has {} channels or columns: set "
+                "data.normalize = false, or prepare the file again",
+                channels, blueprint.sample.to_string(), blueprint.sample.back());
+  const double unit = blueprint.x_type == DType::kUInt8 ? 1.0 / 255.0 : 1.0;
+  blueprint.scale.clear();
+  blueprint.shift.clear();
+  for (std::size_t i = 0; i < mean.size(); ++i) {
+    if (!(std[i] > 0)) throw Error("the dataset's standard deviation {} is {}", i, std[i]);
+    blueprint.scale.push_back(static_cast<float>(unit / std[i]));
+    blueprint.shift.push_back(static_cast<float>(-mean[i] / std[i]));
+  }
+  if (mean.empty() && blueprint.x_type != DType::kFloat32) {
+    blueprint.scale = {static_cast<float>(unit)};
+    blueprint.shift = {0.0f};
+  }
+}
+
+Replica::Replica(const Blueprint& blueprint, std::int64_t max_rows, Backend& backend,
+                 Stream& stream)
+    : backend_(backend), stream_(stream), seed_(blueprint.seed), build_(backend, params_, max_rows),
+      network_(blueprint.make_network()),
+      loss_(blueprint.make_loss ? blueprint.make_loss() : nullptr),
+      loss_sums_(host_tensor({2}, DType::kFloat64)),
+      metric_sums_(host_tensor({kMetricSums}, DType::kFloat64)) {
+  if (!blueprint.scale.empty()) {
+    x_ = build_.buffer(blueprint.sample);
+    scale_ = upload_floats(backend, blueprint.scale);
+    shift_ = upload_floats(backend, blueprint.shift);
+  }
+  output_shape_ = network_->build(build_, std::span(&blueprint.sample, 1));
+  if (loss_)
+    loss_->build(backend, max_rows, output_shape_, blueprint.target, blueprint.target_columns);
+  params_.place();
+}
+
+void Replica::train_shard(const ShardBatch& batch, std::int64_t shard, std::int64_t step,
+                          std::int64_t weights_version, Reducer& reducer, ShardScalars& scalars) {
+  scalars = {};
+  if (batch.rows == 0) return reducer.zero_shard(shard);
+  reducer.begin_shard(shard);
+  Pass pass = make_pass(batch, weights_version, true);
+  pass.step = step;
+  pass.on_ready = [&reducer](const Param& param) { reducer.ready(param); };
+
+  const Tensor x = input(batch.x);
+  const Tensor output = forward(pass, x);
+  const Tensor doutput = score(pass, batch, output, true, scalars);
+  if (!std::isfinite(scalars.loss)) explain_loss(pass, x, scalars.loss);
+  Tensor dx;
+  network_->backward(pass, doutput, std::span(&dx, 1));
+  reducer.end_shard();
+}
+
+Tensor Replica::evaluate_shard(const ShardBatch& batch, std::int64_t weights_version,
+                               ShardScalars& scalars) {
+  scalars = {};
+  if (batch.rows == 0) return {};
+  const Pass pass = make_pass(batch, weights_version, false);
+  const Tensor output = forward(pass, input(batch.x));
+  score(pass, batch, output, false, scalars);
+  return output;
+}
+
+Tensor Replica::predict(const ShardBatch& batch, std::int64_t weights_version) {
+  const Pass pass = make_pass(batch, weights_version, false);
+  return forward(pass, input(batch.x));
+}
+
+Pass Replica::make_pass(const ShardBatch& batch, std::int64_t weights_version, bool training) {
+  return Pass{.backend = backend_, .stream = stream_, .training = training, .seed = seed_,
+              .step = 0, .weights_version = weights_version,
+              .sample_ids = backend_.upload(stream_, batch.sample_ids), .on_ready = {},
+              .check_finite = false};
+}
+
+Tensor Replica::input(const Tensor& x) {
+  const Tensor raw = backend_.upload(stream_, x);
+  if (!scale_) return raw;
+  Tensor normalised = x_.head(raw.rows());
+  backend_.scale_shift(stream_, raw, scale_, shift_, normalised);
+  return normalised;
+}
+
+Tensor Replica::forward(const Pass& pass, const Tensor& x) {
+  return network_->forward(pass, std::span(&x, 1));
+}
+
+Tensor Replica::score(const Pass& pass, const ShardBatch& batch, const Tensor& output,
+                      bool gradient, ShardScalars& scalars) {
+  const Tensor target = backend_.upload(stream_, batch.y);
+  const Tensor weight = batch.weight ? backend_.upload(stream_, batch.weight) : Tensor();
+  static_assert(std::tuple_size_v<decltype(scalars.metrics)> == kMetricSums);
+  std::fill_n(metric_sums_.data<double>(), kMetricSums, 0.0);
+  const Tensor doutput =
+      loss_->run(pass, output, target, weight, gradient, loss_sums_, metric_sums_);
+  scalars.loss = loss_sums_.data<double>()[0];
+  scalars.weight = loss_sums_.data<double>()[1];
+  scalars.rows = static_cast<double>(batch.rows);
+  for (std::size_t i = 0; i < scalars.metrics.size(); ++i)
+    scalars.metrics[i] = metric_sums_.data<double>()[i];
+  return doutput;
+}
+
+void Replica::explain_loss(Pass pass, const Tensor& x, double loss) {
+  check_finite(pass, "the input", x);
+  pass.check_finite = true;
+  forward(pass, x);
+  throw Error("the loss is {} although every layer's output is finite: look at the targets and "
+              "weights of the batch, or lower optimizer.lr",
+              loss);
+}
+
+}  // namespace lockstep

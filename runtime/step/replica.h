@@ -1,0 +1,74 @@
+// Replica: one instance of the model, bound to the rank's shared values, with activations and
+// gradients of its own: the unit that runs a shard. One a worker thread on a CPU.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "io/loader.h"
+#include "runtime/step/layer.h"
+#include "runtime/step/loss.h"
+#include "runtime/step/reducer.h"
+#include "runtime/step/scalars.h"
+
+namespace lockstep {
+
+// What a replica is built from; the same for all replicas of a job.
+struct Blueprint {
+  std::function<std::unique_ptr<Layer>()> make_network;
+  std::function<std::unique_ptr<Loss>()> make_loss;        // empty: predict() alone is called
+  Shape sample;                         // of x, without rows
+  DType x_type = DType::kFloat32;
+  TargetKind target = TargetKind::kNone;
+  std::int64_t target_columns = 1;
+  std::vector<float> scale, shift;      // x · scale + shift, by channel or column; empty: x as it is
+  std::uint64_t seed = 0;
+};
+
+// scale and shift that turn x into (x - mean) / std, where uint8 counts as x / 255; mean and std may
+// be empty (no normalisation) or hold one value or one a channel (the last axis).
+void set_normalization(Blueprint& blueprint, const std::vector<double>& mean,
+                       const std::vector<double>& std);
+
+class Replica {
+ public:
+  Replica(const Blueprint& blueprint, std::int64_t max_rows, Backend& backend, Stream& stream);
+
+  ParamSet& params() { return params_; }
+  Build& build() { return build_; }
+  const Shape& output_shape() const { return output_shape_; }
+  Loss& loss() { return *loss_; }
+
+  // Forward, loss, backward of one shard: gradients into the reducer's tree, sums into `scalars`.
+  void train_shard(const ShardBatch& batch, std::int64_t shard, std::int64_t step,
+                   std::int64_t weights_version, Reducer& reducer, ShardScalars& scalars);
+  // Forward and loss with running statistics and without dropout. The output (undefined if the batch
+  // is empty) lives until the next call.
+  Tensor evaluate_shard(const ShardBatch& batch, std::int64_t weights_version,
+                        ShardScalars& scalars);
+  // The network's output for the rows of the batch; lives until the next call.
+  Tensor predict(const ShardBatch& batch, std::int64_t weights_version);
+
+ private:
+  Pass make_pass(const ShardBatch& batch, std::int64_t weights_version, bool training);
+  Tensor input(const Tensor& x);
+  Tensor forward(const Pass& pass, const Tensor& x);
+  Tensor score(const Pass& pass, const ShardBatch& batch, const Tensor& output, bool gradient,
+               ShardScalars& scalars);
+  [[noreturn]] void explain_loss(Pass pass, const Tensor& x, double loss);
+
+  Backend& backend_;
+  Stream& stream_;
+  std::uint64_t seed_;
+  ParamSet params_;
+  Build build_;
+  std::unique_ptr<Layer> network_;
+  std::unique_ptr<Loss> loss_;
+  Shape output_shape_;
+  Tensor x_, scale_, shift_;             // normalised input; its factors
+  Tensor loss_sums_, metric_sums_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,26 @@
+#include "runtime/step/scalars.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "runtime/step/tree.h"
+
+namespace lockstep {
+
+ShardScalars total_scalars(std::span<const ShardScalars> shards) {
+  std::vector<double> column(shards.size());
+  const auto sum = [&](auto field) {
+    std::transform(shards.begin(), shards.end(), column.begin(), field);
+    return tree_sum(column);
+  };
+  ShardScalars total;
+  total.loss = sum([](const ShardScalars& shard) { return shard.loss; });
+  total.weight = sum([](const ShardScalars& shard) { return shard.weight; });
+  total.rows = sum([](const ShardScalars& shard) { return shard.rows; });
+  for (std::size_t i = 0; i < total.metrics.size(); ++i)
+    total.metrics[i] = sum([i](const ShardScalars& shard) { return shard.metrics[i]; });
+  for (const ShardScalars& shard : shards) total.stop = std::max(total.stop, shard.stop);
+  return total;
+}
+
+}  // namespace lockstep

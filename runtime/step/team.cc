@@ -1,0 +1,57 @@
+#include "runtime/step/team.h"
+
+#include <mutex>
+
+namespace lockstep {
+
+Team::Team(const Blueprint& blueprint, const ShardPlan& plan, std::int64_t max_rows,
+           Communicator& communicator, Backend& backend)
+    : plan_(plan), shards_(plan.of_rank(communicator.rank())), communicator_(communicator),
+      backend_(backend) {
+  const int rank = communicator.rank();
+  for (int index = 0; index < plan.workers(rank); ++index)
+    workers_.push_back({index, plan.of_worker(rank, index), backend.make_stream(index), nullptr});
+  // On its own thread, so that a worker's memory lies near its core.
+  run([&](Worker& worker) {
+    worker.replica = std::make_unique<Replica>(blueprint, max_rows, backend, *worker.stream);
+  });
+}
+
+void Team::run(const std::function<void(Worker&)>& work) {
+  std::mutex mutex;
+  std::string first;
+  const auto announce = [&](const std::string& message) {
+    if (!communicator_.announce_failure()) return;
+    const std::lock_guard lock(mutex);
+    if (first.empty()) first = message;
+  };
+  for (Worker& worker : workers_) {
+    worker.stream->submit([&] {
+      try {
+        work(worker);
+      } catch (const PeerFailed&) {
+        throw;
+      } catch (const std::exception& error) {
+        announce(error.what());  // before anything else: the others may wait for this worker
+        throw;
+      }
+    });
+  }
+  // Worker 0's stream is this thread's: its work runs inside synchronize().
+  bool failed = false;
+  for (Worker& worker : workers_) {
+    try {
+      worker.stream->synchronize();
+    } catch (const std::exception&) {
+      failed = true;
+    }
+  }
+  if (!first.empty()) throw AnnouncedError(first);
+  if (failed) throw PeerFailed();
+}
+
+void Team::bind_values(float* flat) {
+  for (Worker& worker : workers_) worker.replica->params().bind_values(backend_, flat);
+}
+
+}  // namespace lockstep

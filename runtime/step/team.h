@@ -1,0 +1,57 @@
+// Team: the worker threads of this rank, each with its stream and its replica, and the shards that
+// each of them runs.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/communication/communicator.h"
+#include "runtime/step/replica.h"
+
+namespace lockstep {
+
+struct Worker {
+  int index = 0;                     // in this rank
+  ShardRange shards;                 // may be empty
+  std::unique_ptr<Stream> stream;
+  std::unique_ptr<Replica> replica;
+};
+
+// The job's first failure, which the other ranks know of: print it and end the job.
+class AnnouncedError : public Error {
+ public:
+  explicit AnnouncedError(const std::string& message) : Error(message) {}
+};
+
+class Team {
+ public:
+  // Builds one replica a worker, each on its own thread, for shards of up to max_rows rows.
+  Team(const Blueprint& blueprint, const ShardPlan& plan, std::int64_t max_rows,
+       Communicator& communicator, Backend& backend);
+
+  // Runs `work` for every worker on its stream and waits. The first failure of the job is thrown as
+  // AnnouncedError on the rank where it happened, after the other ranks were told; what follows
+  // from it, there and elsewhere, is PeerFailed.
+  void run(const std::function<void(Worker&)>& work);
+
+  std::vector<Worker>& workers() { return workers_; }
+  ParamSet& params() { return workers_.front().replica->params(); }  // of worker 0
+  Replica& replica() { return *workers_.front().replica; }
+  ShardRange shards() const { return shards_; }                      // of this rank
+  const ShardPlan& plan() const { return plan_; }
+  Backend& backend() { return backend_; }
+  Communicator& communicator() { return communicator_; }
+  void bind_values(float* flat);
+
+ private:
+  ShardPlan plan_;
+  ShardRange shards_;
+  Communicator& communicator_;
+  Backend& backend_;
+  std::vector<Worker> workers_;
+};
+
+}  // namespace lockstep

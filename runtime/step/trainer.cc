@@ -1,0 +1,108 @@
+#include "runtime/step/trainer.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "runtime/communication/agreement.h"
+#include "runtime/step/schedule.h"
+
+namespace lockstep {
+
+namespace {
+
+// Small enough that the first exchange starts early, large enough that few are needed: 4 MiB.
+constexpr std::int64_t kBucketElements = std::int64_t{1} << 20;
+
+}  // namespace
+
+std::int64_t total_steps(const TrainingConfig& training, const BatchPlan& plan) {
+  return training.steps > 0 ? training.steps : training.epochs * plan.steps_per_epoch();
+}
+
+Trainer::Trainer(const Config& config, Team& team, const NodeDataset& data, const BatchPlan& plan)
+    : config_(config), team_(team), data_(data), plan_(plan),
+      total_steps_(lockstep::total_steps(config.training, plan)),
+      optimizer_(Optimizer::make(config.optimizer)),
+      buckets_(make_buckets(team.params().elements(), kBucketElements)),
+      rule_{*optimizer_, make_segments(team.params(), config.optimizer.decay_norms_and_biases),
+            config.training.clip_norm} {
+  const ExchangePlan exchange{team.params().elements(), buckets_, kShardScalars,
+                              static_cast<int>(optimizer_->state_count()),
+                              config.run.patience_seconds};
+  exchange_ = team.communicator().make_exchange(exchange, team.plan(), team.backend());
+  team.bind_values(exchange_->values());
+  for (Worker& worker : team.workers()) {
+    reducers_.push_back(std::make_unique<Reducer>(worker.replica->params(), buckets_,
+                                                  worker.shards, *exchange_, worker.index,
+                                                  team.backend(), *worker.stream));
+    updaters_.push_back(std::make_unique<Updater>(worker.replica->params(), buckets_,
+                                                  plan.shards, *exchange_, worker.index, rule_,
+                                                  team.backend(), *worker.stream));
+  }
+}
+
+StepResult Trainer::step() {
+  if (!loader_) start_loader();
+  const double lr = learning_rate(config_.schedule, config_.optimizer.lr, step_,
+                                  plan_.steps_per_epoch(), total_steps_);
+  team_.run([&](Worker& worker) {
+    const auto index = static_cast<std::size_t>(worker.index);
+    Reducer& reducer = *reducers_[index];
+    reducer.begin_step(step_);
+    for (std::int64_t shard = worker.shards.begin; shard < worker.shards.end; ++shard) {
+      auto& scalars = *reinterpret_cast<ShardScalars*>(exchange_->scalars(worker.index, shard));
+      worker.replica->train_shard(loader_->fetch(step_, shard), shard, step_, weights_version_,
+                                  reducer, scalars);
+      scalars.stop = stop_requested_.load(std::memory_order_relaxed) ? 1 : 0;
+    }
+    exchange_->publish_scalars(worker.index);
+    updaters_[index]->update(step_, lr);
+  });
+  ++weights_version_;
+  return {step_++, lr, updaters_[0]->total(), updaters_[0]->gradient_norm()};
+}
+
+void Trainer::start_loader() {
+  LoaderOptions options;
+  options.plan = plan_;
+  options.seed = config_.run.seed;
+  options.shards.resize(static_cast<std::size_t>(team_.shards().count()));
+  std::iota(options.shards.begin(), options.shards.end(), team_.shards().begin);
+  options.resident = data_.resident;
+  options.first_step = step_;
+  options.last_step = total_steps_;
+  loader_ = Loader::make(data_.data, options);
+}
+
+Snapshot Trainer::snapshot() {
+  exchange_->gather_states();
+  const auto elements = static_cast<std::size_t>(team_.params().elements());
+  Snapshot snapshot;
+  snapshot.step = step_;
+  snapshot.values.assign(exchange_->values(), exchange_->values() + elements);
+  if (team_.communicator().rank() == 0)
+    for (std::size_t i = 0; i < optimizer_->state_count(); ++i) {
+      const float* const state = exchange_->state(static_cast<int>(i));
+      snapshot.states.emplace_back(state, state + elements);
+    }
+  team_.communicator().barrier();  // nobody's next step may touch what rank 0 still copies
+  return snapshot;
+}
+
+void Trainer::restore(
+    std::int64_t step,
+    const std::function<void(float* values, std::vector<float*> states)>& fill) {
+  together(team_.communicator(), [&] {
+    if (!exchange_->fill_here()) return;
+    std::vector<float*> states;
+    for (std::size_t i = 0; i < optimizer_->state_count(); ++i)
+      states.push_back(exchange_->state(static_cast<int>(i)));
+    fill(exchange_->values(), states);
+  });
+  exchange_->filled();
+  step_ = step;
+  ++weights_version_;
+  loader_.reset();
+}
+
+}  // namespace lockstep

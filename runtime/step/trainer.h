@@ -1,0 +1,74 @@
+// Trainer: one training step across ranks, and the state that a checkpoint holds.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/loader.h"
+#include "runtime/config/config.h"
+#include "runtime/communication/node_dataset.h"
+#include "runtime/step/team.h"
+#include "runtime/step/updater.h"
+
+namespace lockstep {
+
+struct StepResult {
+  std::int64_t step = 0;        // counted from 0
+  double lr = 0;
+  ShardScalars total;           // over all shards of all ranks
+  double gradient_norm = 0;     // where training.clip_norm is set
+};
+
+// Copies of the flat buffers, whole on rank 0 alone (weights on every rank).
+struct Snapshot {
+  std::int64_t step = 0;        // steps done
+  std::vector<float> values;
+  std::vector<std::vector<float>> states;
+};
+
+class Trainer {
+ public:
+  Trainer(const Config& config, Team& team, const NodeDataset& data, const BatchPlan& plan);
+
+  StepResult step();
+  std::int64_t next_step() const { return step_; }
+  std::int64_t total_steps() const { return total_steps_; }
+  const Optimizer& optimizer() const { return *optimizer_; }
+  std::int64_t weights_version() const { return weights_version_; }
+
+  // Collectives, between steps.
+  Snapshot snapshot();
+  // Fills values and states by calling `fill(values, states)` where that is this rank's task (an
+  // Error of one rank is thrown on all), then continues at `step`, mid-epoch or not.
+  void restore(std::int64_t step,
+               const std::function<void(float* values, std::vector<float*> states)>& fill);
+
+  // Asks all ranks to stop after the step that carries the flag; safe in a signal handler.
+  void request_stop() { stop_requested_.store(true, std::memory_order_relaxed); }
+
+ private:
+  void start_loader();
+
+  const Config& config_;
+  Team& team_;
+  NodeDataset data_;
+  BatchPlan plan_;
+  std::int64_t total_steps_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::vector<ElementRange> buckets_;
+  UpdateRule rule_;
+  std::unique_ptr<Exchange> exchange_;
+  std::vector<std::unique_ptr<Reducer>> reducers_;  // by worker
+  std::vector<std::unique_ptr<Updater>> updaters_;
+  std::unique_ptr<Loader> loader_;
+  std::int64_t step_ = 0, weights_version_ = 1;
+  std::atomic<bool> stop_requested_ = false;
+};
+
+// Of the config and the split: epochs × steps an epoch, or training.steps.
+std::int64_t total_steps(const TrainingConfig& training, const BatchPlan& plan);
+
+}  // namespace lockstep

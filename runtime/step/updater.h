@@ -1,0 +1,51 @@
+// Updater: an owner's side of a step. For the slices that its worker owns it finishes the tree,
+// divides by the global weight, checks that the gradient is finite, clips, and takes the optimizer's
+// step: in that order.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "runtime/communication/communicator.h"
+#include "runtime/step/optimizer.h"
+#include "runtime/step/scalars.h"
+
+namespace lockstep {
+
+struct UpdateRule {
+  const Optimizer& optimizer;
+  std::vector<Segment> segments;
+  double clip_norm = 0;  // 0: no clipping
+};
+
+class Updater {
+ public:
+  Updater(const ParamSet& params, const std::vector<ElementRange>& buckets, std::int64_t shards,
+          Exchange& exchange, int worker, const UpdateRule& rule, Backend& backend, Stream& stream);
+
+  // Step counts from 0. Returns when all weights of the step are there; total() then holds the sums
+  // over all shards, the same on every worker of every rank.
+  void update(std::int64_t step, double lr);
+  const ShardScalars& total() const { return total_; }
+  double gradient_norm() const { return gradient_norm_; }  // where clip_norm > 0
+
+ private:
+  Tensor sum_slice(int bucket);
+  void check_finite(ElementRange slice) const;
+  double clip_factor();
+  void apply(int bucket, std::int64_t step, double lr, float factor);
+
+  const ParamSet& params_;
+  const std::vector<ElementRange>& buckets_;
+  std::int64_t shards_;
+  Exchange& exchange_;
+  int worker_;
+  const UpdateRule& rule_;
+  Backend& backend_;
+  Stream& stream_;
+  ShardScalars total_;
+  double gradient_norm_ = 0;
+  std::vector<TreeNode> nodes_;  // scratch of sum_slice
+};
+
+}  // namespace lockstep
