@@ -1,0 +1,150 @@
+"""The programs that compare.py times: lockstep, started anew for every round, and PyTorch, whose
+process stays, warm, and waits on its standard input between rounds. Standard library only: a child's
+peak memory counts from its parent's size, so the parent has to stay small."""
+
+import json
+import os
+import pathlib
+import socket
+import statistics
+import subprocess
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+CONFIGS = HERE.parent.parent / "launch" / "configs"
+CONFIG = {"mlp": CONFIGS / "fashion-mnist.toml", "cnn": CONFIGS / "fashion-mnist-cnn.toml"}
+
+# malloc keeps freed pages instead of handing them back to the kernel after every step.
+KEEP_PAGES = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592"
+
+# Steps of a round: about two seconds of each program on two AVX-512 cores.
+LOCKSTEP_STEPS = {"mlp": 5000, "cnn": 250}
+TORCH_STEPS = {"mlp": 2500, "cnn": 140}
+
+
+def summary(values):
+    return {"median": statistics.median(values), "min": min(values), "max": max(values),
+            "rounds": values}
+
+
+def mpirun(ranks):
+    return ["mpirun", "-np", str(ranks)] if ranks > 1 else []
+
+
+def mpi_environment():
+    return dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+
+
+def run_child(command, environment=None):
+    """Runs to the end; returns the peak MiB of the largest process among it and its children."""
+    with tempfile.TemporaryFile() as output:
+        child = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output,
+                                 stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode != 0:
+            output.seek(0)
+            text = output.read().decode(errors="replace")
+            raise SystemExit(f"compare.py: exit code {child.returncode} from\n  "
+                             f"{' '.join(map(str, command))}\n{text}")
+    return usage.ru_maxrss / 1024
+
+
+class Lockstep:
+    """`lockstep bench step` on ranks x threads."""
+
+    def __init__(self, executable, data, model, ranks, threads, effort):
+        self.name = f"lockstep {ranks} rank{'s' * (ranks > 1)} x {threads} thread{'s' * (threads > 1)}"
+        self.ranks, self.threads = ranks, threads
+        self.peak_mib = 0.0
+        steps = max(1, int(LOCKSTEP_STEPS[model] * effort))
+        self.command = mpirun(ranks) + [
+            str(executable), "bench", "step", str(CONFIG[model]), f"data.file={data}",
+            f"run.threads={threads}", "--rounds", "1", "--steps", str(steps),
+            "--warm-up", str(max(1, steps // 5))]
+
+    def start(self):
+        return ""
+
+    def round(self):
+        with tempfile.TemporaryDirectory() as folder:
+            result = pathlib.Path(folder) / "step.json"
+            peak = run_child(self.command + ["--json", str(result)], mpi_environment())
+            self.peak_mib = max(self.peak_mib, peak)
+            return json.loads(result.read_text())["samples_per_second"]
+
+    def stop(self):
+        pass
+
+
+class Torch:
+    """torch_step.py in one process, or in several that share the batch through gloo."""
+
+    def __init__(self, python, data, model, threads, mode, keep_pages, effort, ranks=1):
+        self.ranks, self.threads, self.mode, self.keep_pages = ranks, threads, mode, keep_pages
+        shape = f"DDP {ranks} ranks x {threads}" if ranks > 1 else str(threads)
+        self.name = (f"PyTorch {shape} thread{'s' * (threads > 1)}, {mode}"
+                     f"{', malloc keeps pages' * keep_pages}")
+        steps = max(4, int(TORCH_STEPS[model] * effort))
+        self.command = [
+            str(python), str(HERE / "torch_step.py"), "--data", str(data), "--model", model,
+            "--threads", str(threads), "--mode", mode, "--steps", str(steps),
+            "--warm-up", str(max(3, steps // 10)), "--on-request"] + ["--ddp"] * (ranks > 1)
+        self.processes = []
+
+    def environment(self, rank, port):
+        """What torchrun would set, and the malloc's wishes."""
+        environment = dict(os.environ, OMP_NUM_THREADS=str(self.threads),
+                           TORCHINDUCTOR_COMPILE_THREADS="1")  # no idle pool beside the timing
+        environment.pop("GLIBC_TUNABLES", None)
+        if self.keep_pages:
+            environment["GLIBC_TUNABLES"] = KEEP_PAGES
+        if self.ranks > 1:
+            environment.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(self.ranks),
+                               MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+        return environment
+
+    def start(self):
+        """Returns the way of training that torch_step.py found the fastest."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.processes = [
+            subprocess.Popen(self.command, env=self.environment(rank, port), text=True,
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            for rank in range(self.ranks)]
+        return self.answer()["ready"]
+
+    def round(self):
+        for process in self.processes:
+            process.stdin.write("round\n")
+            process.stdin.flush()
+        return self.answer()["samples_per_second"]
+
+    def answer(self):
+        line = self.processes[0].stdout.readline()
+        if not line:
+            raise SystemExit(f"compare.py: {self.name} ended early; its own message stands above\n  "
+                             f"{' '.join(self.command)}")
+        return json.loads(line)
+
+    def stop(self):
+        for process in self.processes:
+            process.stdin.close()
+        for process in self.processes:
+            process.wait()
+
+
+def contenders(model, lockstep, python, data, compile_too, effort):
+    """Everything that trains `model` in one comparison, in the order of its rounds."""
+    entries = [Lockstep(lockstep, data, model, ranks, threads, effort)
+               for ranks, threads in ((1, 1), (1, 2), (2, 1))]
+    for threads in (1, 2):
+        entries.append(Torch(python, data, model, threads, "eager", False, effort))
+        entries.append(Torch(python, data, model, threads, "eager", True, effort))
+        if compile_too:
+            entries.append(Torch(python, data, model, threads, "compile", True, effort))
+    entries.append(Torch(python, data, model, 1, "eager", True, effort, ranks=2))
+    if compile_too:
+        entries.append(Torch(python, data, model, 1, "compile", True, effort, ranks=2))
+    return entries
