@@ -1,7 +1,6 @@
-#include <algorithm>
-
 #include "kernels/cpu/conv_spread.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace lockstep {

@@ -2,6 +2,7 @@
 // the sum over all output pixels of x times dy. Output rows of the whole batch are taken in groups
 // of about kPixelsOfGroup pixels, few enough that the group's part of x and dy stays in the
 // second-level cache while all rows of the kernel pass over it.
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/cpu/backend_impl.h"
