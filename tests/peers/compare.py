@@ -86,11 +86,12 @@ def compare_model(model, arguments, rounds, effort):
     for name, values in rates.items():
         print(f"  {name:<64}{statistics.median(values):>10.0f}{min(values):>10.0f}"
               f"{max(values):>10.0f}")
-    for name, entry in result["ratios"].items():
-        label = f"{entry['ours']} / {entry['peer']}" if "peer" in entry else ""
-        head = f"lockstep / PyTorch, {name}" if "peer" in entry else name
-        print(f"  {head:<64}{entry["ratio"]:>10.2f}   ({entry['min']:.2f} to {entry['max']:.2f})"
-              + f"\n      {label}" * bool(label))
+    for name, found in result["ratios"].items():
+        against_peer = "peer" in found
+        head = f"lockstep / PyTorch, {name}" if against_peer else name
+        print(f"  {head:<64}{found['ratio']:>10.2f}{found['min']:>10.2f}{found['max']:>10.2f}")
+        if against_peer:
+            print(f"    {found['ours']} / {found['peer']}")
     for name, mib in result["memory_mib"].items():
         print(f"  {name + ', peak memory of its largest process':<64}{mib:>10.1f} MiB")
     return result
