@@ -98,7 +98,7 @@ def compare_model(model, arguments, rounds, effort):
 
 
 def compare_startup(arguments, runs):
-    print("start-up", file=sys.stderr)
+    print("start-up: running", file=sys.stderr)
     result = startup.measure(arguments.lockstep, arguments.data, runs)
     print(f"\nstart-up: seconds of the whole program, {runs} alternating runs\n"
           f"  {'':<64}{'median':>10}{'min':>10}{'max':>10}{'beyond':>10}")
@@ -141,7 +141,7 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    rounds, effort, runs = (2, 0.1, 3) if arguments.quick else (arguments.rounds, 1.0, 21)
+    rounds, effort, runs = (2, 0.1, 3) if arguments.quick else (arguments.rounds, 1.0, 11)
     result = {model: compare_model(model, arguments, rounds, effort) for model in arguments.models}
     result["startup_seconds"] = compare_startup(arguments, runs)
     if arguments.json:

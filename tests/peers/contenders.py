@@ -1,6 +1,6 @@
 """The programs that compare.py times: lockstep, started anew for every round, and PyTorch, whose
-process stays, warm, and waits on its standard input between rounds. Standard library only: a child's
-peak memory counts from its parent's size, so the parent has to stay small."""
+process stays, warm, and waits on its standard input between rounds. Standard library only: a
+child's peak memory counts from its parent's size, so the parent has to stay small."""
 
 import json
 import os
@@ -18,8 +18,8 @@ CONFIG = {"mlp": CONFIGS / "fashion-mnist.toml", "cnn": CONFIGS / "fashion-mnist
 KEEP_PAGES = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592"
 
 # Steps of a round: about two seconds of each program on two AVX-512 cores.
-LOCKSTEP_STEPS = {"mlp": 5000, "cnn": 250}
-TORCH_STEPS = {"mlp": 2500, "cnn": 140}
+LOCKSTEP_STEPS = {"mlp": 4000, "cnn": 200}
+TORCH_STEPS = {"mlp": 2000, "cnn": 140}  # of one process
 
 
 def summary(values):
@@ -54,7 +54,8 @@ class Lockstep:
     """`lockstep bench step` on ranks x threads."""
 
     def __init__(self, executable, data, model, ranks, threads, effort):
-        self.name = f"lockstep {ranks} rank{'s' * (ranks > 1)} x {threads} thread{'s' * (threads > 1)}"
+        self.name = (f"lockstep {ranks} rank{'s' * (ranks > 1)} x "
+                     f"{threads} thread{'s' * (threads > 1)}")
         self.ranks, self.threads = ranks, threads
         self.peak_mib = 0.0
         steps = max(1, int(LOCKSTEP_STEPS[model] * effort))
@@ -85,7 +86,7 @@ class Torch:
         shape = f"DDP {ranks} ranks x {threads}" if ranks > 1 else str(threads)
         self.name = (f"PyTorch {shape} thread{'s' * (threads > 1)}, {mode}"
                      f"{', malloc keeps pages' * keep_pages}")
-        steps = max(4, int(TORCH_STEPS[model] * effort))
+        steps = max(4, int(TORCH_STEPS[model] * effort) // ranks)  # DDP is the slowest
         self.command = [
             str(python), str(HERE / "torch_step.py"), "--data", str(data), "--model", model,
             "--threads", str(threads), "--mode", mode, "--steps", str(steps),
@@ -124,7 +125,7 @@ class Torch:
     def answer(self):
         line = self.processes[0].stdout.readline()
         if not line:
-            raise SystemExit(f"compare.py: {self.name} ended early; its own message stands above\n  "
+            raise SystemExit(f"compare.py: {self.name} ended early; its message stands above\n  "
                              f"{' '.join(self.command)}")
         return json.loads(line)
 
@@ -132,7 +133,11 @@ class Torch:
         for process in self.processes:
             process.stdin.close()
         for process in self.processes:
-            process.wait()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:  # a rank whose partner died waits for half an hour
+                process.kill()
+                process.wait()
 
 
 def contenders(model, lockstep, python, data, compile_too, effort):

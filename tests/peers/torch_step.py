@@ -1,4 +1,4 @@
-"""PyTorch's side of the comparison: training steps of the same two networks on the same rows, timed.
+"""PyTorch's side of the comparison: the same two networks trained on the same rows, timed.
 
 One process, or one rank of several: under torchrun, or wherever RANK, WORLD_SIZE, MASTER_ADDR and
 MASTER_PORT are set, the gradients meet through DistributedDataParallel on gloo and every rank takes
