@@ -85,8 +85,8 @@ struct SgdOptions {
 
 struct AdamOptions {
   float lr = 0, beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f, weight_decay = 0;
-  bool decoupled = false;   // AdamW: value -= lr · weight_decay · value
-  std::int64_t step = 1;    // 1 at the first update; bias corrections are computed in double
+  bool decoupled = false;  // AdamW: value -= lr · weight_decay · value
+  std::int64_t step = 1;   // 1 at the first update; bias corrections are computed in double
 };
 
 struct TreeNode {  // the sum of `shards` neighbouring leaves; shards is a power of two
@@ -129,14 +129,16 @@ class Backend : public Device {
                                      const Tensor& dy, Tensor& dw, Tensor& dbias) = 0;
 
   // ---- pooling. `argmax` (uint8, y's shape): the place in the window, row-major; the first of
-  // equals wins; a window has at most 255 places. Padding never wins and counts as zero in averages.
+  // equals wins; a window has at most 255 places. Padding never wins and counts as zero in
+  // averages.
   virtual void max_pool_forward(Stream&, const PoolGeometry&, const Tensor& x, Tensor& y,
                                 Tensor& argmax) = 0;
   virtual void max_pool_backward(Stream&, const PoolGeometry&, const Tensor& dy,
                                  const Tensor& argmax, Tensor& dx) = 0;
   virtual void avg_pool_forward(Stream&, const PoolGeometry&, const Tensor& x, Tensor& y) = 0;
   virtual void avg_pool_backward(Stream&, const PoolGeometry&, const Tensor& dy, Tensor& dx) = 0;
-  virtual void global_avg_pool_forward(Stream&, const Tensor& x, Tensor& y) = 0;  // (N,H,W,C)->(N,C)
+  virtual void global_avg_pool_forward(Stream&, const Tensor& x,
+                                       Tensor& y) = 0;  // (N,H,W,C)->(N,C)
   virtual void global_avg_pool_backward(Stream&, const Tensor& dy, Tensor& dx) = 0;
 
   // ---- element by element; y may alias x, dx may alias dy

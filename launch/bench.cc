@@ -39,9 +39,8 @@ double peak_memory_mib() {
 int bench_step(const BenchStepArguments& arguments) {
   const Config config = load_config(arguments.config, arguments.overrides);
   require_for_training(config);
-  const Transport transport = config.run.transport == TransportChoice::kMessages
-                                  ? Transport::kMessages
-                                  : Transport::kAuto;
+  const Transport transport =
+      config.run.transport == TransportChoice::kMessages ? Transport::kMessages : Transport::kAuto;
   return run_job(transport, [&](Communicator& communicator) {
     Config timed = config;
     timed.training.steps = arguments.warm_up + arguments.steps * arguments.rounds;
@@ -71,8 +70,7 @@ int bench_step(const BenchStepArguments& arguments) {
     if (communicator.rank() != 0) return 0;
 
     std::sort(step_ms.begin(), step_ms.end());
-    const double quartiles =
-        step_ms[step_ms.size() * 3 / 4] - step_ms[step_ms.size() / 4];
+    const double quartiles = step_ms[step_ms.size() * 3 / 4] - step_ms[step_ms.size() / 4];
     const nlohmann::ordered_json json{
         {"config", arguments.config},
         {"ranks", communicator.size()},
@@ -83,19 +81,24 @@ int bench_step(const BenchStepArguments& arguments) {
         {"samples_per_second", median(rates)},
         {"samples_per_second_min", *std::min_element(rates.begin(), rates.end())},
         {"samples_per_second_max", *std::max_element(rates.begin(), rates.end())},
-        {"step_ms", {{"median", median(step_ms)}, {"min", step_ms.front()}, {"max", step_ms.back()},
-                     {"spread", quartiles}}},
+        {"step_ms",
+         {{"median", median(step_ms)},
+          {"min", step_ms.front()},
+          {"max", step_ms.back()},
+          {"spread", quartiles}}},
         {"memory_mib", peak_memory_mib()}};
     for (const std::string& line : session.log()) fmt::print("{}\n", line);
-    fmt::print("{} rank{} x {} thread{}, {} shards, batch {}: {} rounds of {} steps\n"
-               "  samples/s  median {:>10.0f}   min {:>10.0f}   max {:>10.0f}\n"
-               "  step ms    median {:>10.3f}   min {:>10.3f}   max {:>10.3f}   quartiles apart {:.3f}\n"
-               "  memory     {:.1f} MiB, peak of rank 0\n",
-               communicator.size(), communicator.size() == 1 ? "" : "s", session.threads(),
-               session.threads() == 1 ? "" : "s", session.config().run.shards, timed.training.batch,
-               arguments.rounds, arguments.steps, median(rates), rates.empty() ? 0 : *std::min_element(rates.begin(), rates.end()),
-               *std::max_element(rates.begin(), rates.end()), median(step_ms), step_ms.front(),
-               step_ms.back(), quartiles, peak_memory_mib());
+    fmt::print(
+        "{} rank{} x {} thread{}, {} shards, batch {}: {} rounds of {} steps\n"
+        "  samples/s  median {:>10.0f}   min {:>10.0f}   max {:>10.0f}\n"
+        "  step ms    median {:>10.3f}   min {:>10.3f}   max {:>10.3f}   quartiles apart {:.3f}\n"
+        "  memory     {:.1f} MiB, peak of rank 0\n",
+        communicator.size(), communicator.size() == 1 ? "" : "s", session.threads(),
+        session.threads() == 1 ? "" : "s", session.config().run.shards, timed.training.batch,
+        arguments.rounds, arguments.steps, median(rates),
+        rates.empty() ? 0 : *std::min_element(rates.begin(), rates.end()),
+        *std::max_element(rates.begin(), rates.end()), median(step_ms), step_ms.front(),
+        step_ms.back(), quartiles, peak_memory_mib());
     if (!arguments.json.empty()) write_text(arguments.json, json.dump(1) + "\n");
     return 0;
   });
@@ -106,32 +109,40 @@ int bench_step(const BenchStepArguments& arguments) {
 void add_bench(CLI::App& app, Action& action) {
   CLI::App* bench = app.add_subcommand("bench", "measure this machine");
   bench->require_subcommand(1);
-  bench->footer("Examples:\n"
-                "  mpirun -np 2 lockstep bench step launch/configs/fashion-mnist.toml --json step.json\n"
-                "  lockstep bench ops conv\n");
+  bench->footer(
+      "Examples:\n"
+      "  mpirun -np 2 lockstep bench step launch/configs/fashion-mnist.toml --json step.json\n"
+      "  lockstep bench ops conv\n");
 
   auto step = std::make_shared<BenchStepArguments>();
   CLI::App* command = bench->add_subcommand("step", "steps of the real training loop");
   command->add_option("config", step->config, "TOML file")->required();
   command->add_option("overrides", step->overrides, "key=value");
   command->add_option("--steps", step->steps, "steps a round")
-      ->capture_default_str()->check(CLI::PositiveNumber);
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   command->add_option("--warm-up", step->warm_up, "steps before the first round")
-      ->capture_default_str()->check(CLI::NonNegativeNumber);
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
   command->add_option("--rounds", step->rounds, "rounds; their median rate is reported")
-      ->capture_default_str()->check(CLI::PositiveNumber);
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   command->add_option("--json", step->json, "write the figures to this file too");
-  command->footer("Example:\n  lockstep bench step launch/configs/fashion-mnist.toml run.threads=2\n");
+  command->footer(
+      "Example:\n  lockstep bench step launch/configs/fashion-mnist.toml run.threads=2\n");
   command->callback([step, &action] { action = [step] { return bench_step(*step); }; });
 
   auto ops = std::make_shared<BenchOpsOptions>();
-  command = bench->add_subcommand("ops", "single operations, as a share of what the machine can do");
+  command =
+      bench->add_subcommand("ops", "single operations, as a share of what the machine can do");
   command->add_option("filter", ops->filter, "a part of the cases' names, such as conv_forward");
   command->add_option("--isa", ops->isa, "auto, avx512, avx2 or generic")->capture_default_str();
   command->add_option("--repetitions", ops->repetitions, "readings; their median is reported")
-      ->capture_default_str()->check(CLI::PositiveNumber);
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   command->add_option("--json", ops->json, "write the figures to this file too");
-  command->add_flag("!--no-verify", ops->verify, "do not check results against the reference first");
+  command->add_flag("!--no-verify", ops->verify,
+                    "do not check results against the reference first");
   command->add_flag("!--no-peer", ops->peer, "do not time oneDNN beside");
   command->footer("Example:\n  lockstep bench ops linear --repetitions 21\n");
   command->callback([ops, &action] { action = [ops] { return bench_ops(*ops); }; });

@@ -8,7 +8,8 @@ namespace lockstep {
 
 std::string describe(const Evaluation& evaluation) {
   std::string text = fmt::format("loss {:.4f}", evaluation.loss);
-  for (const auto& [name, value] : evaluation.metrics) text += fmt::format("  {} {:.4f}", name, value);
+  for (const auto& [name, value] : evaluation.metrics)
+    text += fmt::format("  {} {:.4f}", name, value);
   return text;
 }
 
@@ -45,15 +46,16 @@ void Console::epoch(const EpochReport& report) {
   std::string text = fmt::format("epoch {}/{}  step {}  {}", report.epoch, report.epochs,
                                  report.step, describe(report.training));
   if (report.validation) text += "  | validation " + describe(*report.validation);
-  line(text + fmt::format("  | {:.1f} s, {:.0f} samples/s", report.seconds,
-                          report.samples_per_second));
+  line(text +
+       fmt::format("  | {:.1f} s, {:.0f} samples/s", report.seconds, report.samples_per_second));
 }
 
 void Console::finished(const TrainingOutcome& outcome) {
   if (outcome.interrupted)
-    line(fmt::format("stopped after step {} as asked; the checkpoint is written. Go on with:\n"
-                     "  lockstep train --resume {}",
-                     outcome.step, outcome.folder));
+    line(
+        fmt::format("stopped after step {} as asked; the checkpoint is written. Go on with:\n"
+                    "  lockstep train --resume {}",
+                    outcome.step, outcome.folder));
   else
     line(fmt::format("run folder: {}", outcome.folder));
 }

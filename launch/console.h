@@ -1,4 +1,5 @@
-// Console: what a training run prints. On a terminal one live line, otherwise one plain line an epoch.
+// Console: what a training run prints. On a terminal one live line, otherwise one plain line an
+// epoch.
 #pragma once
 
 #include <chrono>
@@ -21,7 +22,7 @@ class Console final : public TrainingObserver {
   void clear_live_line();
 
   using Clock = std::chrono::steady_clock;
-  bool live_;                       // standard output is a terminal
+  bool live_;  // standard output is a terminal
   bool live_line_shown_ = false;
   std::int64_t batch_;
   Clock::time_point start_ = Clock::now(), shown_ = {};

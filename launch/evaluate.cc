@@ -35,9 +35,8 @@ void print_confusion(const Evaluation& evaluation, const std::vector<std::string
 int evaluate_run(const EvaluateArguments& arguments) {
   const Config config = load_trained_config(arguments.model);
   const std::string split = arguments.split.empty() ? config.data.test : arguments.split;
-  const Transport transport = config.run.transport == TransportChoice::kMessages
-                                  ? Transport::kMessages
-                                  : Transport::kAuto;
+  const Transport transport =
+      config.run.transport == TransportChoice::kMessages ? Transport::kMessages : Transport::kAuto;
   return run_job(transport, [&](Communicator& communicator) {
     TrainedModel model(config, Purpose::kEvaluate, split, communicator);
     Session& session = model.session();
@@ -67,15 +66,19 @@ int evaluate_run(const EvaluateArguments& arguments) {
 void add_evaluate(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<EvaluateArguments>();
   CLI::App* command = app.add_subcommand("evaluate", "measure a trained network on a split");
-  command->add_option("run", arguments->model.run_or_config, "run folder, or config with model.weights")
+  command
+      ->add_option("run", arguments->model.run_or_config,
+                   "run folder, or config with model.weights")
       ->required();
   command->add_option("overrides", arguments->model.overrides, "key=value");
   command->add_option("--split", arguments->split, "group of the data file (default: data.test)");
   command->add_option("--json", arguments->json, "write the figures to this file too");
-  command->footer("Examples:\n"
-                  "  lockstep evaluate runs/first\n"
-                  "  mpirun -np 2 lockstep evaluate runs/first --split /validation\n");
-  command->callback([arguments, &action] { action = [arguments] { return evaluate_run(*arguments); }; });
+  command->footer(
+      "Examples:\n"
+      "  lockstep evaluate runs/first\n"
+      "  mpirun -np 2 lockstep evaluate runs/first --split /validation\n");
+  command->callback(
+      [arguments, &action] { action = [arguments] { return evaluate_run(*arguments); }; });
 }
 
 }  // namespace lockstep

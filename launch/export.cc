@@ -41,9 +41,11 @@ void add_export(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("export", "write a run's weights as safetensors");
   command->add_option("run", arguments->run, "run folder")->required();
   command->add_option("file", arguments->file, "FILE.safetensors")->required();
-  command->footer("Examples:\n"
-                  "  lockstep export runs/first weights.safetensors\n"
-                  "  python3 -c 'from safetensors.torch import load_file; print(load_file(\"weights.safetensors\").keys())'\n");
+  command->footer(
+      "Examples:\n"
+      "  lockstep export runs/first weights.safetensors\n"
+      "  python3 -c 'from safetensors.torch import load_file; "
+      "print(load_file(\"weights.safetensors\").keys())'\n");
   command->callback([arguments, &action] {
     action = [arguments] { return export_weights(arguments->run, arguments->file); };
   });

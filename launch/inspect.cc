@@ -1,4 +1,5 @@
-// lockstep inspect FILE: a dataset, a checkpoint, safetensors, a config (with its network) or a run.
+// lockstep inspect FILE: a dataset, a checkpoint, safetensors, a config (with its network) or a
+// run.
 #include <cmath>
 #include <filesystem>
 
@@ -30,7 +31,8 @@ void print_tensors(const std::vector<NamedTensor>& tensors) {
     }
     elements += tensor.elements();
     fmt::print("{:<{}}  {:<9}  {:<18}  {:>12}  {}\n", name, width, name_of(tensor.dtype()),
-               tensor.shape().to_string(), norm, checksum_text(checksum(tensor.raw(), tensor.bytes())));
+               tensor.shape().to_string(), norm,
+               checksum_text(checksum(tensor.raw(), tensor.bytes())));
   }
   fmt::print("{} tensors, {} values\n", tensors.size(), elements);
 }
@@ -74,12 +76,12 @@ void print_network(const Config& config) {
     multiply_adds += row.multiply_adds;
   }
   const std::int64_t parameters = replica.params().count(ParamKind::kTrainable);
-  fmt::print("{} parameters, {} running statistics, {} multiply-adds a sample\n"
-             "memory a worker: {:.1f} MiB of activations for {} rows a shard; {:.1f} MiB of weights\n",
-             parameters, replica.params().count(ParamKind::kStatistic), multiply_adds,
-             static_cast<double>(replica.build().buffer_bytes()) / (1 << 20),
-             replica.build().max_rows(),
-             static_cast<double>(replica.params().elements()) * 4 / (1 << 20));
+  fmt::print(
+      "{} parameters, {} running statistics, {} multiply-adds a sample\n"
+      "memory a worker: {:.1f} MiB of activations for {} rows a shard; {:.1f} MiB of weights\n",
+      parameters, replica.params().count(ParamKind::kStatistic), multiply_adds,
+      static_cast<double>(replica.build().buffer_bytes()) / (1 << 20), replica.build().max_rows(),
+      static_cast<double>(replica.params().elements()) * 4 / (1 << 20));
 }
 
 int inspect(const std::string& path) {
@@ -106,11 +108,13 @@ void add_inspect(CLI::App& app, Action& action) {
   auto file = std::make_shared<std::string>();
   CLI::App* command =
       app.add_subcommand("inspect", "show a dataset, checkpoint, safetensors file, config or run");
-  command->add_option("file", *file, "FILE.h5, .ckpt, .safetensors, .toml, or a run folder")->required();
-  command->footer("Examples:\n"
-                  "  lockstep inspect fashion-mnist.h5\n"
-                  "  lockstep inspect launch/configs/fashion-mnist.toml\n"
-                  "  lockstep inspect runs/first/checkpoints/step-00000600.ckpt\n");
+  command->add_option("file", *file, "FILE.h5, .ckpt, .safetensors, .toml, or a run folder")
+      ->required();
+  command->footer(
+      "Examples:\n"
+      "  lockstep inspect fashion-mnist.h5\n"
+      "  lockstep inspect launch/configs/fashion-mnist.toml\n"
+      "  lockstep inspect runs/first/checkpoints/step-00000600.ckpt\n");
   command->callback([file, &action] { action = [file] { return inspect(*file); }; });
 }
 

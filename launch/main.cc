@@ -8,12 +8,13 @@
 
 int main(int argc, char** argv) {
   using namespace lockstep;
-  CLI::App app{"lockstep trains neural networks data-parallel under mpirun, with the same bits on any\n"
-               "number of ranks and any processor.\n\n"
-               "  lockstep prepare fashion-mnist -o fashion-mnist.h5\n"
-               "  mpirun -np 2 lockstep train launch/configs/fashion-mnist.toml --out runs/first\n"
-               "  lockstep evaluate runs/first\n",
-               "lockstep"};
+  CLI::App app{
+      "lockstep trains neural networks data-parallel under mpirun, with the same bits on any\n"
+      "number of ranks and any processor.\n\n"
+      "  mkdir -p data && lockstep prepare fashion-mnist -o data/fashion-mnist.h5\n"
+      "  mpirun -np 2 lockstep train launch/configs/fashion-mnist.toml --out runs/first\n"
+      "  lockstep evaluate runs/first\n",
+      "lockstep"};
   app.set_version_flag("--version", version_text());
   app.require_subcommand(1);
   app.fallthrough(false);

@@ -5,7 +5,8 @@
 namespace lockstep {
 
 NetworkFactory zoo_networks() {
-  return [](const Config& config, const Shape& sample, std::int64_t outputs) -> std::unique_ptr<Layer> {
+  return [](const Config& config, const Shape& sample,
+            std::int64_t outputs) -> std::unique_ptr<Layer> {
     return make_network(config.model.network, config.model.table, {sample, outputs});
   };
 }

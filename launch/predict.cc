@@ -42,7 +42,8 @@ void write_classes_csv(const std::string& path, const Tensor& probabilities,
   std::string text = "row,label,class,probability\n";
   for (std::int64_t row = 0; row < probabilities.rows(); ++row) {
     const float* const values = probabilities.data<float>() + row * columns;
-    std::size_t label = static_cast<std::size_t>(std::max_element(values, values + columns) - values);
+    std::size_t label =
+        static_cast<std::size_t>(std::max_element(values, values + columns) - values);
     float probability = values[label];
     if (columns == 1) {
       label = values[0] > 0.5f ? 1 : 0;
@@ -83,9 +84,8 @@ int predict_run(const PredictArguments& arguments) {
     throw Error("-o {}: predictions are written as .csv, .npy or .h5", arguments.output);
   Config config = load_trained_config(arguments.model);
   if (!arguments.data.empty()) config.data.file = arguments.data;
-  const Transport transport = config.run.transport == TransportChoice::kMessages
-                                  ? Transport::kMessages
-                                  : Transport::kAuto;
+  const Transport transport =
+      config.run.transport == TransportChoice::kMessages ? Transport::kMessages : Transport::kAuto;
   return run_job(transport, [&](Communicator& communicator) {
     TrainedModel model(config, Purpose::kPredict, arguments.split, communicator);
     Session& session = model.session();
@@ -105,7 +105,9 @@ int predict_run(const PredictArguments& arguments) {
     else
       write_values_csv(arguments.output, outputs);
     fmt::print("{}: {} rows, {}\n", arguments.output, outputs.rows(),
-               !classes ? "values" : arguments.logits ? "logits" : "probabilities");
+               !classes           ? "values"
+               : arguments.logits ? "logits"
+                                  : "probabilities");
     return 0;
   });
 }
@@ -114,19 +116,24 @@ int predict_run(const PredictArguments& arguments) {
 
 void add_predict(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<PredictArguments>();
-  CLI::App* command = app.add_subcommand("predict", "write a trained network's outputs for a split");
-  command->add_option("run", arguments->model.run_or_config, "run folder, or config with model.weights")
+  CLI::App* command =
+      app.add_subcommand("predict", "write a trained network's outputs for a split");
+  command
+      ->add_option("run", arguments->model.run_or_config,
+                   "run folder, or config with model.weights")
       ->required();
   command->add_option("overrides", arguments->model.overrides, "key=value");
   command->add_option("--data", arguments->data, "dataset file (default: the run's)");
   command->add_option("--split", arguments->split, "group of the data file")->capture_default_str();
   command->add_flag("--logits", arguments->logits, "the network's raw outputs, not probabilities");
   command->add_option("-o,--output", arguments->output, "OUT.csv, OUT.npy or OUT.h5")->required();
-  command->footer("Examples:\n"
-                  "  lockstep predict runs/first --data fashion-mnist.h5 --split /test -o predictions.csv\n"
-                  "  lockstep predict runs/first --logits -o logits.npy\n"
-                  "  lockstep predict mlp.toml model.weights=w.safetensors --data x.h5 -o out.npy\n");
-  command->callback([arguments, &action] { action = [arguments] { return predict_run(*arguments); }; });
+  command->footer(
+      "Examples:\n"
+      "  lockstep predict runs/first --data fashion-mnist.h5 --split /test -o predictions.csv\n"
+      "  lockstep predict runs/first --logits -o logits.npy\n"
+      "  lockstep predict mlp.toml model.weights=w.safetensors --data x.h5 -o out.npy\n");
+  command->callback(
+      [arguments, &action] { action = [arguments] { return predict_run(*arguments); }; });
 }
 
 }  // namespace lockstep

@@ -52,33 +52,46 @@ void add_csv(CLI::App* prepare, Action& action) {
       add_kind<CsvPrepareOptions>(prepare, "csv", "a table, one row a sample", prepare_csv, action);
   CsvPrepareOptions& csv = arguments->kind;
   command->add_option("file", csv.file, "CSV file")->required();
-  command->add_option("--target", csv.targets, "column to predict, by name or number; several for regression")
-      ->required()->delimiter(',');
+  command
+      ->add_option("--target", csv.targets,
+                   "column to predict, by name or number; several for regression")
+      ->required()
+      ->delimiter(',');
   command->add_option("--weight", csv.weight, "column of sample weights");
   command->add_option("--exclude", csv.exclude, "columns to leave out")->delimiter(',');
   command->add_option("--categorical", csv.categorical, "columns that are categories, not numbers")
       ->delimiter(',');
   const std::map<std::string, CategoryCoding> codings{{"one-hot", CategoryCoding::kOneHot},
                                                       {"ordinal", CategoryCoding::kOrdinal}};
-  command->add_option("--categories", csv.categories, "how categories become numbers: one-hot or ordinal")
-      ->transform(CLI::CheckedTransformer(codings))->default_str("one-hot");
+  command
+      ->add_option("--categories", csv.categories,
+                   "how categories become numbers: one-hot or ordinal")
+      ->transform(CLI::CheckedTransformer(codings))
+      ->default_str("one-hot");
   const std::map<std::string, MissingValues> missing{{"error", MissingValues::kError},
                                                      {"drop", MissingValues::kDrop},
                                                      {"mean", MissingValues::kMean}};
-  command->add_option("--missing", csv.missing, "empty cells: error, drop the row, or the column's mean")
-      ->transform(CLI::CheckedTransformer(missing))->default_str("error");
+  command
+      ->add_option("--missing", csv.missing,
+                   "empty cells: error, drop the row, or the column's mean")
+      ->transform(CLI::CheckedTransformer(missing))
+      ->default_str("error");
   using Task = CsvPrepareOptions::Task;
   const std::map<std::string, Task> tasks{{"classification", Task::kClassification},
                                           {"regression", Task::kRegression}};
   command->add_option("--task", csv.task, "classification or regression")
-      ->transform(CLI::CheckedTransformer(tasks))->default_str("classification");
-  command->add_flag("!--no-header", csv.format.header, "the first line is data: columns are 0, 1, ...");
+      ->transform(CLI::CheckedTransformer(tasks))
+      ->default_str("classification");
+  command->add_flag("!--no-header", csv.format.header,
+                    "the first line is data: columns are 0, 1, ...");
   command->add_option("--delimiter", csv.format.delimiter, "between cells")->capture_default_str();
   command->add_flag("!--no-standardize", csv.standardize,
                     "record mean 0 and deviation 1: training then sees the columns as they are");
-  command->footer("Examples:\n"
-                  "  lockstep prepare csv titanic.csv --target survived --missing mean --test 0.2 -o titanic.h5\n"
-                  "  lockstep prepare csv heights.csv --target child --task regression -o heights.h5\n");
+  command->footer(
+      "Examples:\n"
+      "  lockstep prepare csv titanic.csv --target survived --missing mean --test 0.2 -o "
+      "titanic.h5\n"
+      "  lockstep prepare csv heights.csv --target child --task regression -o heights.h5\n");
 }
 
 }  // namespace
@@ -86,24 +99,28 @@ void add_csv(CLI::App* prepare, Action& action) {
 void add_prepare(CLI::App& app, Action& action) {
   CLI::App* prepare = app.add_subcommand("prepare", "make a dataset file");
   prepare->require_subcommand(1);
-  prepare->footer("Examples:\n"
-                  "  lockstep prepare fashion-mnist -o fashion-mnist.h5\n"
-                  "  lockstep prepare csv table.csv --target price --task regression -o table.h5\n"
-                  "Each kind has a --help of its own.\n");
+  prepare->footer(
+      "Examples:\n"
+      "  lockstep prepare fashion-mnist -o fashion-mnist.h5\n"
+      "  lockstep prepare csv table.csv --target price --task regression -o table.h5\n"
+      "Each kind has a --help of its own.\n");
 
-  const auto digits = add_kind<DigitsOptions>(
-      prepare, "digits", "the bundled 1,797 handwritten digits of 8x8 pixels", prepare_digits, action);
+  const auto digits = add_kind<DigitsOptions>(prepare, "digits",
+                                              "the bundled 1,797 handwritten digits of 8x8 pixels",
+                                              prepare_digits, action);
   digits.second->kind.file = LOCKSTEP_DATA_DIR "/digits.csv";
   digits.first->add_option("--file", digits.second->kind.file, "CSV of label and 64 pixels")
       ->capture_default_str();
   digits.first->footer("Example:\n  lockstep prepare digits -o digits.h5 --test 0.2\n");
 
   const auto fashion = add_kind<FashionMnistOptions>(
-      prepare, "fashion-mnist", "60,000 + 10,000 pictures of clothes (Debian: dataset-fashion-mnist)",
-      prepare_fashion_mnist, action);
+      prepare, "fashion-mnist",
+      "60,000 + 10,000 pictures of clothes (Debian: dataset-fashion-mnist)", prepare_fashion_mnist,
+      action);
   fashion.first->add_option("folder", fashion.second->kind.folder, "folder of the four IDX files")
       ->capture_default_str();
-  fashion.first->footer("Example:\n  lockstep prepare fashion-mnist --validation 5000 -o fashion-mnist.h5\n");
+  fashion.first->footer(
+      "Example:\n  lockstep prepare fashion-mnist --validation 5000 -o fashion-mnist.h5\n");
 
   const auto [idx, arguments] =
       add_kind<IdxOptions>(prepare, "idx", "MNIST-style files, plain or .gz", prepare_idx, action);
@@ -112,7 +129,9 @@ void add_prepare(CLI::App& app, Action& action) {
   idx->add_option("--test-images", arguments->kind.test_images, "test images");
   idx->add_option("--test-labels", arguments->kind.test_labels, "test labels");
   idx->add_option("--classes", arguments->kind.classes, "class names, by label")->delimiter(',');
-  idx->footer("Example:\n  lockstep prepare idx train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz -o mnist.h5\n");
+  idx->footer(
+      "Example:\n  lockstep prepare idx train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz -o "
+      "mnist.h5\n");
 
   add_csv(prepare, action);
 }

@@ -38,7 +38,8 @@ int train(const TrainArguments& arguments) {
   std::vector<std::string> overrides = arguments.overrides;
   std::string file = arguments.config;
   if (file.empty() || (first_is_override && !arguments.resume.empty())) {
-    if (arguments.resume.empty()) throw Error("train needs a config file: lockstep train CONFIG.toml");
+    if (arguments.resume.empty())
+      throw Error("train needs a config file: lockstep train CONFIG.toml");
     if (first_is_override) overrides.insert(overrides.begin(), file);
     file = arguments.resume + "/config.toml";
   }
@@ -46,9 +47,8 @@ int train(const TrainArguments& arguments) {
   require_for_training(config);
 
   install_stop_signals();
-  const Transport transport = config.run.transport == TransportChoice::kMessages
-                                  ? Transport::kMessages
-                                  : Transport::kAuto;
+  const Transport transport =
+      config.run.transport == TransportChoice::kMessages ? Transport::kMessages : Transport::kAuto;
   return run_job(transport, [&](Communicator& communicator) {
     Console console(config.training);
     TrainingRequest request;
@@ -69,17 +69,22 @@ int train(const TrainArguments& arguments) {
 void add_train(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<TrainArguments>();
   CLI::App* command = app.add_subcommand("train", "train a network from a config file");
-  command->add_option("config", arguments->config, "TOML file; with --resume, the run's own if left out");
+  command->add_option("config", arguments->config,
+                      "TOML file; with --resume, the run's own if left out");
   command->add_option("overrides", arguments->overrides, "key=value, checked as the file is");
-  command->add_option("--out", arguments->out, "run folder to create (default runs/<name>-<date>-<time>)");
-  command->add_option("--resume", arguments->resume, "run folder to continue at its newest checkpoint");
-  command->add_option("--allow-change", arguments->allow_change,
-                      "a mathematical key that may differ from the resumed run's")
+  command->add_option("--out", arguments->out,
+                      "run folder to create (default runs/<name>-<date>-<time>)");
+  command->add_option("--resume", arguments->resume,
+                      "run folder to continue at its newest checkpoint");
+  command
+      ->add_option("--allow-change", arguments->allow_change,
+                   "a mathematical key that may differ from the resumed run's")
       ->expected(1);
   command->footer(
       "Examples:\n"
       "  lockstep train launch/configs/digits.toml\n"
-      "  mpirun -np 2 lockstep train launch/configs/fashion-mnist.toml optimizer.lr=0.002 --out runs/a\n"
+      "  mpirun -np 2 lockstep train launch/configs/fashion-mnist.toml optimizer.lr=0.002 --out "
+      "runs/a\n"
       "  mpirun -np 4 lockstep train --resume runs/a\n" +
       std::string("\nKeys of a config:\n") + config_help());
   command->callback([arguments, &action] { action = [arguments] { return train(*arguments); }; });

@@ -15,16 +15,17 @@ Config load_trained_config(const ModelArguments& arguments) {
   if (!fs::is_directory(arguments.run_or_config)) {
     const Config config = load_config(arguments.run_or_config, arguments.overrides);
     if (config.model.weights.empty())
-      throw Error("{}: a config alone has no trained weights: give model.weights=FILE.safetensors, "
-                  "or a run folder instead",
-                  arguments.run_or_config);
+      throw Error(
+          "{}: a config alone has no trained weights: give model.weights=FILE.safetensors, "
+          "or a run folder instead",
+          arguments.run_or_config);
     return config;
   }
   const std::string run = arguments.run_or_config;
   Config config = load_config(run + "/config.toml", arguments.overrides);
-  const bool overridden = std::any_of(
-      arguments.overrides.begin(), arguments.overrides.end(),
-      [](const std::string& text) { return text.starts_with("model.weights="); });
+  const bool overridden =
+      std::any_of(arguments.overrides.begin(), arguments.overrides.end(),
+                  [](const std::string& text) { return text.starts_with("model.weights="); });
   if (overridden) return config;
   const std::string weights = run + "/weights.safetensors";
   config.model.weights =

@@ -1,5 +1,5 @@
-// TrainedModel: the network of a run folder (or of a config with model.weights) with its weights, on
-// all ranks: what evaluate and predict work with.
+// TrainedModel: the network of a run folder (or of a config with model.weights) with its weights,
+// on all ranks: what evaluate and predict work with.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,7 @@
 namespace lockstep {
 
 struct ModelArguments {
-  std::string run_or_config;            // a run folder, or a TOML file with model.weights
+  std::string run_or_config;  // a run folder, or a TOML file with model.weights
   std::vector<std::string> overrides;
 };
 

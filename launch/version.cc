@@ -2,14 +2,14 @@
 
 #include <fmt/format.h>
 
-#include "runtime/run/version.h"
 #include "runtime/communication/world.h"
+#include "runtime/run/version.h"
 
 namespace lockstep {
 
 std::string version_text() {
-  return fmt::format("lockstep {} ({}; {}; HDF5 {})", kVersion, kBuild,
-                     World::library_version(), LOCKSTEP_HDF5_VERSION);
+  return fmt::format("lockstep {} ({}; {}; HDF5 {})", kVersion, kBuild, World::library_version(),
+                     LOCKSTEP_HDF5_VERSION);
 }
 
 }  // namespace lockstep

@@ -6,6 +6,8 @@ Tensor Device::borrow(void* data, const Shape& shape, DType type) {
   return Tensor({std::shared_ptr<void>(), static_cast<std::byte*>(data)}, shape, type, this);
 }
 
-Tensor Device::upload(Stream&, const Tensor& host) { return host; }
+Tensor Device::upload(Stream&, const Tensor& host) {
+  return host;
+}
 
 }  // namespace lockstep

@@ -28,9 +28,9 @@ class Stream {
   // Queues `work`, in which operations are called with this stream. On a CPU the stream's thread
   // runs it; on a GPU the caller does, and the operations queue kernels.
   virtual void submit(std::function<void()> work) = 0;
-  virtual std::shared_ptr<Event> record() = 0;            // the point after all work queued so far
-  virtual void wait(std::shared_ptr<Event> event) = 0;    // later work starts after the event
-  virtual void synchronize() = 0;                         // blocks; rethrows the first exception
+  virtual std::shared_ptr<Event> record() = 0;          // the point after all work queued so far
+  virtual void wait(std::shared_ptr<Event> event) = 0;  // later work starts after the event
+  virtual void synchronize() = 0;                       // blocks; rethrows the first exception
   // Scratch memory for one operation, valid until the next call on this stream; 64-byte aligned.
   virtual std::byte* workspace(std::size_t bytes) = 0;
 
@@ -54,7 +54,7 @@ class Device {
   Tensor borrow(void* data, const Shape& shape, DType type = DType::kFloat32);
   virtual void copy(const Tensor& from, Tensor& to) = 0;  // same elements, same type; blocks
   virtual void copy_async(Stream& stream, const Tensor& from, Tensor& to) = 0;
-  virtual Tensor to_host(const Tensor& tensor) = 0;       // blocks
+  virtual Tensor to_host(const Tensor& tensor) = 0;  // blocks
   // A host tensor's elements where this device can read them, for work queued after it on `stream`.
   // Where device memory is host memory, as here, that is the tensor itself.
   virtual Tensor upload(Stream& stream, const Tensor& host);

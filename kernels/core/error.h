@@ -27,8 +27,8 @@ namespace detail {
 }  // namespace lockstep
 
 // For conditions that only a mistake in the program can break; bad input gets an Error of its own.
-#define LOCKSTEP_CHECK(condition, ...)                                                         \
-  do {                                                                                         \
-    if (!(condition)) [[unlikely]]                                                             \
+#define LOCKSTEP_CHECK(condition, ...)                                                            \
+  do {                                                                                            \
+    if (!(condition)) [[unlikely]]                                                                \
       ::lockstep::detail::check_failed(__FILE__, __LINE__, #condition, fmt::format(__VA_ARGS__)); \
   } while (false)

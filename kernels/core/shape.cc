@@ -38,6 +38,8 @@ Shape Shape::without_rows() const {
   return Shape(sizes().subspan(1));
 }
 
-std::string Shape::to_string() const { return fmt::format("({})", fmt::join(sizes(), ", ")); }
+std::string Shape::to_string() const {
+  return fmt::format("({})", fmt::join(sizes(), ", "));
+}
 
 }  // namespace lockstep

@@ -24,9 +24,9 @@ class Shape {
   std::span<const std::int64_t> sizes() const {
     return {sizes_.data(), static_cast<std::size_t>(rank_)};
   }
-  Shape with_rows(std::int64_t rows) const;     // (a, b) -> (rows, a, b)
-  Shape without_rows() const;                   // (n, a, b) -> (a, b)
-  std::string to_string() const;                // "(100, 28, 28, 1)"
+  Shape with_rows(std::int64_t rows) const;  // (a, b) -> (rows, a, b)
+  Shape without_rows() const;                // (n, a, b) -> (a, b)
+  std::string to_string() const;             // "(100, 28, 28, 1)"
 
   friend bool operator==(const Shape&, const Shape&) = default;
 

@@ -40,10 +40,10 @@ class Tensor {
     return {data<T>(), static_cast<std::size_t>(elements())};
   }
 
-  Tensor view(const Shape& shape) const;                             // same elements, other axes
-  Tensor slice(std::int64_t begin, std::int64_t end) const;          // rows [begin, end)
-  Tensor head(std::int64_t rows) const { return slice(0, rows); }    // the first rows
-  Tensor clone() const;                                              // new storage, same device
+  Tensor view(const Shape& shape) const;                           // same elements, other axes
+  Tensor slice(std::int64_t begin, std::int64_t end) const;        // rows [begin, end)
+  Tensor head(std::int64_t rows) const { return slice(0, rows); }  // the first rows
+  Tensor clone() const;                                            // new storage, same device
   Tensor to_host() const;  // blocks until the copy is there; aliases where the device is the host
 
  private:

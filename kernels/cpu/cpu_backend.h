@@ -10,9 +10,9 @@ namespace lockstep {
 
 enum class Isa { kGeneric, kAvx2, kAvx512 };
 
-Isa best_isa();                            // what this processor can run
-Isa parse_isa(const std::string& name);    // "auto", "avx512", "avx2", "generic"; throws Error
-                                           // when unknown, or when this processor lacks it
+Isa best_isa();                          // what this processor can run
+Isa parse_isa(const std::string& name);  // "auto", "avx512", "avx2", "generic"; throws Error
+                                         // when unknown, or when this processor lacks it
 std::string_view name_of(Isa isa);
 
 std::unique_ptr<Backend> make_cpu_backend(Isa isa);

@@ -16,8 +16,10 @@ bool runs(Isa isa) {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                     __builtin_cpu_supports("bmi2");
   switch (isa) {
-    case Isa::kGeneric: return true;
-    case Isa::kAvx2: return avx2;
+    case Isa::kGeneric:
+      return true;
+    case Isa::kAvx2:
+      return avx2;
     case Isa::kAvx512:
       return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
@@ -31,9 +33,12 @@ bool runs(Isa isa) {
 
 std::string_view name_of(Isa isa) {
   switch (isa) {
-    case Isa::kGeneric: return "generic";
-    case Isa::kAvx2: return "avx2";
-    case Isa::kAvx512: return "avx512";
+    case Isa::kGeneric:
+      return "generic";
+    case Isa::kAvx2:
+      return "avx2";
+    case Isa::kAvx512:
+      return "avx512";
   }
   throw Error("unknown instruction set {}", static_cast<int>(isa));
 }

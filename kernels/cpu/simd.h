@@ -32,7 +32,8 @@
 #define LOCKSTEP_INLINE static inline __attribute__((always_inline))
 #define LOCKSTEP_TEXT_OF(x) #x
 #define LOCKSTEP_TEXT(x) LOCKSTEP_TEXT_OF(x)
-// clang-format off: spaces would become part of the name
+// Spaces would become part of the file's name:
+// clang-format off
 #include LOCKSTEP_TEXT(kernels/cpu/simd/LOCKSTEP_ISA.h)
 // clang-format on
 

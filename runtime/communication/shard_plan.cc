@@ -51,18 +51,23 @@ ShardPlan::ShardPlan(std::int64_t shards, std::vector<int> workers)
   LOCKSTEP_CHECK(shards_ > 0 && std::has_single_bit(static_cast<std::uint64_t>(shards_)),
                  "{} shards are not a power of two", shards_);
   if (ranks() > shards_)
-    throw Error("{} ranks cannot share {} virtual shards: each rank needs at least one. Start at "
-                "most {} ranks, or set run.shards to {} (a power of two that changes the result)",
-                ranks(), shards_, shards_, std::bit_ceil(static_cast<std::uint64_t>(ranks())));
+    throw Error(
+        "{} ranks cannot share {} virtual shards: each rank needs at least one. Start at "
+        "most {} ranks, or set run.shards to {} (a power of two that changes the result)",
+        ranks(), shards_, shards_, std::bit_ceil(static_cast<std::uint64_t>(ranks())));
 }
 
-int ShardPlan::total_workers() const { return first_worker(ranks()); }
+int ShardPlan::total_workers() const {
+  return first_worker(ranks());
+}
 
 int ShardPlan::first_worker(int rank) const {
   return std::accumulate(workers_.begin(), workers_.begin() + rank, 0);
 }
 
-ShardRange ShardPlan::of_rank(int rank) const { return cut({0, shards_}, ranks(), rank); }
+ShardRange ShardPlan::of_rank(int rank) const {
+  return cut({0, shards_}, ranks(), rank);
+}
 
 ShardRange ShardPlan::of_worker(int rank, int worker) const {
   return cut(of_rank(rank), workers(rank), worker);

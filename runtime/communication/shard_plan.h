@@ -32,9 +32,9 @@ class ShardPlan {
   int ranks() const { return static_cast<int>(workers_.size()); }
   int workers(int rank) const { return workers_[static_cast<std::size_t>(rank)]; }
   int total_workers() const;
-  int first_worker(int rank) const;                    // global index of the rank's worker 0
-  ShardRange of_rank(int rank) const;                  // [V·r/n, V·(r+1)/n)
-  ShardRange of_worker(int rank, int worker) const;    // the same cut inside the rank; may be empty
+  int first_worker(int rank) const;                  // global index of the rank's worker 0
+  ShardRange of_rank(int rank) const;                // [V·r/n, V·(r+1)/n)
+  ShardRange of_worker(int rank, int worker) const;  // the same cut inside the rank; may be empty
 
  private:
   std::int64_t shards_;

@@ -14,8 +14,8 @@ constexpr int kStateFormat = 1;
 constexpr const char* kWeights = "weights/";
 
 Json scalars_to_json(const ShardScalars& sums) {
-  return {{"loss", sums.loss}, {"weight", sums.weight}, {"rows", sums.rows},
-          {"metrics", sums.metrics}};
+  return {
+      {"loss", sums.loss}, {"weight", sums.weight}, {"rows", sums.rows}, {"metrics", sums.metrics}};
 }
 
 ShardScalars scalars_from_json(const Json& json) {
@@ -46,10 +46,11 @@ void load_group(const Checkpoint& checkpoint, const std::string& path, const std
       continue;
     }
     if (entry->second->shape() != param.spec.file_shape)
-      throw Error("{}: '{}{}' has shape {}, but this network's has {}: resume with the network "
-                  "that was trained",
-                  path, prefix, param.name, entry->second->shape().to_string(),
-                  param.spec.file_shape.to_string());
+      throw Error(
+          "{}: '{}{}' has shape {}, but this network's has {}: resume with the network "
+          "that was trained",
+          path, prefix, param.name, entry->second->shape().to_string(),
+          param.spec.file_shape.to_string());
     Tensor value = borrow_param(backend, param, flat);
     backend.from_file_order(param.spec.layout, param.spec.file_shape, *entry->second, value);
     found.erase(entry);
@@ -125,15 +126,19 @@ void load_tensors(const Checkpoint& checkpoint, const std::string& path, const P
     load_group(checkpoint, path, state_names[i] + "/", params, backend, states[i]);
   const std::size_t expected = params.all().size() * (1 + state_names.size());
   if (checkpoint.tensors.size() != expected)
-    throw Error("{}: {} tensors, but this network and optimizer have {}: resume with those that "
-                "wrote it",
-                path, checkpoint.tensors.size(), expected);
+    throw Error(
+        "{}: {} tensors, but this network and optimizer have {}: resume with those that "
+        "wrote it",
+        path, checkpoint.tensors.size(), expected);
 }
 
 CheckpointWriter::CheckpointWriter(std::string folder, std::int64_t keep, const ParamSet& params,
                                    std::vector<std::string> state_names, Backend& backend)
-    : folder_(std::move(folder)), keep_(keep), params_(params),
-      state_names_(std::move(state_names)), backend_(backend) {}
+    : folder_(std::move(folder)),
+      keep_(keep),
+      params_(params),
+      state_names_(std::move(state_names)),
+      backend_(backend) {}
 
 CheckpointWriter::~CheckpointWriter() {
   if (pending_.valid()) pending_.wait();
@@ -141,8 +146,9 @@ CheckpointWriter::~CheckpointWriter() {
 
 void CheckpointWriter::write(Snapshot snapshot, const TrainingState& state) {
   wait();
-  pending_ = std::async(std::launch::async,
-                        [this, snapshot = std::move(snapshot), state] { write_now(snapshot, state); });
+  pending_ = std::async(std::launch::async, [this, snapshot = std::move(snapshot), state] {
+    write_now(snapshot, state);
+  });
 }
 
 void CheckpointWriter::check() {

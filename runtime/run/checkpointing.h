@@ -20,15 +20,15 @@ namespace lockstep {
 
 // What training itself remembers beside weights and moments.
 struct DeclaredState {
-  ShardScalars epoch_sums;                  // of the epoch's steps so far
-  std::optional<double> best_metric;        // of early stopping's metric
+  ShardScalars epoch_sums;            // of the epoch's steps so far
+  std::optional<double> best_metric;  // of early stopping's metric
   std::int64_t best_step = 0;
   std::int64_t evaluations_without_gain = 0;
 };
 
 // The facts that a resumed run must share with the checkpoint.
 struct RunIdentity {
-  std::string config;         // mathematical keys, with V resolved
+  std::string config;  // mathematical keys, with V resolved
   std::string data_checksum;
   std::string probe;
 };
@@ -52,8 +52,8 @@ void load_tensors(const Checkpoint& checkpoint, const std::string& path, const P
 void load_weights(const Checkpoint& checkpoint, const std::string& path, const ParamSet& params,
                   Backend& backend, float* values);
 
-// Writes in the background, one at a time, on rank 0 alone. An error of a background write is thrown
-// by the next call.
+// Writes in the background, one at a time, on rank 0 alone. An error of a background write is
+// thrown by the next call.
 class CheckpointWriter {
  public:
   CheckpointWriter(std::string folder, std::int64_t keep, const ParamSet& params,

@@ -151,8 +151,8 @@ std::size_t memory_limit_bytes(const std::string& root) {
 }
 
 std::string processor_name(const std::string& root) {
-  std::ifstream file(root +
-                     "/proc/cpuinfo");  // "model name	: ..."; Arm kernels have no such line
+  std::ifstream file(root + "/proc/cpuinfo");  // "model name	: ..."; Arm kernels have no such
+                                               // line
   for (std::string line; std::getline(file, line);)
     if (line.starts_with("model name") && line.find(": ") != std::string::npos)
       return line.substr(line.find(": ") + 2);

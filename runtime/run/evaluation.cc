@@ -35,7 +35,8 @@ std::string bytes_of(const std::vector<T>& values) {
   return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
 }
 
-// One row of `confusion` a true class, one column a predicted one; rows without a label are left out.
+// One row of `confusion` a true class, one column a predicted one; rows without a label are left
+// out.
 void count_confusion(Worker& worker, Backend& backend, const Tensor& output, const Tensor& target,
                      std::int64_t classes, std::vector<std::int64_t>& confusion) {
   Tensor predicted = backend.empty({output.rows()}, DType::kInt64);
@@ -87,18 +88,20 @@ Evaluation evaluate(Team& team, const NodeDataset& data, const EvaluationOptions
   std::vector<ShardScalars> mine(steps * own);
   std::vector<std::vector<std::int64_t>> confusions(
       team.workers().size(),
-      std::vector<std::int64_t>(options.confusion ? static_cast<std::size_t>(classes * classes) : 0));
+      std::vector<std::int64_t>(options.confusion ? static_cast<std::size_t>(classes * classes)
+                                                  : 0));
 
-  for_each_shard(team, plan, data, [&](Worker& worker, std::int64_t step, std::int64_t shard,
-                                       const ShardBatch& batch) {
-    const auto place = static_cast<std::size_t>(step) * own +
-                       static_cast<std::size_t>(shard - team.shards().begin);
-    const Tensor output =
-        worker.replica->evaluate_shard(batch, options.weights_version, mine[place]);
-    if (options.confusion && batch.rows > 0)
-      count_confusion(worker, team.backend(), output, batch.y, classes,
-                      confusions[static_cast<std::size_t>(worker.index)]);
-  });
+  for_each_shard(
+      team, plan, data,
+      [&](Worker& worker, std::int64_t step, std::int64_t shard, const ShardBatch& batch) {
+        const auto place = static_cast<std::size_t>(step) * own +
+                           static_cast<std::size_t>(shard - team.shards().begin);
+        const Tensor output =
+            worker.replica->evaluate_shard(batch, options.weights_version, mine[place]);
+        if (options.confusion && batch.rows > 0)
+          count_confusion(worker, team.backend(), output, batch.y, classes,
+                          confusions[static_cast<std::size_t>(worker.index)]);
+      });
 
   std::vector<ShardScalars> all(steps * shards);
   const std::vector<std::string> tables = team.communicator().all_gather(bytes_of(mine));
@@ -106,10 +109,10 @@ Evaluation evaluate(Team& team, const NodeDataset& data, const EvaluationOptions
     const ShardRange range = team.plan().of_rank(rank);
     const auto count = static_cast<std::size_t>(range.count());
     for (std::size_t step = 0; step < steps; ++step)
-      std::memcpy(&all[step * shards + static_cast<std::size_t>(range.begin)],
-                  tables[static_cast<std::size_t>(rank)].data() +
-                      step * count * sizeof(ShardScalars),
-                  count * sizeof(ShardScalars));
+      std::memcpy(
+          &all[step * shards + static_cast<std::size_t>(range.begin)],
+          tables[static_cast<std::size_t>(rank)].data() + step * count * sizeof(ShardScalars),
+          count * sizeof(ShardScalars));
   }
   std::vector<ShardScalars> by_step;
   for (std::size_t step = 0; step < steps; ++step)
@@ -138,14 +141,15 @@ Tensor predict(Team& team, const NodeDataset& data, const EvaluationOptions& opt
       host_tensor(team.replica().output_shape().with_rows(data.data->rows()), DType::kFloat32);
   const std::size_t row_bytes = static_cast<std::size_t>(outputs) * sizeof(float);
 
-  for_each_shard(team, plan, data, [&](Worker& worker, std::int64_t step, std::int64_t shard,
-                                       const ShardBatch& batch) {
-    if (batch.rows == 0) return;
-    const Tensor output = worker.replica->predict(batch, options.weights_version).to_host();
-    const std::int64_t first = step * plan.batch + plan.shard_rows(step, shard).begin;
-    std::memcpy(result.raw() + static_cast<std::size_t>(first) * row_bytes, output.raw(),
-                output.bytes());
-  });
+  for_each_shard(
+      team, plan, data,
+      [&](Worker& worker, std::int64_t step, std::int64_t shard, const ShardBatch& batch) {
+        if (batch.rows == 0) return;
+        const Tensor output = worker.replica->predict(batch, options.weights_version).to_host();
+        const std::int64_t first = step * plan.batch + plan.shard_rows(step, shard).begin;
+        std::memcpy(result.raw() + static_cast<std::size_t>(first) * row_bytes, output.raw(),
+                    output.bytes());
+      });
 
   // Every rank gathers the rows of the others: rank after rank, step after step.
   const auto for_rows_of = [&](int rank, auto&& visit) {

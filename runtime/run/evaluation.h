@@ -18,14 +18,14 @@ struct Evaluation {
   std::int64_t rows = 0;
   double loss = 0;
   std::vector<std::pair<std::string, double>> metrics;  // "accuracy", ... in the loss's order
-  std::vector<std::int64_t> confusion;                  // (true, predicted), row-major; if asked for
+  std::vector<std::int64_t> confusion;  // (true, predicted), row-major; if asked for
 
-  double metric(const std::string& name) const;         // "loss" too; throws Error when unknown
+  double metric(const std::string& name) const;  // "loss" too; throws Error when unknown
 };
 
 struct EvaluationOptions {
-  std::int64_t batch = 0;           // the training's
-  bool confusion = false;           // of a classification
+  std::int64_t batch = 0;  // the training's
+  bool confusion = false;  // of a classification
   std::int64_t weights_version = 0;
 };
 

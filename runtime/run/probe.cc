@@ -35,8 +35,14 @@ class Probe {
     add(y);
   }
   void convolution() {
-    const ConvGeometry geometry{.in_h = 9, .in_w = 11, .in_c = 5, .out_c = 19, .kernel_h = 3,
-                                .kernel_w = 3, .pad_h = 1, .pad_w = 1};
+    const ConvGeometry geometry{.in_h = 9,
+                                .in_w = 11,
+                                .in_c = 5,
+                                .out_c = 19,
+                                .kernel_h = 3,
+                                .kernel_w = 3,
+                                .pad_h = 1,
+                                .pad_w = 1};
     const Tensor x = random({2, 9, 11, 5}), dy = random({2, 9, 11, 19});
     Tensor dw = backend_.empty({geometry.weight_elements()}, DType::kFloat32);
     Tensor dbias = backend_.empty({19}, DType::kFloat32);

@@ -2,7 +2,7 @@
 //   config.toml               resolved
 //   run.json                  where, when and with what it ran; final metrics
 //   metrics.jsonl             what the bits decide; timing.jsonl: what the clock says
-//   checkpoints/step-N.ckpt   see runtime/checkpointing.h
+//   checkpoints/step-N.ckpt   see checkpointing.h
 //   weights.safetensors       at the end
 // Rank 0 alone makes and writes it.
 #pragma once

@@ -40,17 +40,18 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
       throw Error("run.device = \"cuda\": {}. Set run.device = \"cpu\" or \"auto\"",
                   missing_gpu_reason());
     backend_ = make_cpu_backend(parse_isa(std::string(name_of(config_.run.isa))));
-    const ThreadChoice choice = resolve_threads(
-        config_.run.threads, communicator.local_size(), communicator.local_rank());
+    const ThreadChoice choice =
+        resolve_threads(config_.run.threads, communicator.local_size(), communicator.local_rank());
     threads_ = choice.threads;
     if (!choice.warning.empty()) log_.push_back("warning: " + choice.warning);
     probe_ = arithmetic_probe(*backend_);
   });
   for (const std::string& text : communicator.all_gather(std::to_string(threads_)))
     threads.push_back(std::stoi(text));
-  log_.push_back(fmt::format("device: CPU ({}){}; {}; {} thread{} a rank", backend_->description(),
-                             config_.run.device == DeviceKind::kAuto ? ", " + missing_gpu_reason() : "",
-                             communicator.description(), threads_, threads_ == 1 ? "" : "s"));
+  log_.push_back(
+      fmt::format("device: CPU ({}){}; {}; {} thread{} a rank", backend_->description(),
+                  config_.run.device == DeviceKind::kAuto ? ", " + missing_gpu_reason() : "",
+                  communicator.description(), threads_, threads_ == 1 ? "" : "s"));
 
   data_ = open(split);
   together(communicator, [&] {
@@ -68,7 +69,8 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
 NodeDataset Session::open(const std::string& split) {
   DataSource source = data_source(config_.data, split);
   // Labels of later parts must be known to the network; the first part tells how many there are.
-  if (outputs_ > 0 && config_.loss.kind != LossKind::kMse) source.classes = std::max<std::int64_t>(2, outputs_);
+  if (outputs_ > 0 && config_.loss.kind != LossKind::kMse)
+    source.classes = std::max<std::int64_t>(2, outputs_);
   NodeDataset data =
       open_on_node(source, communicator_, config_.data.in_memory ? memory_limit_bytes() / 4 : 0);
   log_.push_back(fmt::format("data: {} {}: {} rows of {} {}; {}", config_.data.file, split,

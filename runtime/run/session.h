@@ -8,21 +8,20 @@
 #include <string>
 #include <vector>
 
-#include "runtime/config/config.h"
 #include "runtime/communication/node_dataset.h"
+#include "runtime/config/config.h"
 #include "runtime/step/team.h"
 
 namespace lockstep {
 
 // Builds the network that model.network names for samples of this shape and so many outputs.
-using NetworkFactory = std::function<std::unique_ptr<Layer>(const Config& config,
-                                                            const Shape& sample,
-                                                            std::int64_t outputs)>;
+using NetworkFactory = std::function<std::unique_ptr<Layer>(
+    const Config& config, const Shape& sample, std::int64_t outputs)>;
 
 enum class Purpose {
-  kTrain,    // the samples and targets of data.train
-  kEvaluate, // targets too
-  kPredict,  // samples alone: no loss is made
+  kTrain,     // the samples and targets of data.train
+  kEvaluate,  // targets too
+  kPredict,   // samples alone: no loss is made
 };
 
 class Session {
@@ -37,9 +36,9 @@ class Session {
   Backend& backend() { return *backend_; }
   Team& team() { return *team_; }
   const NodeDataset& data() const { return data_; }
-  NodeDataset open(const std::string& split);            // another part of the same data
+  NodeDataset open(const std::string& split);  // another part of the same data
   const std::string& probe() const { return probe_; }
-  int threads() const { return threads_; }               // of this rank
+  int threads() const { return threads_; }  // of this rank
   const std::vector<std::string>& log() const { return log_; }
 
  private:

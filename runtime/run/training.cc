@@ -7,11 +7,11 @@
 #include <numeric>
 
 #include "runtime/communication/agreement.h"
+#include "runtime/communication/world.h"
 #include "runtime/run/cpu_resources.h"
 #include "runtime/run/metrics_log.h"
 #include "runtime/run/run_folder.h"
 #include "runtime/run/version.h"
-#include "runtime/communication/world.h"
 
 namespace lockstep {
 
@@ -79,7 +79,7 @@ class TrainingRun {
   std::unique_ptr<Trainer> trainer_;
   RunIdentity identity_;
   DeclaredState declared_;
-  std::optional<RunFolder> folder_;           // rank 0
+  std::optional<RunFolder> folder_;  // rank 0
   std::string folder_path_;
   std::unique_ptr<MetricsLog> metrics_, timing_;
   std::unique_ptr<CheckpointWriter> writer_;
@@ -87,7 +87,7 @@ class TrainingRun {
   TrainingOutcome outcome_;
   bool early_stop_ = false, new_best_ = false;
   Clock::time_point epoch_start_;
-  double epoch_rows_here_ = 0;                // trained by this process, for the rate
+  double epoch_rows_here_ = 0;  // trained by this process, for the rate
 };
 
 TrainingRun::TrainingRun(const Config& config, const TrainingRequest& request,
@@ -104,9 +104,9 @@ TrainingRun::TrainingRun(const Config& config, const TrainingRequest& request,
   plan_ = {session_->data().data->rows(), resolved.training.batch, resolved.run.shards,
            resolved.training.drop_last};
   if (plan_.steps_per_epoch() == 0)
-    throw AgreedError(fmt::format(
-        "training.drop_last leaves nothing: {} rows are less than a batch of {}", plan_.rows,
-        plan_.batch));
+    throw AgreedError(
+        fmt::format("training.drop_last leaves nothing: {} rows are less than a batch of {}",
+                    plan_.rows, plan_.batch));
   trainer_ = std::make_unique<Trainer>(resolved, session_->team(), session_->data(), plan_);
   agree();
   if (resumed_) check_resumed();
@@ -121,7 +121,8 @@ void TrainingRun::find_checkpoint() {
     if (!main_rank()) return;
     RunFolder::open(request_.resume);
     const FoundCheckpoint found = latest_checkpoint(request_.resume + "/checkpoints");
-    for (const std::string& line : found.refused) say("warning: damaged checkpoint passed over: " + line);
+    for (const std::string& line : found.refused)
+      say("warning: damaged checkpoint passed over: " + line);
     checkpoint_file_ = found.path;
     state = found.contents.state;
   });
@@ -135,9 +136,9 @@ void TrainingRun::find_checkpoint() {
 void TrainingRun::agree() {
   const Dataset& data = *session_->data().data;
   // A file that lockstep wrote carries its checksum; of another, rank 0 computes it for all.
-  const std::string quick = fmt::format("{} rows of {} {}, {}", data.rows(),
-                                        data.sample_shape().to_string(), name_of(data.x_type()),
-                                        data.info().checksum);
+  const std::string quick =
+      fmt::format("{} rows of {} {}, {}", data.rows(), data.sample_shape().to_string(),
+                  name_of(data.x_type()), data.info().checksum);
   require_same(communicator_, {{"the program", kVersion},
                                {"the config", mathematical_toml(session_->config())},
                                {"the data", quick},
@@ -162,8 +163,7 @@ void TrainingRun::check_resumed() const {
     changed += fmt::format("\n  {}: {} then, {} now (--allow-change {})", key, before, after, key);
   };
   const Config before = parse_config(resumed_->identity.config, checkpoint_file_);
-  for (const ConfigDifference& difference :
-       differing_mathematical_keys(before, session_->config()))
+  for (const ConfigDifference& difference : differing_mathematical_keys(before, session_->config()))
     compare(difference.key, difference.before, difference.after);
   compare("data", resumed_->identity.data_checksum, identity_.data_checksum);
   compare("probe", resumed_->identity.probe, identity_.probe);
@@ -358,9 +358,8 @@ void TrainingRun::finish_epoch(std::int64_t epoch) {
 bool TrainingRun::judge(const Evaluation& validation) {
   const EarlyStoppingConfig& rule = session_->config().training.early_stopping;
   const double value = validation.metric(rule.metric);
-  const bool better = !declared_.best_metric ||
-                      (rule.maximise() ? value > *declared_.best_metric
-                                       : value < *declared_.best_metric);
+  const bool better = !declared_.best_metric || (rule.maximise() ? value > *declared_.best_metric
+                                                                 : value < *declared_.best_metric);
   if (better) {
     declared_.best_metric = value;
     declared_.best_step = trainer_->next_step();
@@ -370,7 +369,8 @@ bool TrainingRun::judge(const Evaluation& validation) {
   ++declared_.evaluations_without_gain;
   if (rule.patience > 0 && declared_.evaluations_without_gain >= rule.patience) {
     early_stop_ = true;
-    say(fmt::format("early stopping: validation {} has not improved on {:.6g} (step {}) for {} "
+    say(
+        fmt::format("early stopping: validation {} has not improved on {:.6g} (step {}) for {} "
                     "evaluations",
                     rule.metric, *declared_.best_metric, declared_.best_step, rule.patience));
   }
@@ -400,10 +400,10 @@ void TrainingRun::write_weights() {
   const Snapshot snapshot = trainer_->snapshot();
   if (!main_rank()) return;
   writer_->wait();
-  write_safetensors(folder_->weights_file(),
-                    named_weights(session_->team().params(), session_->backend(),
-                                  snapshot.values.data()),
-                    {{"format", "pt"}});
+  write_safetensors(
+      folder_->weights_file(),
+      named_weights(session_->team().params(), session_->backend(), snapshot.values.data()),
+      {{"format", "pt"}});
 }
 
 }  // namespace

@@ -17,12 +17,12 @@ namespace lockstep {
 struct StepReport {
   std::int64_t step = 0, total_steps = 0, epoch = 0, epochs = 0;  // counted from 1
   double lr = 0;
-  Evaluation batch;            // loss and metrics of this step's batch
+  Evaluation batch;  // loss and metrics of this step's batch
 };
 
 struct EpochReport {
   std::int64_t epoch = 0, epochs = 0, step = 0;
-  Evaluation training;                      // over the epoch's steps, as they were trained
+  Evaluation training;  // over the epoch's steps, as they were trained
   std::optional<Evaluation> validation;
   double seconds = 0, samples_per_second = 0;
 };
@@ -37,9 +37,9 @@ class TrainingObserver {
 };
 
 struct TrainingRequest {
-  std::string out;                          // run folder; empty: runs/<name>-<date>-<time>
-  std::string resume;                       // run folder to continue; empty: a new run
-  std::vector<std::string> allow_change;    // mathematical keys that may differ on resume
+  std::string out;                        // run folder; empty: runs/<name>-<date>-<time>
+  std::string resume;                     // run folder to continue; empty: a new run
+  std::vector<std::string> allow_change;  // mathematical keys that may differ on resume
   NetworkFactory networks;
   // Sets the weights that a new run starts with, beyond the initialisers: [model] weights, initial.
   std::function<std::vector<std::string>(const Config&, ParamSet&, Backend&)> initial_weights;
@@ -49,8 +49,8 @@ struct TrainingRequest {
 struct TrainingOutcome {
   std::string folder;
   std::int64_t step = 0;
-  bool interrupted = false;     // a signal asked for it; the checkpoint is written
-  Evaluation training;          // of the last epoch
+  bool interrupted = false;  // a signal asked for it; the checkpoint is written
+  Evaluation training;       // of the last epoch
   std::optional<Evaluation> validation;
 };
 

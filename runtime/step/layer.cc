@@ -12,7 +12,9 @@ Build::Scope::Scope(Build& build, const std::string& name)
   if (!name.empty()) build_.prefix_ += name + ".";
 }
 
-Build::Scope::~Scope() { build_.prefix_.resize(length_); }
+Build::Scope::~Scope() {
+  build_.prefix_.resize(length_);
+}
 
 std::string Build::path(const std::string& name) const {
   const std::string full = prefix_ + name;
@@ -56,9 +58,11 @@ void check_finite(const Pass& pass, const std::string& path, const Tensor& y) {
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (std::isfinite(values[i])) continue;
     const auto row = static_cast<std::int64_t>(i) / row_elements;
-    throw Error("the output of layer '{}' is the first that is not finite: {} for sample {} of the "
-                "split. Lower optimizer.lr, set training.clip_norm, or look at that sample",
-                path, values[i], pass.sample_ids.to_host().span<std::int64_t>()[static_cast<std::size_t>(row)]);
+    throw Error(
+        "the output of layer '{}' is the first that is not finite: {} for sample {} of the "
+        "split. Lower optimizer.lr, set training.clip_norm, or look at that sample",
+        path, values[i],
+        pass.sample_ids.to_host().span<std::int64_t>()[static_cast<std::size_t>(row)]);
   }
 }
 

@@ -18,11 +18,11 @@ namespace lockstep {
 struct Pass {
   Backend& backend;
   Stream& stream;
-  bool training = true;             // false: evaluation (running statistics, no dropout)
+  bool training = true;  // false: evaluation (running statistics, no dropout)
   std::uint64_t seed = 0;
-  std::int64_t step = 0;            // keys dropout
-  std::int64_t weights_version = 1; // changes with the weights: packed copies are made anew then
-  Tensor sample_ids;                // int64 (rows)
+  std::int64_t step = 0;             // keys dropout
+  std::int64_t weights_version = 1;  // changes with the weights: packed copies are made anew then
+  Tensor sample_ids;                 // int64 (rows)
   // Called once for every parameter when its gradient is final and its value is read no more in
   // this pass: a layer reports after its data gradient.
   std::function<void(const Param&)> on_ready;

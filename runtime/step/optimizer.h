@@ -15,11 +15,11 @@
 namespace lockstep {
 
 struct Segment {
-  ElementRange range;               // of the flat buffers
+  ElementRange range;  // of the flat buffers
   ParamKind kind = ParamKind::kTrainable;
   float lr_scale = 1.0f;
   bool decay = true;
-  float average_momentum = 0.0f;    // kStatistic
+  float average_momentum = 0.0f;  // kStatistic
   bool same_treatment(const Segment& other) const {
     return kind == other.kind && lr_scale == other.lr_scale && decay == other.decay &&
            average_momentum == other.average_momentum;

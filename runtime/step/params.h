@@ -18,21 +18,21 @@ enum class ParamKind {
 };
 
 struct ParamSpec {
-  Shape file_shape;             // as PyTorch's state dict has it
+  Shape file_shape;  // as PyTorch's state dict has it
   ParamLayout layout;
   Initializer initializer;
   ParamKind kind = ParamKind::kTrainable;
-  bool weight_decay = true;     // false for biases and norms: see optimizer.decay_norms_and_biases
-  float average_momentum = 0;   // kStatistic: weight of the new value
+  bool weight_decay = true;    // false for biases and norms: see optimizer.decay_norms_and_biases
+  float average_momentum = 0;  // kStatistic: weight of the new value
 };
 
 struct Param {
-  std::string name;             // "conv1.weight", timm's and PyTorch's
+  std::string name;  // "conv1.weight", timm's and PyTorch's
   ParamSpec spec;
-  int index = 0;                // place in the order of registration: the initialisers' key
-  std::int64_t offset = 0;      // of the first element in the flat buffers; a multiple of 64
+  int index = 0;            // place in the order of registration: the initialisers' key
+  std::int64_t offset = 0;  // of the first element in the flat buffers; a multiple of 64
   std::int64_t elements = 0;
-  Tensor value, grad;           // flat views; the layer's kernels know their order
+  Tensor value, grad;  // flat views; the layer's kernels know their order
 };
 
 class ParamSet {
@@ -42,10 +42,10 @@ class ParamSet {
   void place();  // gives every parameter its offset; called once, when the model is built
 
   const std::deque<Param>& all() const { return params_; }
-  Param* find(const std::string& name);               // null if there is none
+  Param* find(const std::string& name);                // null if there is none
   std::int64_t elements() const { return elements_; }  // of the flat buffers, padding included
   std::int64_t trainable_end() const { return trainable_end_; }  // where statistics begin
-  std::int64_t count(ParamKind kind) const;            // elements without padding
+  std::int64_t count(ParamKind kind) const;                      // elements without padding
 
   void bind_values(Device& device, float* flat);
   void bind_gradients(Device& device, float* flat);

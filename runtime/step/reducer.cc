@@ -20,13 +20,20 @@ std::vector<ElementRange> make_buckets(std::int64_t elements, std::int64_t min_e
 
 Reducer::Reducer(ParamSet& params, const std::vector<ElementRange>& buckets, ShardRange shards,
                  Exchange& exchange, int worker, Backend& backend, Stream& stream)
-    : params_(params), buckets_(buckets), shards_(shards), exchange_(exchange), worker_(worker),
-      backend_(backend), stream_(stream), reported_(params.all().size()),
-      buckets_of_param_(params.all().size()), params_in_bucket_(buckets.size()) {
+    : params_(params),
+      buckets_(buckets),
+      shards_(shards),
+      exchange_(exchange),
+      worker_(worker),
+      backend_(backend),
+      stream_(stream),
+      reported_(params.all().size()),
+      buckets_of_param_(params.all().size()),
+      params_in_bucket_(buckets.size()) {
   for (const Param& param : params.all()) {
     for (std::size_t b = 0; b < buckets.size(); ++b) {
-      const bool overlap = param.offset < buckets[b].end &&
-                           buckets[b].begin < param.offset + param.elements;
+      const bool overlap =
+          param.offset < buckets[b].end && buckets[b].begin < param.offset + param.elements;
       if (!overlap) continue;
       buckets_of_param_[static_cast<std::size_t>(param.index)].push_back(static_cast<int>(b));
       ++params_in_bucket_[b];

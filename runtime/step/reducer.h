@@ -36,13 +36,13 @@ class Reducer {
   Backend& backend_;
   Stream& stream_;
 
-  std::vector<Subtree> counter_;                       // what lies in slots 0, 1, 2, ...
-  int joins_ = 0;                                      // of the shard at hand
+  std::vector<Subtree> counter_;  // what lies in slots 0, 1, 2, ...
+  int joins_ = 0;                 // of the shard at hand
   bool last_shard_ = false;
-  std::vector<char> reported_;                         // by parameter, in this shard
+  std::vector<char> reported_;  // by parameter, in this shard
   std::vector<std::vector<int>> buckets_of_param_;
-  std::vector<int> params_in_bucket_, awaited_;        // by bucket
-  std::vector<TreeNode> nodes_;                        // scratch of ready()
+  std::vector<int> params_in_bucket_, awaited_;  // by bucket
+  std::vector<TreeNode> nodes_;                  // scratch of ready()
 };
 
 }  // namespace lockstep

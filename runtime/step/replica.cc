@@ -23,9 +23,10 @@ void set_normalization(Blueprint& blueprint, const std::vector<double>& mean,
     throw Error("the dataset has {} means but {} standard deviations", mean.size(), std.size());
   const auto channels = static_cast<std::int64_t>(mean.size());
   if (channels > 1 && blueprint.sample.back() != channels)
-    throw Error("the dataset has {} means, but a sample of shape {} has {} channels or columns: set "
-                "data.normalize = false, or prepare the file again",
-                channels, blueprint.sample.to_string(), blueprint.sample.back());
+    throw Error(
+        "the dataset has {} means, but a sample of shape {} has {} channels or columns: set "
+        "data.normalize = false, or prepare the file again",
+        channels, blueprint.sample.to_string(), blueprint.sample.back());
   const double unit = blueprint.x_type == DType::kUInt8 ? 1.0 / 255.0 : 1.0;
   blueprint.scale.clear();
   blueprint.shift.clear();
@@ -42,7 +43,10 @@ void set_normalization(Blueprint& blueprint, const std::vector<double>& mean,
 
 Replica::Replica(const Blueprint& blueprint, std::int64_t max_rows, Backend& backend,
                  Stream& stream)
-    : backend_(backend), stream_(stream), seed_(blueprint.seed), build_(backend, params_, max_rows),
+    : backend_(backend),
+      stream_(stream),
+      seed_(blueprint.seed),
+      build_(backend, params_, max_rows),
       network_(blueprint.make_network()),
       loss_(blueprint.make_loss ? blueprint.make_loss() : nullptr),
       loss_sums_(host_tensor({2}, DType::kFloat64)),
@@ -92,9 +96,14 @@ Tensor Replica::predict(const ShardBatch& batch, std::int64_t weights_version) {
 }
 
 Pass Replica::make_pass(const ShardBatch& batch, std::int64_t weights_version, bool training) {
-  return Pass{.backend = backend_, .stream = stream_, .training = training, .seed = seed_,
-              .step = 0, .weights_version = weights_version,
-              .sample_ids = backend_.upload(stream_, batch.sample_ids), .on_ready = {},
+  return Pass{.backend = backend_,
+              .stream = stream_,
+              .training = training,
+              .seed = seed_,
+              .step = 0,
+              .weights_version = weights_version,
+              .sample_ids = backend_.upload(stream_, batch.sample_ids),
+              .on_ready = {},
               .check_finite = false};
 }
 
@@ -130,9 +139,10 @@ void Replica::explain_loss(Pass pass, const Tensor& x, double loss) {
   check_finite(pass, "the input", x);
   pass.check_finite = true;
   forward(pass, x);
-  throw Error("the loss is {} although every layer's output is finite: look at the targets and "
-              "weights of the batch, or lower optimizer.lr",
-              loss);
+  throw Error(
+      "the loss is {} although every layer's output is finite: look at the targets and "
+      "weights of the batch, or lower optimizer.lr",
+      loss);
 }
 
 }  // namespace lockstep

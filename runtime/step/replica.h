@@ -18,17 +18,17 @@ namespace lockstep {
 // What a replica is built from; the same for all replicas of a job.
 struct Blueprint {
   std::function<std::unique_ptr<Layer>()> make_network;
-  std::function<std::unique_ptr<Loss>()> make_loss;        // empty: predict() alone is called
-  Shape sample;                         // of x, without rows
+  std::function<std::unique_ptr<Loss>()> make_loss;  // empty: predict() alone is called
+  Shape sample;                                      // of x, without rows
   DType x_type = DType::kFloat32;
   TargetKind target = TargetKind::kNone;
   std::int64_t target_columns = 1;
-  std::vector<float> scale, shift;      // x · scale + shift, by channel or column; empty: x as it is
+  std::vector<float> scale, shift;  // x · scale + shift, by channel or column; empty: x as it is
   std::uint64_t seed = 0;
 };
 
-// scale and shift that turn x into (x - mean) / std, where uint8 counts as x / 255; mean and std may
-// be empty (no normalisation) or hold one value or one a channel (the last axis).
+// scale and shift that turn x into (x - mean) / std, where uint8 counts as x / 255; mean and std
+// may be empty (no normalisation) or hold one value or one a channel (the last axis).
 void set_normalization(Blueprint& blueprint, const std::vector<double>& mean,
                        const std::vector<double>& std);
 
@@ -44,8 +44,8 @@ class Replica {
   // Forward, loss, backward of one shard: gradients into the reducer's tree, sums into `scalars`.
   void train_shard(const ShardBatch& batch, std::int64_t shard, std::int64_t step,
                    std::int64_t weights_version, Reducer& reducer, ShardScalars& scalars);
-  // Forward and loss with running statistics and without dropout. The output (undefined if the batch
-  // is empty) lives until the next call.
+  // Forward and loss with running statistics and without dropout. The output (undefined if the
+  // batch is empty) lives until the next call.
   Tensor evaluate_shard(const ShardBatch& batch, std::int64_t weights_version,
                         ShardScalars& scalars);
   // The network's output for the rows of the batch; lives until the next call.
@@ -67,7 +67,7 @@ class Replica {
   std::unique_ptr<Layer> network_;
   std::unique_ptr<Loss> loss_;
   Shape output_shape_;
-  Tensor x_, scale_, shift_;             // normalised input; its factors
+  Tensor x_, scale_, shift_;  // normalised input; its factors
   Tensor loss_sums_, metric_sums_;
 };
 

@@ -8,11 +8,11 @@
 namespace lockstep {
 
 struct ShardScalars {
-  double loss = 0;                        // Σ weight · loss
-  double weight = 0;                      // Σ weight: what the gradient is divided by
+  double loss = 0;    // Σ weight · loss
+  double weight = 0;  // Σ weight: what the gradient is divided by
   double rows = 0;
-  std::array<double, 4> metrics{};        // the loss's own sums, see Loss::metrics
-  double stop = 0;                        // > 0: the shard's rank was asked to stop
+  std::array<double, 4> metrics{};  // the loss's own sums, see Loss::metrics
+  double stop = 0;                  // > 0: the shard's rank was asked to stop
 };
 inline constexpr int kShardScalars = sizeof(ShardScalars) / sizeof(double);
 static_assert(kShardScalars == 8);

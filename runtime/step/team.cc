@@ -6,7 +6,9 @@ namespace lockstep {
 
 Team::Team(const Blueprint& blueprint, const ShardPlan& plan, std::int64_t max_rows,
            Communicator& communicator, Backend& backend)
-    : plan_(plan), shards_(plan.of_rank(communicator.rank())), communicator_(communicator),
+    : plan_(plan),
+      shards_(plan.of_rank(communicator.rank())),
+      communicator_(communicator),
       backend_(backend) {
   const int rank = communicator.rank();
   for (int index = 0; index < plan.workers(rank); ++index)

@@ -14,8 +14,8 @@
 namespace lockstep {
 
 struct Worker {
-  int index = 0;                     // in this rank
-  ShardRange shards;                 // may be empty
+  int index = 0;      // in this rank
+  ShardRange shards;  // may be empty
   std::unique_ptr<Stream> stream;
   std::unique_ptr<Replica> replica;
 };
@@ -40,7 +40,7 @@ class Team {
   std::vector<Worker>& workers() { return workers_; }
   ParamSet& params() { return workers_.front().replica->params(); }  // of worker 0
   Replica& replica() { return *workers_.front().replica; }
-  ShardRange shards() const { return shards_; }                      // of this rank
+  ShardRange shards() const { return shards_; }  // of this rank
   const ShardPlan& plan() const { return plan_; }
   Backend& backend() { return backend_; }
   Communicator& communicator() { return communicator_; }

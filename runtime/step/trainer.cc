@@ -20,7 +20,10 @@ std::int64_t total_steps(const TrainingConfig& training, const BatchPlan& plan) 
 }
 
 Trainer::Trainer(const Config& config, Team& team, const NodeDataset& data, const BatchPlan& plan)
-    : config_(config), team_(team), data_(data), plan_(plan),
+    : config_(config),
+      team_(team),
+      data_(data),
+      plan_(plan),
       total_steps_(lockstep::total_steps(config.training, plan)),
       optimizer_(Optimizer::make(config.optimizer)),
       buckets_(make_buckets(team.params().elements(), kBucketElements)),
@@ -32,12 +35,12 @@ Trainer::Trainer(const Config& config, Team& team, const NodeDataset& data, cons
   exchange_ = team.communicator().make_exchange(exchange, team.plan(), team.backend());
   team.bind_values(exchange_->values());
   for (Worker& worker : team.workers()) {
-    reducers_.push_back(std::make_unique<Reducer>(worker.replica->params(), buckets_,
-                                                  worker.shards, *exchange_, worker.index,
-                                                  team.backend(), *worker.stream));
-    updaters_.push_back(std::make_unique<Updater>(worker.replica->params(), buckets_,
-                                                  plan.shards, *exchange_, worker.index, rule_,
-                                                  team.backend(), *worker.stream));
+    reducers_.push_back(std::make_unique<Reducer>(worker.replica->params(), buckets_, worker.shards,
+                                                  *exchange_, worker.index, team.backend(),
+                                                  *worker.stream));
+    updaters_.push_back(std::make_unique<Updater>(worker.replica->params(), buckets_, plan.shards,
+                                                  *exchange_, worker.index, rule_, team.backend(),
+                                                  *worker.stream));
   }
 }
 
@@ -89,9 +92,8 @@ Snapshot Trainer::snapshot() {
   return snapshot;
 }
 
-void Trainer::restore(
-    std::int64_t step,
-    const std::function<void(float* values, std::vector<float*> states)>& fill) {
+void Trainer::restore(std::int64_t step,
+                      const std::function<void(float* values, std::vector<float*> states)>& fill) {
   together(team_.communicator(), [&] {
     if (!exchange_->fill_here()) return;
     std::vector<float*> states;

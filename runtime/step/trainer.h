@@ -8,23 +8,23 @@
 #include <vector>
 
 #include "io/loader.h"
-#include "runtime/config/config.h"
 #include "runtime/communication/node_dataset.h"
+#include "runtime/config/config.h"
 #include "runtime/step/team.h"
 #include "runtime/step/updater.h"
 
 namespace lockstep {
 
 struct StepResult {
-  std::int64_t step = 0;        // counted from 0
+  std::int64_t step = 0;  // counted from 0
   double lr = 0;
-  ShardScalars total;           // over all shards of all ranks
-  double gradient_norm = 0;     // where training.clip_norm is set
+  ShardScalars total;        // over all shards of all ranks
+  double gradient_norm = 0;  // where training.clip_norm is set
 };
 
 // Copies of the flat buffers, whole on rank 0 alone (weights on every rank).
 struct Snapshot {
-  std::int64_t step = 0;        // steps done
+  std::int64_t step = 0;  // steps done
   std::vector<float> values;
   std::vector<std::vector<float>> states;
 };

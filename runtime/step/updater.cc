@@ -24,17 +24,24 @@ Tensor part(const Tensor& slice, ElementRange of, ElementRange range) {
 Updater::Updater(const ParamSet& params, const std::vector<ElementRange>& buckets,
                  std::int64_t shards, Exchange& exchange, int worker, const UpdateRule& rule,
                  Backend& backend, Stream& stream)
-    : params_(params), buckets_(buckets), shards_(shards), exchange_(exchange), worker_(worker),
-      rule_(rule), backend_(backend), stream_(stream) {}
+    : params_(params),
+      buckets_(buckets),
+      shards_(shards),
+      exchange_(exchange),
+      worker_(worker),
+      rule_(rule),
+      backend_(backend),
+      stream_(stream) {}
 
 void Updater::update(std::int64_t step, double lr) {
   exchange_.wait_scalars(worker_);
   const auto* scalars = reinterpret_cast<const ShardScalars*>(exchange_.scalars(worker_, 0));
   total_ = total_scalars({scalars, static_cast<std::size_t>(shards_)});
   if (!(total_.weight > 0))
-    throw Error("the weights of all {} rows of the batch add up to {}: nothing to learn from. Look "
-                "at the dataset's labels (-1 is ignored) and weights",
-                total_.rows, total_.weight);
+    throw Error(
+        "the weights of all {} rows of the batch add up to {}: nothing to learn from. Look "
+        "at the dataset's labels (-1 is ignored) and weights",
+        total_.rows, total_.weight);
 
   const bool clips = rule_.clip_norm > 0;
   const int buckets = static_cast<int>(buckets_.size());
@@ -56,13 +63,13 @@ Tensor Updater::sum_slice(int bucket) {
   Tensor gradient = backend_.borrow(exchange_.sum_target(worker_, bucket), {slice.count()});
   // Losses are divided by the weight of the batch, statistics by its rows.
   const ElementRange trainable = intersect(slice, {0, params_.trainable_end()});
-  const ElementRange statistics =
-      intersect(slice, {params_.trainable_end(), params_.elements()});
-  for (const auto& [range, divisor] : {std::pair{trainable, total_.weight},
-                                       std::pair{statistics, total_.rows}}) {
+  const ElementRange statistics = intersect(slice, {params_.trainable_end(), params_.elements()});
+  for (const auto& [range, divisor] :
+       {std::pair{trainable, total_.weight}, std::pair{statistics, total_.rows}}) {
     if (range.count() == 0) continue;
     nodes_.clear();
-    for (const TreeNode& node : nodes) nodes_.push_back({part(node.sum, slice, range), node.shards});
+    for (const TreeNode& node : nodes)
+      nodes_.push_back({part(node.sum, slice, range), node.shards});
     Tensor sum = part(gradient, slice, range);
     backend_.tree_sum(stream_, nodes_, static_cast<float>(divisor), sum);
   }
@@ -84,9 +91,10 @@ void Updater::check_finite(ElementRange slice) const {
     for (const Param& param : params_.all())
       if (param.offset < begin + kBlockElements && begin < param.offset + param.elements)
         names += (names.empty() ? "'" : ", '") + param.name + "'";
-    throw Error("the gradient of {} is not finite although the loss is. Lower optimizer.lr or set "
-                "training.clip_norm; the last checkpoint is kept",
-                names);
+    throw Error(
+        "the gradient of {} is not finite although the loss is. Lower optimizer.lr or set "
+        "training.clip_norm; the last checkpoint is kept",
+        names);
   }
 }
 

@@ -1,6 +1,6 @@
 // Updater: an owner's side of a step. For the slices that its worker owns it finishes the tree,
-// divides by the global weight, checks that the gradient is finite, clips, and takes the optimizer's
-// step: in that order.
+// divides by the global weight, checks that the gradient is finite, clips, and takes the
+// optimizer's step: in that order.
 #pragma once
 
 #include <cstdint>
