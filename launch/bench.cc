@@ -141,9 +141,11 @@ void add_bench(CLI::App& app, Action& action) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   command->add_option("--json", ops->json, "write the figures to this file too");
-  command->add_flag("!--no-verify", ops->verify,
-                    "do not check results against the reference first");
-  command->add_flag("!--no-peer", ops->peer, "do not time oneDNN beside");
+  command->add_flag_callback(
+      "--no-verify", [ops] { ops->verify = false; },
+      "do not check results against the reference first");
+  command->add_flag_callback(
+      "--no-peer", [ops] { ops->peer = false; }, "do not time oneDNN beside");
   command->footer("Example:\n  lockstep bench ops linear --repetitions 21\n");
   command->callback([ops, &action] { action = [ops] { return bench_ops(*ops); }; });
 }

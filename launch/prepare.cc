@@ -56,42 +56,44 @@ void add_csv(CLI::App* prepare, Action& action) {
       ->add_option("--target", csv.targets,
                    "column to predict, by name or number; several for regression")
       ->required()
+      ->allow_extra_args(false)
       ->delimiter(',');
   command->add_option("--weight", csv.weight, "column of sample weights");
-  command->add_option("--exclude", csv.exclude, "columns to leave out")->delimiter(',');
+  command->add_option("--exclude", csv.exclude, "columns to leave out")
+      ->allow_extra_args(false)
+      ->delimiter(',');
   command->add_option("--categorical", csv.categorical, "columns that are categories, not numbers")
+      ->allow_extra_args(false)
       ->delimiter(',');
   const std::map<std::string, CategoryCoding> codings{{"one-hot", CategoryCoding::kOneHot},
                                                       {"ordinal", CategoryCoding::kOrdinal}};
-  command
-      ->add_option("--categories", csv.categories,
-                   "how categories become numbers: one-hot or ordinal")
+  command->add_option("--categories", csv.categories, "how categories become numbers")
       ->transform(CLI::CheckedTransformer(codings))
-      ->default_str("one-hot");
+      ->option_text("one-hot (default) or ordinal");
   const std::map<std::string, MissingValues> missing{{"error", MissingValues::kError},
                                                      {"drop", MissingValues::kDrop},
                                                      {"mean", MissingValues::kMean}};
-  command
-      ->add_option("--missing", csv.missing,
-                   "empty cells: error, drop the row, or the column's mean")
+  command->add_option("--missing", csv.missing, "empty cells: refuse, leave out the row, or fill")
       ->transform(CLI::CheckedTransformer(missing))
-      ->default_str("error");
+      ->option_text("error (default), drop or mean");
   using Task = CsvPrepareOptions::Task;
   const std::map<std::string, Task> tasks{{"classification", Task::kClassification},
                                           {"regression", Task::kRegression}};
-  command->add_option("--task", csv.task, "classification or regression")
+  command->add_option("--task", csv.task, "what the target is")
       ->transform(CLI::CheckedTransformer(tasks))
-      ->default_str("classification");
-  command->add_flag("!--no-header", csv.format.header,
-                    "the first line is data: columns are 0, 1, ...");
+      ->option_text("classification (default) or regression");
+  command->add_flag_callback(
+      "--no-header", [&csv] { csv.format.header = false; },
+      "the first line is data: columns are 0, 1, ...");
   command->add_option("--delimiter", csv.format.delimiter, "between cells")->capture_default_str();
-  command->add_flag("!--no-standardize", csv.standardize,
-                    "record mean 0 and deviation 1: training then sees the columns as they are");
+  command->add_flag_callback(
+      "--no-standardize", [&csv] { csv.standardize = false; },
+      "record mean 0 and deviation 1: training then sees the columns as they are");
   command->footer(
       "Examples:\n"
-      "  lockstep prepare csv titanic.csv --target survived --missing mean --test 0.2 -o "
-      "titanic.h5\n"
-      "  lockstep prepare csv heights.csv --target child --task regression -o heights.h5\n");
+      "  lockstep prepare csv launch/data/titanic.csv --target survived --missing mean -o t.h5\n"
+      "  lockstep prepare csv launch/data/galton_families.csv --target child --task regression \\\n"
+      "      --test 0.2 -o heights.h5\n");
 }
 
 }  // namespace
@@ -128,7 +130,9 @@ void add_prepare(CLI::App& app, Action& action) {
   idx->add_option("labels", arguments->kind.labels, "training labels")->required();
   idx->add_option("--test-images", arguments->kind.test_images, "test images");
   idx->add_option("--test-labels", arguments->kind.test_labels, "test labels");
-  idx->add_option("--classes", arguments->kind.classes, "class names, by label")->delimiter(',');
+  idx->add_option("--classes", arguments->kind.classes, "class names, by label")
+      ->allow_extra_args(false)
+      ->delimiter(',');
   idx->footer(
       "Example:\n  lockstep prepare idx train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz -o "
       "mnist.h5\n");

@@ -5,6 +5,7 @@
 #include "launch/networks.h"
 #include "models/initial_values.h"
 #include "models/weights.h"
+#include "models/zoo.h"
 #include "runtime/communication/agreement.h"
 #include "runtime/run/training.h"
 
@@ -78,15 +79,17 @@ void add_train(CLI::App& app, Action& action) {
                       "run folder to continue at its newest checkpoint");
   command
       ->add_option("--allow-change", arguments->allow_change,
-                   "a mathematical key that may differ from the resumed run's")
-      ->expected(1);
+                   "a mathematical key that may differ from the resumed run's; repeatable")
+      ->allow_extra_args(false);
   command->footer(
       "Examples:\n"
       "  lockstep train launch/configs/digits.toml\n"
       "  mpirun -np 2 lockstep train launch/configs/fashion-mnist.toml optimizer.lr=0.002 --out "
       "runs/a\n"
       "  mpirun -np 4 lockstep train --resume runs/a\n" +
-      std::string("\nKeys of a config:\n") + config_help());
+      std::string(
+          "\nKeys of a config (operational: changes no result; a resume compares all others):\n") +
+      config_help() + "\nNetworks and their keys:\n" + networks_help());
   command->callback([arguments, &action] { action = [arguments] { return train(*arguments); }; });
 }
 
