@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "io/file.h"
+#include "kernels/core/profile.h"
 #include "launch/bench_ops.h"
 #include "launch/commands.h"
 #include "launch/job.h"
@@ -21,6 +22,7 @@ struct BenchStepArguments {
   std::vector<std::string> overrides;
   std::int64_t steps = 300, warm_up = 50;
   int rounds = 5;
+  bool profile = false;
 };
 
 double median(std::vector<double> values) {
@@ -55,6 +57,10 @@ int bench_step(const BenchStepArguments& arguments) {
 
     for (std::int64_t i = 0; i < arguments.warm_up; ++i) trainer.step();
     std::vector<double> rates, step_ms;
+    std::vector<Profile> profiles(session.team().workers().size());
+    if (arguments.profile)
+      for (Worker& worker : session.team().workers())
+        worker.stream->set_profile(&profiles[static_cast<std::size_t>(worker.index)]);
     for (int round = 0; round < arguments.rounds; ++round) {
       const auto start = std::chrono::steady_clock::now();
       auto previous = start;
@@ -99,6 +105,11 @@ int bench_step(const BenchStepArguments& arguments) {
         rates.empty() ? 0 : *std::min_element(rates.begin(), rates.end()),
         *std::max_element(rates.begin(), rates.end()), median(step_ms), step_ms.front(),
         step_ms.back(), quartiles, peak_memory_mib());
+    if (arguments.profile) {
+      std::vector<const Profile*> workers;
+      for (const Profile& profile : profiles) workers.push_back(&profile);
+      fmt::print("{}", profile_table(workers));
+    }
     if (!arguments.json.empty()) write_text(arguments.json, json.dump(1) + "\n");
     return 0;
   });
@@ -127,6 +138,8 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--rounds", step->rounds, "rounds; their median rate is reported")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  command->add_flag("--profile", step->profile,
+                    "where the time of this rank's workers goes, by name");
   command->add_option("--json", step->json, "write the figures to this file too");
   command->footer(
       "Example:\n  lockstep bench step launch/configs/fashion-mnist.toml run.threads=2\n");

@@ -1,5 +1,7 @@
 #include "models/layers/sequential.h"
 
+#include "kernels/core/profile.h"
+
 namespace lockstep {
 
 void Sequential::add(std::unique_ptr<UnaryLayer> layer, std::string name) {
@@ -26,6 +28,7 @@ Shape Sequential::build(Build& build, const Shape& in) {
 Tensor Sequential::forward(const Pass& pass, const Tensor& x) {
   Tensor y = x;
   for (Child& child : children_) {
+    const ProfileScope scope(pass.stream.profile(), child.path);
     y = child.layer->forward(pass, y);
     if (pass.check_finite) check_finite(pass, child.path, y);
   }
@@ -34,8 +37,10 @@ Tensor Sequential::forward(const Pass& pass, const Tensor& x) {
 
 Tensor Sequential::backward(const Pass& pass, const Tensor& dy) {
   Tensor gradient = dy;
-  for (std::size_t i = children_.size(); i-- > lowest_in_backward_;)
+  for (std::size_t i = children_.size(); i-- > lowest_in_backward_;) {
+    const ProfileScope scope(pass.stream.profile(), children_[i].path);
     gradient = children_[i].layer->backward(pass, gradient);
+  }
   return data_gradient_ ? gradient : Tensor();
 }
 

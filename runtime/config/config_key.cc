@@ -136,7 +136,10 @@ std::string quoted_list(const std::vector<std::string>& names) {
 
 std::string suggestion(std::string_view path) {
   std::vector<std::string> paths;
-  for (const ConfigKey& key : config_schema()) paths.push_back(key.path);
+  for (const ConfigKey& key : config_schema()) {
+    paths.push_back(key.path);
+    paths.emplace_back(key.table());
+  }
   std::string nearest = nearest_name(path, paths);
   // The right name in a wrong table, or in none.
   const std::string_view name = path.substr(path.rfind('.') + 1);

@@ -107,12 +107,15 @@ TrainingRun::TrainingRun(const Config& config, const TrainingRequest& request,
     throw AgreedError(
         fmt::format("training.drop_last leaves nothing: {} rows are less than a batch of {}",
                     plan_.rows, plan_.batch));
+  const std::string placement = communicator.description();
   trainer_ = std::make_unique<Trainer>(resolved, session_->team(), session_->data(), plan_);
   agree();
   if (resumed_) check_resumed();
   start_weights();
   open_folder();
   for (const std::string& line : session_->log()) say(line);
+  // A segment too large for the machine shows when the exchange is made, after the first line.
+  if (communicator.description() != placement) say("exchange: " + communicator.description());
 }
 
 void TrainingRun::find_checkpoint() {
@@ -135,7 +138,7 @@ void TrainingRun::find_checkpoint() {
 
 void TrainingRun::agree() {
   const Dataset& data = *session_->data().data;
-  // A file that lockstep wrote carries its checksum; of another, rank 0 computes it for all.
+  // A file that lockstep wrote carries its checksum; of another, each node's first rank computes it.
   const std::string quick =
       fmt::format("{} rows of {} {}, {}", data.rows(), data.sample_shape().to_string(),
                   name_of(data.x_type()), data.info().checksum);
@@ -145,10 +148,11 @@ void TrainingRun::agree() {
                                {"arithmetic (the probe)", session_->probe()}});
   std::string checksum;
   together(communicator_, [&] {
-    if (main_rank()) checksum = data.checksum();
+    if (communicator_.local_rank() == 0) checksum = data.checksum();
   });
-  identity_ = {mathematical_toml(session_->config()), communicator_.broadcast(checksum, 0),
-               session_->probe()};
+  const std::string of_rank_0 = communicator_.broadcast(checksum, 0);
+  require_same(communicator_, {{"the data's contents", checksum.empty() ? of_rank_0 : checksum}});
+  identity_ = {mathematical_toml(session_->config()), of_rank_0, session_->probe()};
 }
 
 void TrainingRun::check_resumed() const {
@@ -253,6 +257,8 @@ void TrainingRun::end_record(const std::string& outcome) {
 TrainingOutcome TrainingRun::run() {
   const Config& config = session_->config();
   const std::int64_t epoch_steps = plan_.steps_per_epoch();
+  // Files are read; from here on the ranks work alike, also between steps.
+  communicator_.set_patience(config.run.patience_seconds);
   epoch_start_ = Clock::now();
   outcome_.folder = folder_path_;
   try {

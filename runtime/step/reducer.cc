@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/core/profile.h"
+
 namespace lockstep {
 
 std::vector<ElementRange> make_buckets(std::int64_t elements, std::int64_t min_elements) {
@@ -71,6 +73,7 @@ void Reducer::ready(const Param& param) {
   reported_[index] = 1;
 
   if (joins_ > 0) {
+    const ProfileScope scope(stream_.profile(), "tree");
     const int top = static_cast<int>(counter_.size()) - 1;
     nodes_.clear();
     for (int slot = top - joins_; slot <= top; ++slot)

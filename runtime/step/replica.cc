@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/core/profile.h"
+
 namespace lockstep {
 
 namespace {
@@ -75,8 +77,7 @@ void Replica::train_shard(const ShardBatch& batch, std::int64_t shard, std::int6
   const Tensor output = forward(pass, x);
   const Tensor doutput = score(pass, batch, output, true, scalars);
   if (!std::isfinite(scalars.loss)) explain_loss(pass, x, scalars.loss);
-  Tensor dx;
-  network_->backward(pass, doutput, std::span(&dx, 1));
+  backward(pass, doutput);
   reducer.end_shard();
 }
 
@@ -108,6 +109,7 @@ Pass Replica::make_pass(const ShardBatch& batch, std::int64_t weights_version, b
 }
 
 Tensor Replica::input(const Tensor& x) {
+  const ProfileScope scope(stream_.profile(), "input");
   const Tensor raw = backend_.upload(stream_, x);
   if (!scale_) return raw;
   Tensor normalised = x_.head(raw.rows());
@@ -116,11 +118,19 @@ Tensor Replica::input(const Tensor& x) {
 }
 
 Tensor Replica::forward(const Pass& pass, const Tensor& x) {
+  const ProfileScope scope(stream_.profile(), "forward");
   return network_->forward(pass, std::span(&x, 1));
+}
+
+void Replica::backward(const Pass& pass, const Tensor& doutput) {
+  const ProfileScope scope(stream_.profile(), "backward");
+  Tensor dx;
+  network_->backward(pass, doutput, std::span(&dx, 1));
 }
 
 Tensor Replica::score(const Pass& pass, const ShardBatch& batch, const Tensor& output,
                       bool gradient, ShardScalars& scalars) {
+  const ProfileScope scope(stream_.profile(), "loss");
   const Tensor target = backend_.upload(stream_, batch.y);
   const Tensor weight = batch.weight ? backend_.upload(stream_, batch.weight) : Tensor();
   static_assert(std::tuple_size_v<decltype(scalars.metrics)> == kMetricSums);

@@ -55,6 +55,7 @@ class Replica {
   Pass make_pass(const ShardBatch& batch, std::int64_t weights_version, bool training);
   Tensor input(const Tensor& x);
   Tensor forward(const Pass& pass, const Tensor& x);
+  void backward(const Pass& pass, const Tensor& doutput);
   Tensor score(const Pass& pass, const ShardBatch& batch, const Tensor& output, bool gradient,
                ShardScalars& scalars);
   [[noreturn]] void explain_loss(Pass pass, const Tensor& x, double loss);

@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 
+#include "kernels/core/profile.h"
+
 #include "runtime/step/tree.h"
 
 namespace lockstep {
@@ -33,8 +35,15 @@ Updater::Updater(const ParamSet& params, const std::vector<ElementRange>& bucket
       backend_(backend),
       stream_(stream) {}
 
+template <typename Wait>
+void Updater::wait(const Wait& wait) {
+  const ProfileScope scope(stream_.profile(), "wait");
+  wait();
+}
+
 void Updater::update(std::int64_t step, double lr) {
-  exchange_.wait_scalars(worker_);
+  const ProfileScope scope(stream_.profile(), "update");
+  wait([&] { exchange_.wait_scalars(worker_); });
   const auto* scalars = reinterpret_cast<const ShardScalars*>(exchange_.scalars(worker_, 0));
   total_ = total_scalars({scalars, static_cast<std::size_t>(shards_)});
   if (!(total_.weight > 0))
@@ -54,12 +63,13 @@ void Updater::update(std::int64_t step, double lr) {
     const auto factor = static_cast<float>(clip_factor());
     for (int bucket = 0; bucket < buckets; ++bucket) apply(bucket, step, lr, factor);
   }
-  exchange_.finish(worker_);
+  wait([&] { exchange_.finish(worker_); });
 }
 
-Tensor Updater::sum_slice(int bucket) {
+void Updater::sum_slice(int bucket) {
   const ElementRange slice = exchange_.slice(worker_, bucket);
-  const std::span<const TreeNode> nodes = exchange_.collect(worker_, bucket);
+  std::span<const TreeNode> nodes;
+  wait([&] { nodes = exchange_.collect(worker_, bucket); });
   Tensor gradient = backend_.borrow(exchange_.sum_target(worker_, bucket), {slice.count()});
   // Losses are divided by the weight of the batch, statistics by its rows.
   const ElementRange trainable = intersect(slice, {0, params_.trainable_end()});
@@ -80,7 +90,6 @@ Tensor Updater::sum_slice(int bucket) {
         backend_.borrow(exchange_.block_norms() + first_block, {blocks}, DType::kFloat64);
     backend_.squared_norms(stream_, gradient, norms);
   }
-  return gradient;
 }
 
 void Updater::check_finite(ElementRange slice) const {
@@ -100,7 +109,7 @@ void Updater::check_finite(ElementRange slice) const {
 
 double Updater::clip_factor() {
   exchange_.publish_norms(worker_);
-  exchange_.wait_norms(worker_);
+  wait([&] { exchange_.wait_norms(worker_); });
   const auto blocks = static_cast<std::size_t>(params_.trainable_end() / kBlockElements);
   gradient_norm_ = std::sqrt(tree_sum(std::span<const double>(exchange_.block_norms(), blocks)));
   // torch.nn.utils.clip_grad_norm_

@@ -30,7 +30,9 @@ class Updater {
   double gradient_norm() const { return gradient_norm_; }  // where clip_norm > 0
 
  private:
-  Tensor sum_slice(int bucket);
+  template <typename Wait>
+  void wait(const Wait& wait);  // for other workers: its time has a name of its own in profiles
+  void sum_slice(int bucket);
   void check_finite(ElementRange slice) const;
   double clip_factor();
   void apply(int bucket, std::int64_t step, double lr, float factor);
