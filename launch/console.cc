@@ -1,10 +1,29 @@
 #include "launch/console.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 
 namespace lockstep {
+
+namespace {
+
+// mpirun gives its ranks a terminal of its own making wherever its output goes: then the output of
+// mpirun counts, which is the parent of the ranks beside it.
+bool shown_on_terminal() {
+  if (isatty(STDOUT_FILENO) != 1) return false;
+  if (std::getenv("OMPI_COMM_WORLD_RANK") == nullptr) return true;
+  const std::string parent = fmt::format("/proc/{}/fd/1", getppid());
+  const int file = ::open(parent.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC);
+  if (file < 0) return false;
+  const bool terminal = isatty(file) == 1;
+  ::close(file);
+  return terminal;
+}
+
+}  // namespace
 
 std::string describe(const Evaluation& evaluation) {
   std::string text = fmt::format("loss {:.4f}", evaluation.loss);
@@ -14,7 +33,7 @@ std::string describe(const Evaluation& evaluation) {
 }
 
 Console::Console(const TrainingConfig& training)
-    : live_(isatty(STDOUT_FILENO) == 1), batch_(training.batch) {}
+    : live_(shown_on_terminal()), batch_(training.batch) {}
 
 void Console::line(const std::string& text) {
   clear_live_line();

@@ -55,6 +55,10 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
 
   data_ = open(split);
   together(communicator, [&] {
+    if (purpose != Purpose::kPredict && data_.data->target() == TargetKind::kNone)
+      throw Error("{}: there is no dataset '{}/{}', but loss \"{}\" needs targets; name them with "
+                  "data.y",
+                  config_.data.file, split, config_.data.y, name_of(config_.loss.kind));
     if (config_.run.shards == 0)
       config_.run.shards = auto_shards(config_.training.batch, kMinShardRows);
     resolve_outputs();
@@ -84,10 +88,6 @@ void Session::resolve_outputs() {
   outputs_ = config_.model.table.get<std::int64_t>("outputs", 0);
   if (outputs_ == 0) {
     const std::int64_t classes = data.target() == TargetKind::kClass ? data.class_count() : 0;
-    if (data.target() == TargetKind::kNone)
-      throw Error("{}: there is no dataset '{}/{}', but loss \"{}\" needs targets; name them with "
-                  "data.y",
-                  config_.data.file, split_, config_.data.y, name_of(config_.loss.kind));
     outputs_ = network_outputs(config_.loss.kind, data.target(), data.target_columns(), classes);
     config_.model.table.set("outputs", {ConfigValue{outputs_}, "resolved from the data"});
   }
