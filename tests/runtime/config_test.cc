@@ -138,7 +138,8 @@ TEST(Config, OverridesDisplaceWhatCannotStandBesideThem) {
 TEST(Config, UnknownKeysNameTheNearestAndTheLine) {
   EXPECT_EQ(text_error("[model]\nnetwork = \"mlp\"\n[optimizer]\nlrr = 1\n"),
             "test.toml:4: unknown key 'optimizer.lrr'; did you mean 'optimizer.lr'?");
-  EXPECT_EQ(text_error("[optimiser]\nlr = 1\n"), "test.toml:1: unknown table 'optimiser'");
+  EXPECT_EQ(text_error("[optimiser]\nlr = 1\n"),
+            "test.toml:1: unknown table 'optimiser'; did you mean 'optimizer'?");
   EXPECT_EQ(text_error("batch = 1\n"),
             "test.toml:1: unknown key 'batch'; did you mean 'training.batch'?");
   EXPECT_EQ(text_error("[model]\nnetwrok = \"mlp\"\n"),
