@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 
+#include "runtime/communication/agreement.h"
 #include "runtime/communication/mpi_link.h"
 #include "runtime/communication/node_segment.h"
 #include "runtime/communication/plan_check.h"
@@ -60,6 +61,8 @@ class MpiCommunicator final : public Communicator {
          world_.all_gather(std::to_string(node_ranks_.front()), patience_seconds_))
       leaders.insert(leader);
     real_nodes_ = static_cast<int>(leaders.size());
+    const std::string own = transport == Transport::kMessages ? "messages" : "auto";
+    require_same(*this, {{"run.transport", own}});
     node_cores_ = count_cores(node_.all_gather(own_cores(), patience_seconds_));
 
     const bool has_control = share_control();
