@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""Nothing saved is lost: ranks are killed, stopped, asked to stop, or fail, at random steps. Jobs end
+soon with one message, leave nothing behind, and resume to the bits of the undisturbed run."""
+from lockstep_run import *  # noqa: F403 (the test vocabulary)
+
+SOON = 5  # seconds from a rank's death to the end of the job
+
+
+def write_run(epochs=250):
+    """About a second of training: 1,000 steps, with a checkpoint every 25."""
+    x, y = digits(200)
+    write_h5("d.h5", train_x=x, train_y=y)
+    return write_config("a.toml", run={"name": "a", "shards": 8, "threads": 1},
+                        data={"file": "d.h5"},
+                        model={"network": "mlp", "widths": [384, 384], "dropout": 0.2},
+                        loss={"kind": "cross_entropy"}, optimizer={"kind": "adam", "lr": 0.002},
+                        training={"epochs": epochs, "batch": 50},
+                        checkpoint={"every_steps": 25, "every_epochs": 0, "keep": 3},
+                        log={"every_steps": 5})
+
+
+def steps_done(run_folder):
+    try:
+        return json.loads(Path(run_folder, "metrics.jsonl").read_text().splitlines()[-1])["step"]
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def start_until(step, *arguments, out, ranks):
+    """Starts training and returns once `step` steps were taken."""
+    job = Job(command_of(["train", *arguments], ranks))
+    wait_for(lambda: steps_done(out) >= step or job.process.poll() is not None, 60,
+             f"step {step} of {out}")
+    check(job.process.poll() is None, f"ended before step {step}:\n{job.result()}")
+    return job
+
+
+def shared_memory():
+    """Names that the ranks of lockstep could have left; Open MPI's own files are its own matter."""
+    names = {path.name for path in Path("/dev/shm").glob("*")}
+    return {name for name in names if not name.startswith(("vader_segment", "sem."))}
+
+
+@test
+def killed_ranks():
+    dice = seeded_random()
+    config = write_run()
+    succeed("train", config, "--out", "undisturbed", ranks=2)
+    names = shared_memory()
+    succeed_after = []
+    arguments = [config, "--out", "killed"]
+    for attempt in range(3):
+        ranks = dice.choice([2, 3, 4])
+        victim = dice.randrange(ranks)
+        begin = steps_done("killed")
+        step = begin + dice.randrange(10, 200)
+        job = start_until(step, *arguments, out="killed", ranks=ranks)
+        pid = job.ranks(ranks)[victim]
+        killed = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        result = job.wait(30)
+        took = time.monotonic() - killed
+        check(result.code != 0, f"a job with a killed rank ended well:\n{result}")
+        check(took < SOON, f"{took:.1f} s from the kill of rank {victim} to the end:\n{result}")
+        check(not list(Path("killed").rglob("weights.safetensors")), "weights of half a run")
+        succeed_after.append(f"rank {victim} of {ranks} after step {step}: {took:.1f} s")
+        arguments = ["--resume", "killed"]
+    print("  " + "; ".join(succeed_after))
+    check(shared_memory() <= names, f"left in /dev/shm: {shared_memory() - names}")
+    succeed("train", "--resume", "killed", ranks=3).says("resumed killed/checkpoints/step-")
+    same_run("undisturbed", "killed")
+    check(not list(Path("killed").rglob("*.partial*")), "temporary files stay behind")
+
+
+@test
+def asked_to_stop():
+    dice = seeded_random()
+    config = write_run()
+    succeed("train", config, "--out", "undisturbed", ranks=1)
+    arguments = [config, "--out", "stopped"]
+    for number, ranks in ((signal.SIGUSR1, 2), (signal.SIGTERM, 3), (signal.SIGUSR1, 1)):
+        step = steps_done("stopped") + dice.randrange(10, 120)
+        job = start_until(step, *arguments, out="stopped", ranks=ranks)
+        os.kill(job.ranks(ranks)[dice.randrange(ranks)], number)
+        result = job.wait(30)
+        check(result.code == 75, f"exit code {result.code} is not 75:\n{result}")
+        result.says("the checkpoint is written", "lockstep train --resume stopped")
+        check(not result.errors, f"an error of a stop that was asked for:\n{result}")
+        stopped_at = int(result.out.split("stopped after step ")[1].split()[0])
+        check(checkpoints("stopped")[-1] == f"step-{stopped_at:08d}.ckpt",
+              f"stopped after {stopped_at}, but has {checkpoints('stopped')}")
+        arguments = ["--resume", "stopped"]
+    succeed("train", "--resume", "stopped", ranks=2)
+    same_files("undisturbed", "stopped", "metrics.jsonl", "weights.safetensors",
+               "checkpoints/step-00001000.ckpt")
+
+
+@test
+def terminated_mpirun():
+    """mpirun waits, passes SIGTERM on, waits again, and kills: given the time, the ranks save. It
+    reads no output meanwhile, so what they say then is lost."""
+    config = write_run()
+    command = command_of(["train", config, "training.batch=2", "--out", "stopped"], 2)
+    command[1:1] = ["--mca", "odls_base_sigkill_timeout", "2"]
+    job = Job(command)
+    wait_for(lambda: steps_done("stopped") >= 50, 60, "step 50")
+    job.process.send_signal(signal.SIGTERM)
+    result = job.wait(30)
+    check(result.code != 0, f"an interrupted job ended well:\n{result}")
+    part = json.loads(Path("stopped/run.json").read_text())["parts"][-1]
+    check(part["outcome"] == "interrupted", f"the outcome is '{part['outcome']}':\n{result}")
+    check(checkpoints("stopped")[-1] == f"step-{part['last_step']:08d}.ckpt",
+          f"stopped after step {part['last_step']}, but has {checkpoints('stopped')}")
+
+
+def stopped_rank(transport):
+    config = write_run(epochs=5000)
+    job = start_until(60, config, "run.patience_seconds=1", f"run.transport={transport}",
+                      "--out", "hung", out="hung", ranks=3)
+    pid = job.ranks(3)[1]
+    os.kill(pid, signal.SIGSTOP)
+    result = job.wait(20)
+    check(result.code != 0, f"a job with a stopped rank ended well:\n{result}")
+    check(len(result.errors) == 1, f"{len(result.errors)} messages:\n{result}")
+    result.says("rank 1 has not", "for 1 s", "--resume")
+    check(checkpoints("hung"), "no checkpoint was kept")
+
+
+@test
+def stopped_rank_of_a_segment():
+    stopped_rank("auto")
+
+
+@test
+def stopped_rank_of_messages():
+    stopped_rank("messages")
+
+
+def failing_rank(transport):
+    """One row, read by one rank, makes numbers that float32 cannot hold."""
+    dice = seeded_random()
+    x = np.random.default_rng(dice.randrange(1 << 30)).normal(size=(200, 8)).astype(np.float32)
+    x[dice.randrange(200)] = 3e38
+    write_h5("inf.h5", train_x=x, train_y=np.arange(200) % 3)
+    config = write_config("a.toml", run={"name": "a", "shards": 8},
+                          data={"file": "inf.h5", "normalize": False},
+                          model={"network": "mlp", "widths": [64]}, loss={"kind": "cross_entropy"},
+                          optimizer={"kind": "sgd", "lr": 0.01},
+                          training={"epochs": 3, "batch": 50})
+    result = refuse("train", config, f"run.transport={transport}", "--out", "failed", ranks=4,
+                    words=("rank ", "step ", "layer 'fc1'", "not finite"))
+    check(result.seconds < SOON + 2, f"{result.seconds:.1f} s until the end:\n{result}")
+    record = json.loads(Path("failed/run.json").read_text())["parts"][-1]
+    check(record["outcome"].startswith("failed"), f"run.json says {record['outcome']}")
+
+
+@test
+def failing_rank_of_a_segment():
+    failing_rank("auto")
+
+
+@test
+def failing_rank_of_messages():
+    failing_rank("messages")
+
+
+if __name__ == "__main__":
+    main()
