@@ -332,7 +332,7 @@ def losses_that_are_not_finite():
     succeed("inspect", f"run/checkpoints/{names[-1]}").says("checkpoint after step")
     data(train_x=np.full((64, 40), 3e38, np.float32))
     config(data={"normalize": False}, model={"widths": [256, 8]})
-    for ranks in (1, 3):
+    for ranks in (1, 2):
         refuse("train", "a.toml", "--out", f"inf-{ranks}", ranks=ranks,
                words=("step 1:", "layer 'fc1'", "sample"))
 
