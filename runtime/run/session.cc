@@ -56,9 +56,10 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
   data_ = open(split);
   together(communicator, [&] {
     if (purpose != Purpose::kPredict && data_.data->target() == TargetKind::kNone)
-      throw Error("{}: there is no dataset '{}/{}', but loss \"{}\" needs targets; name them with "
-                  "data.y",
-                  config_.data.file, split, config_.data.y, name_of(config_.loss.kind));
+      throw Error(
+          "{}: there is no dataset '{}/{}', but loss \"{}\" needs targets; name them with "
+          "data.y",
+          config_.data.file, split, config_.data.y, name_of(config_.loss.kind));
     if (config_.run.shards == 0)
       config_.run.shards = auto_shards(config_.training.batch, kMinShardRows);
     resolve_outputs();

@@ -138,7 +138,8 @@ void TrainingRun::find_checkpoint() {
 
 void TrainingRun::agree() {
   const Dataset& data = *session_->data().data;
-  // A file that lockstep wrote carries its checksum; of another, each node's first rank computes it.
+  // A file that lockstep wrote carries its checksum; of another, each node's first rank computes
+  // it.
   const std::string quick =
       fmt::format("{} rows of {} {}, {}", data.rows(), data.sample_shape().to_string(),
                   name_of(data.x_type()), data.info().checksum);
