@@ -195,23 +195,29 @@ void forward_by_spread_images(Stream& stream, const GemmKernels& kernels, const 
                               std::int64_t images, const float* x, const float* w,
                               const float* bias, float* y) {
   const SpreadImages spread(g);
+  // The padded image itself serves where lines are shifted ones of their neighbours.
+  const std::int64_t rows = spread.shifts() ? 0 : spread.rows_of(g.out_h());
+  const std::int64_t row = spread.shifts() ? spread.padded_row() : spread.row();
+  const std::int64_t line = spread.shifts() ? g.dilation_w : spread.line();
   const std::int64_t terms = g.kernel_h * g.kernel_w * g.in_c, out_w = g.out_w();
-  const std::int64_t pieces = RunBuilder::pieces_needed(1, terms);
-  Workspace workspace(stream, Workspace::bytes_of<float>(spread.image()) +
-                                  Workspace::bytes_of<float>(spread.padded()) +
+  const std::int64_t pieces = RunBuilder::pieces_needed(g.kernel_h, terms);
+  Workspace workspace(stream, Workspace::bytes_of<float>(spread.padded()) +
+                                  Workspace::bytes_of<float>(rows * row) +
                                   Workspace::bytes_of<GemmPiece>(pieces) +
                                   Workspace::bytes_of<GemmRun>(runs_of(terms)));
-  float* const image = workspace.take<float>(spread.image());
   float* const padded = workspace.take<float>(spread.padded());
+  float* const image = rows == 0 ? padded : workspace.take<float>(rows * row);
   auto* const piece_memory = workspace.take<GemmPiece>(pieces);
   RunBuilder builder(piece_memory, workspace.take<GemmRun>(runs_of(terms)), terms);
-  builder.append(0, 0, terms, out_w);
+  for (std::int64_t kh = 0; kh < g.kernel_h; ++kh) {
+    builder.append(kh * row, kh * spread.lines(), spread.lines(), line);
+  }
   spread.clear(padded);
   GemmProduct product;
   builder.use(product);
   product.a = image;
-  product.a_stride = out_w;
-  product.a_step = g.stride_h * spread.row();
+  product.a_stride = line;
+  product.a_step = g.stride_h * row;
   product.transposed = true;
   product.b = {w, 0, kPanelColumns * terms};
   product.c_step = out_w * g.out_c;
@@ -220,7 +226,8 @@ void forward_by_spread_images(Stream& stream, const GemmKernels& kernels, const 
   product.rows = out_w;
   product.columns = g.out_c;
   for (std::int64_t i = 0; i < images; ++i) {
-    spread.write(kernels, x + i * g.in_h * g.in_w * g.in_c, padded, image);
+    spread.pad(kernels, x + i * g.in_h * g.in_w * g.in_c, padded);
+    if (rows > 0) spread.spread(kernels, padded, 0, rows, image);
     product.c = {y + i * g.out_h() * product.c_step, g.out_c, kPanelColumns};
     kernels.multiply(product);
   }

@@ -14,46 +14,40 @@ bool SpreadImages::suits(const ConvGeometry& g) {
 }
 
 SpreadImages::SpreadImages(const ConvGeometry& g)
-    : g_(g),
-      out_w_(g.out_w()),
-      lines_(g.kernel_w * g.in_c),
-      height_((g.out_h() - 1) * g.stride_h + g.kernel_h) {
+    : g_(g), line_((g.out_w() + kLineMultiple - 1) / kLineMultiple * kLineMultiple) {
   const Correlation c = forward_correlation(g);
   columns_.include(c, forward_part(g));
   columns_.finish(c);
+  width_ = columns_.width() * g.in_c;
 }
 
 void SpreadImages::clear(float* padded) const {
-  if (columns_.copied) PaddedImages(padded, 1, g_.in_h, g_.in_w, g_.in_c, columns_);
+  std::memset(padded, 0, static_cast<std::size_t>(rows_of(g_.out_h()) * width_) * sizeof(float));
 }
 
-void SpreadImages::write(const GemmKernels& kernels, const float* image, float* padded,
-                         float* spread) const {
-  if (columns_.copied) {
-    PaddedImages(padded, 0, g_.in_h, g_.in_w, g_.in_c, columns_).copy(kernels, 0, image);
-    image = padded;
-  }
-  const std::int64_t channels = g_.in_c, pixel_step = g_.stride_w * channels;
-  const std::int64_t image_row = columns_.width() * channels;
-  // Rows [first, end) of the spread image show rows of the image, the others show padding.
-  const std::int64_t first = std::min(g_.pad_h, height_);
-  const std::int64_t end = std::max(first, std::min(g_.pad_h + g_.in_h, height_));
-  std::memset(spread, 0, static_cast<std::size_t>(first * row()) * sizeof(float));
-  std::memset(spread + end * row(), 0,
-              static_cast<std::size_t>((height_ - end) * row()) * sizeof(float));
-  const float* const from = image + (-g_.pad_w - columns_.first) * channels;
-  float* const to = spread + first * row();
-  if (pixel_step == 1) {
-    kernels.copy_lines(
-        {from, image_row, g_.dilation_w, to, row(), out_w_, end - first, g_.kernel_w, out_w_});
+void SpreadImages::pad(const GemmKernels& kernels, const float* image, float* padded) const {
+  const std::int64_t rows = std::clamp<std::int64_t>(rows_of(g_.out_h()) - g_.pad_h, 0, g_.in_h);
+  const std::int64_t first = std::max<std::int64_t>(0, columns_.first);
+  const std::int64_t shown = std::min(columns_.end, g_.in_w) - first;
+  kernels.copy_lines({image + first * g_.in_c, g_.in_w * g_.in_c, 0,
+                      padded + g_.pad_h * width_ + (first - columns_.first) * g_.in_c, width_, 0,
+                      rows, 1, shown * g_.in_c});
+}
+
+void SpreadImages::spread(const GemmKernels& kernels, const float* padded, std::int64_t first,
+                          std::int64_t count, float* to) const {
+  const float* const from = padded + first * width_ + (-g_.pad_w - columns_.first) * g_.in_c;
+  if (shifts()) {
+    kernels.copy_lines({from, width_, g_.dilation_w, to, row(), line_, count, g_.kernel_w, line_});
     return;
   }
-  for (std::int64_t h = 0; h < end - first; ++h) {
-    float* line = to + h * row();
+  const std::int64_t out_w = g_.out_w(), step = g_.stride_w * g_.in_c;
+  float* line = to;
+  for (std::int64_t h = 0; h < count; ++h) {
     for (std::int64_t kw = 0; kw < g_.kernel_w; ++kw) {
-      for (std::int64_t c = 0; c < channels; ++c, line += out_w_) {
-        const float* const pixels = from + h * image_row + kw * g_.dilation_w * channels + c;
-        for (std::int64_t ow = 0; ow < out_w_; ++ow) line[ow] = pixels[ow * pixel_step];
+      for (std::int64_t c = 0; c < g_.in_c; ++c, line += line_) {
+        const float* const pixels = from + h * width_ + kw * g_.dilation_w * g_.in_c + c;
+        for (std::int64_t ow = 0; ow < out_w; ++ow) line[ow] = pixels[ow * step];
       }
     }
   }

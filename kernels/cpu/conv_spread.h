@@ -2,7 +2,7 @@
 // gradient) or to be worth a loop (forward). There an image is written out once for each kernel
 // column and channel, as the pixels that this tap sees,
 //   spread(h, kw, c, ow) = x(h - pad_h, ow · stride_w + kw · dilation_w - pad_w, c), zero outside,
-// so that all taps (kh, kw, c) of an output row lie at a constant distance of out_w floats.
+// so that all taps (kh, kw, c) of an output row lie at a constant distance.
 #pragma once
 
 #include "kernels/cpu/conv_plan.h"
@@ -14,18 +14,31 @@ class SpreadImages {
   static bool suits(const ConvGeometry& g);
 
   explicit SpreadImages(const ConvGeometry& g);
-  std::int64_t row() const { return lines_ * out_w_; }    // floats of one h
-  std::int64_t image() const { return height_ * row(); }  // floats of one image
-  std::int64_t padded() const { return columns_.copied ? g_.in_h * columns_.width() * g_.in_c : 0; }
+  std::int64_t lines() const { return g_.kernel_w * g_.in_c; }  // of one h
+  std::int64_t line() const { return line_; }                   // floats between lines
+  std::int64_t row() const { return lines() * line_; }          // floats of one h
+  std::int64_t rows_of(std::int64_t out_rows) const {           // that many output rows see
+    return (out_rows - 1) * g_.stride_h + g_.kernel_h;
+  }
+  // Whether the line of a tap in the padded image is that of the tap before it, shifted.
+  bool shifts() const { return g_.stride_w * g_.in_c == 1; }
+  std::int64_t padded_row() const { return width_; }
+  // Floats of a padded image; lines are copied in whole vectors, which read behind its end.
+  std::int64_t padded() const { return rows_of(g_.out_h()) * width_ + kLineMultiple; }
 
-  // Prepares `padded`, scratch memory of padded() floats, once before write().
+  // The zeros of a padded image, once; then its pixels.
   void clear(float* padded) const;
-  void write(const GemmKernels& kernels, const float* image, float* padded, float* spread) const;
+  void pad(const GemmKernels& kernels, const float* image, float* padded) const;
+  // `count` rows from `first` on.
+  void spread(const GemmKernels& kernels, const float* padded, std::int64_t first,
+              std::int64_t count, float* to) const;
 
  private:
+  static constexpr std::int64_t kLineMultiple = 16;
+
   const ConvGeometry& g_;
-  std::int64_t out_w_, lines_, height_;
   SourceColumns columns_;
+  std::int64_t width_, line_;
 };
 
 }  // namespace lockstep

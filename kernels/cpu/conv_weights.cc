@@ -172,38 +172,60 @@ class KernelRows {
   std::int64_t row_ = 0, image_ = 0;  // floats
 };
 
-// The form for few channels, see conv_spread.h: all rows of dw are one product.
+// The form for few channels, see conv_spread.h: all rows of dw are one product. Groups are some
+// whole images or some rows of one, so small that their part of x and dy stays in the first-level
+// cache.
+constexpr std::int64_t kPixelsOfSpreadGroup = 448;
+
 void weights_by_spread_images(Stream& stream, const Task& task) {
   const ConvGeometry& g = task.g;
   const SpreadImages spread(g);
-  Workspace workspace(stream, Workspace::bytes_of<float>(task.slots() * spread.image()) +
+  const std::int64_t parts =
+      (task.out_h * task.out_w + kPixelsOfSpreadGroup - 1) / kPixelsOfSpreadGroup;
+  const std::int64_t some_rows = (task.out_h + parts - 1) / parts;
+  const std::int64_t some_images = std::min(
+      task.images, std::max<std::int64_t>(1, kPixelsOfSpreadGroup / (task.out_h * task.out_w)));
+  const std::int64_t most_terms = some_images * some_rows * task.out_w;
+  const std::int64_t pieces = RunBuilder::pieces_needed(some_images * some_rows, most_terms);
+  const std::int64_t slot = spread.rows_of(some_rows) * spread.row();
+  Workspace workspace(stream, Workspace::bytes_of<float>(some_images * slot) +
                                   Workspace::bytes_of<float>(spread.padded()) +
-                                  RunMemory::bytes(task));
-  float* const images = workspace.take<float>(task.slots() * spread.image());
+                                  Workspace::bytes_of<GemmPiece>(pieces) +
+                                  Workspace::bytes_of<GemmRun>(runs_of(most_terms)));
+  float* const slots = workspace.take<float>(some_images * slot);
   float* const padded = workspace.take<float>(spread.padded());
-  const RunMemory memory(task, workspace);
+  auto* const piece_memory = workspace.take<GemmPiece>(pieces);
+  auto* const run_memory = workspace.take<GemmRun>(runs_of(most_terms));
   spread.clear(padded);
-  const std::int64_t terms = g.kernel_h * g.kernel_w * g.in_c;
   GemmProduct product;
-  product.a = images;
-  product.a_stride = task.out_w;
-  product.c = {task.dw, 0, kPanelColumns * terms};
-  product.rows = terms;
+  product.a = slots;
+  product.a_stride = spread.line();
+  product.rows = g.kernel_h * g.kernel_w * g.in_c;
   product.columns = g.out_c;
-  for (RowGroups rows(task, task.slots()); !rows.done(); rows.next()) {
-    rows.copy_images([&](std::int64_t image, std::int64_t slot) {
-      spread.write(task.kernels, task.image(image), padded, images + slot * spread.image());
-    });
-    RunBuilder builder = memory.builder(rows.count() * task.out_w);
-    rows.for_each_row([&](std::int64_t slot, std::int64_t oh, std::int64_t row) {
-      builder.append(slot * spread.image() + oh * g.stride_h * spread.row(), row * task.out_w,
-                     task.out_w, 1);
-    });
-    builder.use(product);
-    product.b = {task.dy + rows.pixel() * g.out_c, g.out_c, kPanelColumns};
-    product.accumulate = rows.first() > 0;
-    task.kernels.multiply(product);
-    rows.sum_bias();
+  product.c = {task.dw, 0, kPanelColumns * product.rows};
+  for (std::int64_t first = 0; first < task.images; first += some_images) {
+    const std::int64_t images = std::min(some_images, task.images - first);
+    for (std::int64_t row = 0; row < task.out_h; row += some_rows) {
+      const std::int64_t rows = std::min(some_rows, task.out_h - row);
+      const std::int64_t terms = images * rows * task.out_w;
+      RunBuilder builder(piece_memory, run_memory, terms);
+      for (std::int64_t i = 0; i < images; ++i) {
+        if (row == 0) spread.pad(task.kernels, task.image(first + i), padded);
+        spread.spread(task.kernels, padded, row * g.stride_h, spread.rows_of(rows),
+                      slots + i * slot);
+        for (std::int64_t r = 0; r < rows; ++r) {
+          builder.append(i * slot + r * g.stride_h * spread.row(), (i * rows + r) * task.out_w,
+                         task.out_w, 1);
+        }
+      }
+      builder.use(product);
+      const float* const dy = task.dy + (first * task.out_h + row) * task.out_w * g.out_c;
+      product.b = {dy, g.out_c, kPanelColumns};
+      product.accumulate = first > 0 || row > 0;
+      task.kernels.multiply(product);
+      if (!task.dbias) continue;
+      task.kernels.column_sums(dy, terms, g.out_c, product.accumulate, task.dbias);
+    }
   }
 }
 

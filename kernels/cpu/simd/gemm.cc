@@ -45,8 +45,51 @@ LOCKSTEP_INLINE void store_some(bool masked, float* p, V v, int lanes) {
 }
 
 // Rows are addressed from one pointer per five, so that each address is pointer + {0, 1, 2, 3, 4} ·
-// stride: compilers left alone keep one pointer a row, more than there are registers.
+// stride: compilers left alone keep one pointer a row, more than there are registers. Threefold the
+// stride is no address that a processor forms, so it has a register of its own.
 constexpr int kRowsOfPointer = 5;
+// Terms a turn of the loop: moving the pointers would otherwise take turns from the arithmetic.
+constexpr int kTermsOfTurn = 4;
+
+template <int kRows, bool kTransposed>
+struct LeftSide {
+  static constexpr int kPointers = kTransposed ? 1 : (kRows + kRowsOfPointer - 1) / kRowsOfPointer;
+  const float* rows[kPointers];
+  std::int64_t stride, three_strides;
+};
+
+template <int kRows, bool kTransposed>
+LOCKSTEP_INLINE V broadcast(const LeftSide<kRows, kTransposed>& a, int i, int k) {
+  if (kTransposed) return set1(a.rows[0][i]);
+  const float* const row = a.rows[i / kRowsOfPointer] + k;
+  return set1(i % kRowsOfPointer == 3 ? row[a.three_strides] : row[i % kRowsOfPointer * a.stride]);
+}
+
+// The next kTerms terms of all sums.
+template <int kRows, int kVectors, bool kTransposed, bool kTail, int kTerms>
+LOCKSTEP_INLINE void add_terms(LeftSide<kRows, kTransposed>& a, const float*& b,
+                               std::int64_t b_stride, int tail, V (&sums)[kRows][kVectors]) {
+#pragma GCC unroll 4
+  for (int k = 0; k < kTerms; ++k) {
+    V right[kVectors];
+#pragma GCC unroll 2
+    for (int j = 0; j < kVectors; ++j) {
+      right[j] = load_some(kTail && j == kVectors - 1, b + j * kWidth, tail);
+    }
+    b += b_stride;
+#pragma GCC unroll 32
+    for (int i = 0; i < kRows; ++i) {
+      const V left = broadcast(a, i, k);
+#pragma GCC unroll 2
+      for (int j = 0; j < kVectors; ++j) sums[i][j] = fma(left, right[j], sums[i][j]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int p = 0; p < a.kPointers; ++p) {
+    a.rows[p] += kTransposed ? a.stride : kTerms;
+    asm("" : "+r"(a.rows[p]));  // keeps the pointers apart
+  }
+}
 
 template <int kRows, int kVectors, bool kTransposed, bool kTail>
 static void multiply_blocks(const Block& block, const Repeat& repeat, const GemmRun& run) {
@@ -66,31 +109,23 @@ static void multiply_blocks(const Block& block, const Repeat& repeat, const Gemm
       for (int j = 0; j < kVectors; ++j) sums[i][j] = set1(0.0f);
     }
     for (const GemmPiece* piece = run.pieces; piece != end; ++piece) {
-      constexpr int kPointers = kTransposed ? 1 : (kRows + kRowsOfPointer - 1) / kRowsOfPointer;
-      const float* a[kPointers];
+      LeftSide<kRows, kTransposed> a;
+      a.stride = a_stride;
+      a.three_strides = 3 * a_stride;
+      asm("" : "+r"(a.three_strides));
 #pragma GCC unroll 8
-      for (int p = 0; p < kPointers; ++p) a[p] = block_a + piece->a + p * kRowsOfPointer * a_stride;
+      for (int p = 0; p < a.kPointers; ++p) {
+        a.rows[p] = block_a + piece->a + p * kRowsOfPointer * a_stride;
+      }
       const float* b = block.b + piece->b * b_stride;
-      for (std::int64_t k = piece->length; k > 0; --k) {
-        V right[kVectors];
-#pragma GCC unroll 2
-        for (int j = 0; j < kVectors; ++j) {
-          right[j] =
-              kTail && j == kVectors - 1 ? load(b + j * kWidth, block.tail) : load(b + j * kWidth);
+      std::int64_t k = piece->length;
+      if (!kTransposed) {
+        for (; k >= kTermsOfTurn; k -= kTermsOfTurn) {
+          add_terms<kRows, kVectors, kTransposed, kTail, kTermsOfTurn>(a, b, b_stride, tail, sums);
         }
-#pragma GCC unroll 32
-        for (int i = 0; i < kRows; ++i) {
-          const V left_side =
-              set1(kTransposed ? a[0][i] : a[i / kRowsOfPointer][i % kRowsOfPointer * a_stride]);
-#pragma GCC unroll 2
-          for (int j = 0; j < kVectors; ++j) sums[i][j] = fma(left_side, right[j], sums[i][j]);
-        }
-#pragma GCC unroll 8
-        for (int p = 0; p < kPointers; ++p) {
-          a[p] += kTransposed ? a_stride : 1;
-          asm("" : "+r"(a[p]));  // keeps the pointers apart
-        }
-        b += b_stride;
+      }
+      for (; k > 0; --k) {
+        add_terms<kRows, kVectors, kTransposed, kTail, 1>(a, b, b_stride, tail, sums);
       }
     }
     if (add_to) {
@@ -315,17 +350,43 @@ static void column_sums(const float* x, std::int64_t rows, std::int64_t columns,
   }
 }
 
-static void copy_lines(const LineCopy& copy) {
-  const std::int64_t whole = copy.length / kWidth * kWidth;
+// kVectors, unless it is zero: whole vectors of a line, known where they are few.
+template <int kVectors, bool kRest>
+static void copy_lines_of(const LineCopy& copy) {
+  // Values of their own: a store through a vector could change what `copy` refers to.
+  const std::int64_t vectors = kVectors ? kVectors : copy.length / kWidth, whole = vectors * kWidth,
+                     rows = copy.rows, lines = copy.lines, from_row = copy.from_row,
+                     from_line = copy.from_line, to_row = copy.to_row, to_line = copy.to_line;
   const int rest = static_cast<int>(copy.length - whole);
-  for (std::int64_t row = 0; row < copy.rows; ++row) {
-    for (std::int64_t line = 0; line < copy.lines; ++line) {
-      const float* from = copy.from + row * copy.from_row + line * copy.from_line;
-      float* to = copy.to + row * copy.to_row + line * copy.to_line;
+  const float* row_from = copy.from;
+  float* row_to = copy.to;
+  for (std::int64_t row = 0; row < rows; ++row, row_from += from_row, row_to += to_row) {
+    const float* from = row_from;
+    float* to = row_to;
+    for (std::int64_t line = 0; line < lines; ++line, from += from_line, to += to_line) {
+#pragma GCC unroll 4
       for (std::int64_t i = 0; i < whole; i += kWidth) store(to + i, load(from + i));
-      if (rest) store(to + whole, load(from + whole, rest), rest);
+      if (kRest) store(to + whole, load(from + whole, rest), rest);
     }
   }
+}
+
+template <bool kRest>
+static void copy_lines_of(const LineCopy& copy) {
+  switch (copy.length / kWidth) {
+    case 1:
+      return copy_lines_of<1, kRest>(copy);
+    case 2:
+      return copy_lines_of<2, kRest>(copy);
+    case 4:
+      return copy_lines_of<4, kRest>(copy);
+    default:
+      return copy_lines_of<0, kRest>(copy);
+  }
+}
+
+static void copy_lines(const LineCopy& copy) {
+  copy.length % kWidth == 0 ? copy_lines_of<false>(copy) : copy_lines_of<true>(copy);
 }
 
 }  // namespace lockstep::cpu::LOCKSTEP_ISA
