@@ -39,11 +39,12 @@ double peak_memory_mib() {
 
 // Steps of the real loop: rows from the data file, forward, backward, exchange, update.
 int bench_step(const BenchStepArguments& arguments) {
-  const Config config = load_config(arguments.config, arguments.overrides);
-  require_for_training(config);
-  const Transport transport =
-      config.run.transport == TransportChoice::kMessages ? Transport::kMessages : Transport::kAuto;
-  return run_job(transport, [&](Communicator& communicator) {
+  const auto configure = [&] {
+    const Config config = load_config(arguments.config, arguments.overrides);
+    require_for_training(config);
+    return config;
+  };
+  return run_job(configure, [&](const Config& config, Communicator& communicator) {
     Config timed = config;
     timed.training.steps = arguments.warm_up + arguments.steps * arguments.rounds;
     timed.training.epochs = 0;

@@ -33,11 +33,8 @@ void print_confusion(const Evaluation& evaluation, const std::vector<std::string
 }
 
 int evaluate_run(const EvaluateArguments& arguments) {
-  const Config config = load_trained_config(arguments.model);
-  const std::string split = arguments.split.empty() ? config.data.test : arguments.split;
-  const Transport transport =
-      config.run.transport == TransportChoice::kMessages ? Transport::kMessages : Transport::kAuto;
-  return run_job(transport, [&](Communicator& communicator) {
+  const auto command = [&](const Config& config, Communicator& communicator) {
+    const std::string split = arguments.split.empty() ? config.data.test : arguments.split;
     TrainedModel model(config, Purpose::kEvaluate, split, communicator);
     Session& session = model.session();
     const Dataset& data = *session.data().data;
@@ -58,7 +55,8 @@ int evaluate_run(const EvaluateArguments& arguments) {
       write_text(arguments.json, json.dump(1) + "\n");
     }
     return 0;
-  });
+  };
+  return run_job([&] { return load_trained_config(arguments.model); }, command);
 }
 
 }  // namespace

@@ -7,7 +7,8 @@
 
 namespace lockstep {
 
-int run_job(Transport transport, const std::function<int(Communicator&)>& command) {
+int run_job(const std::function<Config()>& configure,
+            const std::function<int(const Config&, Communicator&)>& command) {
   World world(nullptr, nullptr);
   const auto described = [&](const char* text) {
     return world.size() == 1 ? fmt::format("lockstep: {}", text)
@@ -15,8 +16,13 @@ int run_job(Transport transport, const std::function<int(Communicator&)>& comman
   };
   std::unique_ptr<Communicator> communicator;
   try {
-    communicator = world.make_communicator(transport);
-    return command(*communicator);
+    communicator = world.make_communicator(Transport::kMessages);
+    Config config;
+    together(*communicator, [&] { config = configure(); });
+    require_same(*communicator, {{"run.transport", std::string(name_of(config.run.transport))}});
+    if (config.run.transport == TransportChoice::kAuto)
+      communicator = world.make_communicator(Transport::kAuto);
+    return command(config, *communicator);
   } catch (const AgreedError& error) {  // every rank has it: one prints, all end
     if (world.rank() == 0) fmt::print(stderr, "lockstep: {}\n", error.what());
     return kExitError;

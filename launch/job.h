@@ -6,12 +6,17 @@
 
 #include "runtime/communication/communicator.h"
 #include "runtime/communication/world.h"
+#include "runtime/config/config.h"
 
 namespace lockstep {
 
 inline constexpr int kExitError = 1;
 inline constexpr int kExitInterrupted = 75;  // EX_TEMPFAIL: checkpoint written, run again to resume
 
-int run_job(Transport transport, const std::function<int(Communicator&)>& command);
+// `configure` reads what the command needs (a config file); an error of it on any rank is the error
+// of all, printed once. `command` then runs with the config, whose transport decides how ranks
+// talk.
+int run_job(const std::function<Config()>& configure,
+            const std::function<int(const Config&, Communicator&)>& command);
 
 }  // namespace lockstep

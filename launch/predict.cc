@@ -80,13 +80,14 @@ void write_h5(const std::string& path, const Tensor& outputs) {
 int predict_run(const PredictArguments& arguments) {
   const bool csv = arguments.output.ends_with(".csv");
   const bool npy = arguments.output.ends_with(".npy");
-  if (!csv && !npy && !arguments.output.ends_with(".h5"))
-    throw Error("-o {}: predictions are written as .csv, .npy or .h5", arguments.output);
-  Config config = load_trained_config(arguments.model);
-  if (!arguments.data.empty()) config.data.file = arguments.data;
-  const Transport transport =
-      config.run.transport == TransportChoice::kMessages ? Transport::kMessages : Transport::kAuto;
-  return run_job(transport, [&](Communicator& communicator) {
+  const auto configure = [&] {
+    if (!csv && !npy && !arguments.output.ends_with(".h5"))
+      throw Error("-o {}: predictions are written as .csv, .npy or .h5", arguments.output);
+    Config config = load_trained_config(arguments.model);
+    if (!arguments.data.empty()) config.data.file = arguments.data;
+    return config;
+  };
+  return run_job(configure, [&](const Config& config, Communicator& communicator) {
     TrainedModel model(config, Purpose::kPredict, arguments.split, communicator);
     Session& session = model.session();
     EvaluationOptions options;

@@ -32,7 +32,8 @@ std::vector<std::string> set_initial_weights(const Config& config, ParamSet& par
   return notes;
 }
 
-int train(const TrainArguments& arguments) {
+// The config file, or that of the resumed run, with the overrides.
+Config configure(const TrainArguments& arguments) {
   if (!arguments.out.empty() && !arguments.resume.empty())
     throw Error("--out and --resume exclude each other: a resumed run goes on in its own folder");
   const bool first_is_override = arguments.config.find('=') != std::string::npos;
@@ -46,11 +47,12 @@ int train(const TrainArguments& arguments) {
   }
   const Config config = load_config(file, overrides);
   require_for_training(config);
+  return config;
+}
 
+int train(const TrainArguments& arguments) {
   install_stop_signals();
-  const Transport transport =
-      config.run.transport == TransportChoice::kMessages ? Transport::kMessages : Transport::kAuto;
-  return run_job(transport, [&](Communicator& communicator) {
+  const auto command = [&](const Config& config, Communicator& communicator) {
     Console console(config.training);
     TrainingRequest request;
     request.out = arguments.out;
@@ -62,7 +64,8 @@ int train(const TrainArguments& arguments) {
     const TrainingOutcome outcome = run_training(config, request, communicator);
     if (communicator.rank() == 0) console.finished(outcome);
     return outcome.interrupted ? kExitInterrupted : 0;
-  });
+  };
+  return run_job([&] { return configure(arguments); }, command);
 }
 
 }  // namespace

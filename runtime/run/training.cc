@@ -386,9 +386,11 @@ bool TrainingRun::judge(const Evaluation& validation) {
 
 void TrainingRun::save(bool wait) {
   Snapshot snapshot = trainer_->snapshot();
-  if (!main_rank()) return;
-  writer_->write(std::move(snapshot), {trainer_->next_step(), identity_, declared_});
-  if (wait) writer_->wait();
+  // Before the barrier: whatever fails after it, this step is saved.
+  if (main_rank())
+    writer_->write(std::move(snapshot), {trainer_->next_step(), identity_, declared_});
+  communicator_.barrier();
+  if (main_rank() && wait) writer_->wait();
 }
 
 void TrainingRun::restore_best() {

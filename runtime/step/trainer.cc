@@ -79,16 +79,15 @@ void Trainer::start_loader() {
 
 Snapshot Trainer::snapshot() {
   exchange_->gather_states();
-  const auto elements = static_cast<std::size_t>(team_.params().elements());
   Snapshot snapshot;
   snapshot.step = step_;
-  snapshot.values.assign(exchange_->values(), exchange_->values() + elements);
-  if (team_.communicator().rank() == 0)
-    for (std::size_t i = 0; i < optimizer_->state_count(); ++i) {
-      const float* const state = exchange_->state(static_cast<int>(i));
-      snapshot.states.emplace_back(state, state + elements);
-    }
-  team_.communicator().barrier();  // nobody's next step may touch what rank 0 still copies
+  if (team_.communicator().rank() != 0) return snapshot;
+  const auto copy = [this](const float* flat) {
+    return std::vector<float>(flat, flat + team_.params().elements());
+  };
+  snapshot.values = copy(exchange_->values());
+  for (std::size_t i = 0; i < optimizer_->state_count(); ++i)
+    snapshot.states.push_back(copy(exchange_->state(static_cast<int>(i))));
   return snapshot;
 }
 

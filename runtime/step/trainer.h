@@ -22,7 +22,7 @@ struct StepResult {
   double gradient_norm = 0;  // where training.clip_norm is set
 };
 
-// Copies of the flat buffers, whole on rank 0 alone (weights on every rank).
+// Copies of the flat buffers; on rank 0 alone.
 struct Snapshot {
   std::int64_t step = 0;  // steps done
   std::vector<float> values;
@@ -39,7 +39,8 @@ class Trainer {
   const Optimizer& optimizer() const { return *optimizer_; }
   std::int64_t weights_version() const { return weights_version_; }
 
-  // Collectives, between steps.
+  // Collectives, between steps. A barrier must follow a snapshot before the next step: nobody may
+  // touch what rank 0 still copies.
   Snapshot snapshot();
   // Fills values and states by calling `fill(values, states)` where that is this rank's task (an
   // Error of one rank is thrown on all), then continues at `step`, mid-epoch or not.

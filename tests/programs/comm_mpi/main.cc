@@ -10,7 +10,7 @@
 #include <csignal>
 #include <random>
 
-#include "runtime/world.h"
+#include "runtime/communication/world.h"
 #include "tests/programs/comm_mpi/bench.h"
 #include "tests/runtime/collective_checks.h"
 #include "tests/runtime/exchange_steps.h"
