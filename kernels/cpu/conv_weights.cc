@@ -11,7 +11,8 @@
 namespace lockstep {
 namespace {
 
-constexpr std::int64_t kPixelsOfGroup = 1024;
+constexpr std::int64_t kPixelsOfGroup = 1024, kFewPixelsOfGroup = 256;
+constexpr std::int64_t kFloatsOfGroup = 1 << 18;  // of dy
 
 struct Task {
   const GemmKernels& kernels;
@@ -26,7 +27,9 @@ struct Task {
   const float* image(std::int64_t index) const { return x + index * g.in_h * g.in_w * g.in_c; }
   std::int64_t rows() const { return images * out_h; }  // output rows of the batch
   std::int64_t group_rows() const {                     // whole images where they are small
-    const std::int64_t some = (kPixelsOfGroup + out_w - 1) / out_w;
+    const std::int64_t pixels =
+        std::clamp(kFloatsOfGroup / g.out_c, kFewPixelsOfGroup, kPixelsOfGroup);
+    const std::int64_t some = (pixels + out_w - 1) / out_w;
     return std::min(rows(), some > out_h ? some / out_h * out_h : some);
   }
   // Most images that a group of rows touches.
@@ -41,12 +44,6 @@ class RowGroups {
 
   std::int64_t first() const { return first_; }  // row of the batch
   std::int64_t pixel() const { return first_ * task_.out_w; }
-  // dbias is summed group by group, while dy is near.
-  void sum_bias() const {
-    if (!task_.dbias) return;
-    task_.kernels.column_sums(task_.dy + pixel() * task_.g.out_c, count() * task_.out_w,
-                              task_.g.out_c, first_ > 0, task_.dbias);
-  }
   bool done() const { return first_ >= task_.rows(); }
   void next() { first_ = end(); }
   // Calls copy(image, slot) for images that no earlier group has asked for.
@@ -95,8 +92,60 @@ class RunMemory {
   GemmRun* runs_;
 };
 
+// Floats so far apart that they share few places of the first-level cache: pixels of as many
+// channels are read from dense copies where enough products read them again.
+constexpr std::int64_t kFar = 128, kManyRows = 256, kManyColumns = 256;
+
+// A group's part of dy, in panels of columns where that pays; and its sums.
+class OutputPanels {
+ public:
+  OutputPanels(const Task& task, std::int64_t most_pixels)
+      : task_(task),
+        copied_(task.g.groups == 1 && task.g.out_c >= kFar &&
+                task.g.kernel_h * task.g.kernel_w * task.g.in_c >= kManyRows),
+        floats_(copied_ ? most_pixels * task.g.out_c : 0) {}
+
+  std::int64_t floats() const { return floats_; }
+  void use(float* memory) { memory_ = memory; }
+  void load(std::int64_t pixel, std::int64_t pixels) {
+    const std::int64_t out = task_.g.out_c;
+    dy_ = task_.dy + pixel * out;
+    pixels_ = pixels;
+    if (!copied_) return;
+    // Whole panels pixel by pixel, as dy lies in memory, then what the last one holds of each.
+    const std::int64_t panels = out / kPanelColumns, rest = out % kPanelColumns;
+    const std::int64_t panel = kPanelColumns * pixels;
+    task_.kernels.copy_lines(
+        {dy_, out, kPanelColumns, memory_, kPanelColumns, panel, pixels, panels, kPanelColumns});
+    task_.kernels.copy_lines(
+        {dy_ + out - rest, out, 0, memory_ + panels * panel, rest, 0, pixels, 1, rest});
+  }
+  // To dbias, while dy is near.
+  void sum(bool add) const {
+    const std::int64_t out = task_.g.out_c, width = copied_ ? kPanelColumns : out;
+    if (!task_.dbias) return;
+    for (std::int64_t n = 0; n < out; n += width) {
+      task_.kernels.column_sums(copied_ ? memory_ + n * pixels_ : dy_, pixels_,
+                                std::min(width, out - n), add, task_.dbias + n);
+    }
+  }
+  ColumnPanels<const float> group(std::int64_t index) const {
+    if (copied_) return {memory_, 0, kPanelColumns * pixels_};
+    const std::int64_t out = task_.g.out_c;
+    return {dy_ + index * (out / task_.g.groups), out, kPanelColumns};
+  }
+
+ private:
+  const Task& task_;
+  bool copied_;
+  std::int64_t floats_, pixels_ = 0;
+  const float* dy_ = nullptr;
+  float* memory_ = nullptr;
+};
+
 // The usual form: rows of dw for one kernel row are neighbouring floats of a row of the image, so x
-// is read where it lies (or in a copy with zero columns around it), transposed.
+// is read where it lies (or in a copy with zero columns around it), transposed. Where pixels are
+// far apart and there are many columns, some rows of dw at a time are read from a dense copy.
 class KernelRows {
  public:
   explicit KernelRows(const Task& task) : task_(task), g_(task.g) {
@@ -104,64 +153,98 @@ class KernelRows {
     columns_.finish(forward_correlation(g_));
     row_ = columns_.width() * g_.in_c;
     image_ = g_.in_h * row_;
+    merged_ = g_.groups == 1 && g_.dilation_w == 1;
+    rows_ = (merged_ ? g_.kernel_w : 1) * g_.in_c / g_.groups;
+    dense_ = g_.groups == 1 && pixel_step() >= kFar && g_.out_c >= kManyColumns;
+    const std::int64_t blocks = dense_ ? (rows_ + kRowsOfBlock - 1) / kRowsOfBlock : 1;
+    some_rows_ = (rows_ + blocks - 1) / blocks;
   }
 
   void run(Stream& stream) const {
     const std::int64_t slots = columns_.copied ? task_.slots() : 0;
-    Workspace workspace(stream,
-                        Workspace::bytes_of<float>(slots * image_) + RunMemory::bytes(task_));
+    const std::int64_t most_pixels = task_.group_rows() * task_.out_w;
+    const std::int64_t block = dense_ ? most_pixels * some_rows_ : 0;
+    OutputPanels outputs(task_, most_pixels);
+    Workspace workspace(stream, Workspace::bytes_of<float>(slots * image_) +
+                                    Workspace::bytes_of<float>(outputs.floats()) +
+                                    Workspace::bytes_of<float>(block) + RunMemory::bytes(task_));
     float* const copies = workspace.take<float>(slots * image_);
-    const RunMemory memory(task_, workspace);
+    outputs.use(workspace.take<float>(outputs.floats()));
+    const Memory memory{columns_.copied ? copies : task_.x, workspace.take<float>(block),
+                        RunMemory(task_, workspace)};
     const PaddedImages copier(copies, slots, g_.in_h, g_.in_w, g_.in_c, columns_);
-    const float* const source = columns_.copied ? copies : task_.x;
     for (RowGroups rows(task_, columns_.copied ? slots : task_.images); !rows.done(); rows.next()) {
       if (columns_.copied) {
         rows.copy_images([&](std::int64_t image, std::int64_t slot) {
           copier.copy(task_.kernels, slot, task_.image(image));
         });
       }
-      for (std::int64_t kh = 0; kh < g_.kernel_h; ++kh) multiply(rows, kh, memory, source);
-      rows.sum_bias();
+      outputs.load(rows.pixel(), rows.count() * task_.out_w);
+      for (std::int64_t kh = 0; kh < g_.kernel_h; ++kh) multiply(rows, kh, outputs, memory);
+      outputs.sum(rows.first() > 0);
     }
   }
 
  private:
-  void multiply(const RowGroups& rows, std::int64_t kh, const RunMemory& memory,
-                const float* source) const {
+  static constexpr std::int64_t kRowsOfBlock = 112;
+
+  struct Memory {
+    const float* source;
+    float* block;  // (pixel, some_rows_)
+    RunMemory runs;
+  };
+
+  std::int64_t pixel_step() const { return g_.stride_w * g_.in_c; }
+
+  void multiply(const RowGroups& rows, std::int64_t kh, const OutputPanels& outputs,
+                const Memory& memory) const {
     const std::int64_t out_w = task_.out_w;
     const std::int64_t shift = kh * g_.dilation_h - g_.pad_h;  // from output row to source row
-    const auto inside = [&](std::int64_t oh) {
-      const std::int64_t row = oh * g_.stride_h + shift;
-      return row >= 0 && row < g_.in_h;
+    // Calls visit(offset of the source row, row of the group) for output rows that see the image.
+    const auto for_each_row_inside = [&](const auto& visit) {
+      rows.for_each_row([&](std::int64_t slot, std::int64_t oh, std::int64_t row) {
+        const std::int64_t source_row = oh * g_.stride_h + shift;
+        if (source_row >= 0 && source_row < g_.in_h) visit(slot * image_ + source_row * row_, row);
+      });
     };
     std::int64_t terms = 0;
-    rows.for_each_row(
-        [&](std::int64_t, std::int64_t oh, std::int64_t) { terms += inside(oh) ? out_w : 0; });
+    for_each_row_inside([&](std::int64_t, std::int64_t) { terms += out_w; });
     GemmProduct product;
     product.accumulate = rows.first() > 0;
     if (terms == 0 && product.accumulate) return;
-    RunBuilder builder = memory.builder(terms);
-    rows.for_each_row([&](std::int64_t slot, std::int64_t oh, std::int64_t row) {
-      if (!inside(oh)) return;
-      builder.append(slot * image_ + (oh * g_.stride_h + shift) * row_, row * out_w, out_w,
-                     g_.stride_w * g_.in_c);
+    product.transposed = true;
+    product.a_stride = dense_ ? some_rows_ : pixel_step();
+    RunBuilder builder = memory.runs.builder(terms);
+    std::int64_t term = 0;
+    for_each_row_inside([&](std::int64_t offset, std::int64_t row) {
+      builder.append(dense_ ? term * some_rows_ : offset, row * out_w, out_w, product.a_stride);
+      term += out_w;
     });
     builder.use(product);
     const std::int64_t in = g_.in_c / g_.groups, out = g_.out_c / g_.groups;
     const std::int64_t terms_of_group = g_.kernel_h * g_.kernel_w * in;
-    const bool merged = g_.groups == 1 && g_.dilation_w == 1;  // taps of a row are neighbours
-    product.transposed = true;
-    product.a_stride = g_.stride_w * g_.in_c;
-    product.rows = merged ? g_.kernel_w * in : in;
     product.columns = out;
     for (std::int64_t group = 0; group < g_.groups; ++group) {
-      product.b = {task_.dy + rows.pixel() * g_.out_c + group * out, g_.out_c, kPanelColumns};
-      for (std::int64_t kw = 0; kw < (merged ? 1 : g_.kernel_w); ++kw) {
+      product.b = outputs.group(group);
+      for (std::int64_t kw = 0; kw < (merged_ ? 1 : g_.kernel_w); ++kw) {
         const std::int64_t column = kw * g_.dilation_w - g_.pad_w - columns_.first;
-        product.a = source + column * g_.in_c + group * in;
-        product.c = {task_.dw + group * terms_of_group * out, 0, kPanelColumns * terms_of_group,
-                     (kh * g_.kernel_w + kw) * in};
-        task_.kernels.multiply(product);
+        const float* const source = memory.source + column * g_.in_c + group * in;
+        for (std::int64_t first = 0; first < rows_; first += some_rows_) {
+          product.rows = std::min(some_rows_, rows_ - first);
+          product.a = source + first;
+          product.c = {task_.dw + group * terms_of_group * out, 0, kPanelColumns * terms_of_group,
+                       (kh * g_.kernel_w + kw) * in + first};
+          if (dense_) {
+            product.a = memory.block;
+            float* to = memory.block;
+            for_each_row_inside([&](std::int64_t offset, std::int64_t) {
+              task_.kernels.copy_lines({source + first + offset, pixel_step(), 0, to, some_rows_, 0,
+                                        out_w, 1, product.rows});
+              to += out_w * some_rows_;
+            });
+          }
+          task_.kernels.multiply(product);
+        }
       }
     }
   }
@@ -170,6 +253,9 @@ class KernelRows {
   const ConvGeometry& g_;
   SourceColumns columns_;
   std::int64_t row_ = 0, image_ = 0;  // floats
+  bool merged_ = false;               // taps of a row are neighbours: one product
+  bool dense_ = false;
+  std::int64_t rows_ = 0, some_rows_ = 0;  // of dw, a product
 };
 
 // The form for few channels, see conv_spread.h: all rows of dw are one product. Groups are some

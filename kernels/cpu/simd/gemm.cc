@@ -301,38 +301,36 @@ static void multiply(const GemmProduct& whole) {
 // ---- sums of columns: row r of a run joins chain r mod 8; the chains join pairwise.
 constexpr int kChains = 8;
 
+// One run of at most kRunTerms rows.
 template <bool kTail>
 static void sum_columns(const float* x, std::int64_t rows, std::int64_t stride, int lanes,
                         bool add_to, float* sums) {
-  for (std::int64_t first = 0; first < rows; first += kRunTerms) {
-    const std::int64_t end = least(first + kRunTerms, rows);
-    V chains[kChains];
+  V chains[kChains];
 #pragma GCC unroll 8
-    for (int j = 0; j < kChains; ++j) chains[j] = set1(0.0f);
-    std::int64_t row = first;
-    for (; row + kChains <= end; row += kChains) {
+  for (int j = 0; j < kChains; ++j) chains[j] = set1(0.0f);
+  std::int64_t row = 0;
+  for (; row + kChains <= rows; row += kChains) {
 #pragma GCC unroll 8
-      for (int j = 0; j < kChains; ++j) {
-        const float* p = x + (row + j) * stride;
-        chains[j] = add(chains[j], load_some(kTail, p, lanes));
-      }
+    for (int j = 0; j < kChains; ++j) {
+      const float* p = x + (row + j) * stride;
+      chains[j] = add(chains[j], load_some(kTail, p, lanes));
     }
-#pragma GCC unroll 8
-    for (int j = 0; j < kChains - 1; ++j) {
-      if (row + j < end) {
-        const float* p = x + (row + j) * stride;
-        chains[j] = add(chains[j], load_some(kTail, p, lanes));
-      }
-    }
-#pragma GCC unroll 3
-    for (int half = kChains / 2; half > 0; half /= 2) {
-#pragma GCC unroll 4
-      for (int j = 0; j < half; ++j) chains[j] = add(chains[j], chains[j + half]);
-    }
-    V total = chains[0];
-    if (add_to || first > 0) total = add(load_some(kTail, sums, lanes), total);
-    store_some(kTail, sums, total, lanes);
   }
+#pragma GCC unroll 8
+  for (int j = 0; j < kChains - 1; ++j) {
+    if (row + j < rows) {
+      const float* p = x + (row + j) * stride;
+      chains[j] = add(chains[j], load_some(kTail, p, lanes));
+    }
+  }
+#pragma GCC unroll 3
+  for (int half = kChains / 2; half > 0; half /= 2) {
+#pragma GCC unroll 4
+    for (int j = 0; j < half; ++j) chains[j] = add(chains[j], chains[j + half]);
+  }
+  V total = chains[0];
+  if (add_to) total = add(load_some(kTail, sums, lanes), total);
+  store_some(kTail, sums, total, lanes);
 }
 
 static void column_sums(const float* x, std::int64_t rows, std::int64_t columns, bool add_to,
@@ -340,12 +338,17 @@ static void column_sums(const float* x, std::int64_t rows, std::int64_t columns,
   if (rows == 0 && !add_to) {
     for (std::int64_t n = 0; n < columns; ++n) sums[n] = 0.0f;
   }
-  for (std::int64_t n = 0; n < columns; n += kWidth) {
-    const int lanes = static_cast<int>(least(kWidth, columns - n));
-    if (lanes == kWidth) {
-      sum_columns<false>(x + n, rows, columns, lanes, add_to, sums + n);
-    } else {
-      sum_columns<true>(x + n, rows, columns, lanes, add_to, sums + n);
+  for (std::int64_t first = 0; first < rows; first += kRunTerms) {
+    const float* run = x + first * columns;
+    const std::int64_t count = least(kRunTerms, rows - first);
+    const bool add_run = add_to || first > 0;
+    for (std::int64_t n = 0; n < columns; n += kWidth) {
+      const int lanes = static_cast<int>(least(kWidth, columns - n));
+      if (lanes == kWidth) {
+        sum_columns<false>(run + n, count, columns, lanes, add_run, sums + n);
+      } else {
+        sum_columns<true>(run + n, count, columns, lanes, add_run, sums + n);
+      }
     }
   }
 }
