@@ -174,7 +174,7 @@ void CheckpointWriter::write_now(const Snapshot& snapshot, const TrainingState& 
 void CheckpointWriter::remove_old(std::int64_t newest, std::int64_t best) const {
   std::int64_t kept = 0;
   for (const CheckpointFile& file : list_checkpoints(folder_)) {
-    if (file.step > newest || file.step == best || kept++ < keep_) continue;
+    if (file.step > newest || kept++ < keep_ || file.step == best) continue;
     std::filesystem::remove(file.path);
   }
 }
