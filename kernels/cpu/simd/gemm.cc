@@ -13,6 +13,9 @@ constexpr int kRowsOfTwo = kRegisters == 32 ? 14 : 6;
 constexpr int kRowsOfOne = 2 * kRowsOfTwo;
 // Rows whose part of c stays in the first-level cache while the runs pass over it.
 constexpr std::int64_t kRowsInCache = 112;
+// Rows of the left side so many floats apart share places of the first-level cache, which holds
+// few.
+constexpr std::int64_t kCacheWay = 1024;
 // A right side of at most so many floats stays in the second-level cache.
 constexpr std::int64_t kFloatsInCache = 1 << 16;
 
@@ -187,9 +190,11 @@ struct RowBlocks {
   BlockKernel large_kernel, kernel;
 };
 template <int kVectors>
-static RowBlocks row_blocks(std::int64_t rows, bool transposed, bool tail) {
+static RowBlocks row_blocks(std::int64_t rows, std::int64_t a_stride, bool transposed, bool tail) {
+  constexpr std::int64_t kMost = kMostRows<kVectors>, kFew = kMost < 11 ? kMost : 11;
+  const std::int64_t most = !transposed && a_stride % kCacheWay == 0 ? kFew : kMost;
   RowBlocks blocks;
-  blocks.count = (rows + kMostRows<kVectors> - 1) / kMostRows<kVectors>;
+  blocks.count = (rows + most - 1) / most;
   blocks.size = rows / blocks.count;
   blocks.larger = rows % blocks.count;
   const int size = static_cast<int>(blocks.size);
@@ -204,7 +209,7 @@ template <int kVectors>
 static void multiply_columns(const GemmProduct& product, Block block, std::int64_t steps,
                              std::int64_t rows) {
   const bool tail = block.tail != kWidth;
-  const RowBlocks blocks = row_blocks<kVectors>(rows, product.transposed, tail);
+  const RowBlocks blocks = row_blocks<kVectors>(rows, block.a_stride, product.transposed, tail);
   const std::int64_t a_row = product.transposed ? 1 : block.a_stride;
   const float* const bias = block.bias;
   const float* const a = block.a;
