@@ -2,6 +2,7 @@
 // same rows of the kernel, and each group, one call of the microkernel. Weights lie in panels of
 // columns with rows (kernel_h, kernel_w, channel); the data gradient has a copy of its own.
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/cpu/backend_impl.h"
 #include "kernels/cpu/conv_spread.h"
@@ -150,11 +151,18 @@ void correlate(Stream& stream, const GemmKernels& kernels, const Correlation& c,
   auto* const parts = workspace.take<ConvPart>(part_count);
   auto* const classes = workspace.take<Correlator::Classes>(part_count);
   std::int64_t terms = 0;
+  bool some_are_zero = false;  // outputs that no tap reaches: phases of a stride beyond the kernel
   for (std::int64_t i = 0; i < part_count; ++i) {
     parts[i] = part_at(i, terms * c.output_c);
     terms += c.terms(parts[i]);
-    classes[i] = correlator.classify(parts[i], workspace);
+    if (c.terms(parts[i]) == 0) {
+      some_are_zero = true;
+      classes[i] = {};
+    } else {
+      classes[i] = correlator.classify(parts[i], workspace);
+    }
   }
+  const std::int64_t output_size = c.output_h * c.output_w * c.output_c;
   const std::int64_t group_out = c.output_c / c.groups;
   if (part_count == 1 && correlator.images_are_rows(classes[0])) {
     correlator.multiply(kernels, parts[0], classes[0].classes[0], images * c.output_h,
@@ -173,16 +181,20 @@ void correlate(Stream& stream, const GemmKernels& kernels, const Correlation& c,
       }
       from = padded;
     }
-    float* const to = output + first * c.output_h * c.output_w * c.output_c;
+    float* const to = output + first * output_size;
     for (std::int64_t column = 0; column < group_out; column += panels * kPanelColumns) {
       const Correlator::Columns some{column, std::min(panels * kPanelColumns, group_out - column)};
       for (std::int64_t image = 0; image < count; ++image) {
+        if (some_are_zero && column == 0) {
+          std::memset(to + image * output_size, 0,
+                      static_cast<std::size_t>(output_size) * sizeof(float));
+        }
         for (std::int64_t i = 0; i < part_count; ++i) {
           for (std::int64_t k = 0; k < classes[i].count; ++k) {
             const RowClass& rows = classes[i].classes[k];
             correlator.multiply(kernels, parts[i], rows, rows.end - rows.first, some,
                                 from + image * padded_size, weights, bias,
-                                to + image * c.output_h * c.output_w * c.output_c);
+                                to + image * output_size);
           }
         }
       }
