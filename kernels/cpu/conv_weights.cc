@@ -1,7 +1,7 @@
 // Weight and bias gradients of convolutions: dw (kernel_h, kernel_w, channel | output channel) is
 // the sum over all output pixels of x times dy. Output rows of the whole batch are taken in groups
-// of about kPixelsOfGroup pixels, few enough that the group's part of x and dy stays in the
-// second-level cache while all rows of the kernel pass over it.
+// of kFewPixelsOfGroup to kPixelsOfGroup pixels, few enough that the group's part of x and dy stays
+// in the second-level cache while all rows of the kernel pass over it.
 #include <algorithm>
 #include <cstring>
 
@@ -145,7 +145,8 @@ class OutputPanels {
 
 // The usual form: rows of dw for one kernel row are neighbouring floats of a row of the image, so x
 // is read where it lies (or in a copy with zero columns around it), transposed. Where pixels are
-// far apart and there are many columns, some rows of dw at a time are read from a dense copy.
+// far apart, no two taps of a row share them, and there are many columns, some rows of dw at a time
+// are read from a dense copy.
 class KernelRows {
  public:
   explicit KernelRows(const Task& task) : task_(task), g_(task.g) {
@@ -155,7 +156,7 @@ class KernelRows {
     image_ = g_.in_h * row_;
     merged_ = g_.groups == 1 && g_.dilation_w == 1;
     rows_ = (merged_ ? g_.kernel_w : 1) * g_.in_c / g_.groups;
-    dense_ = g_.groups == 1 && pixel_step() >= kFar && g_.out_c >= kManyColumns;
+    dense_ = g_.groups == 1 && pixel_step() >= kFar && g_.out_c >= kManyColumns && g_.kernel_w == 1;
     const std::int64_t blocks = dense_ ? (rows_ + kRowsOfBlock - 1) / kRowsOfBlock : 1;
     some_rows_ = (rows_ + blocks - 1) / blocks;
   }
