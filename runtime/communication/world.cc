@@ -1,5 +1,7 @@
 #include "runtime/communication/world.h"
 
+#include <sys/prctl.h>
+
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -30,6 +32,8 @@ World::World(int* argc, char*** argv) : exceptions_at_start_(std::uncaught_excep
   check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   // A file beyond the size limit (ulimit -f) shall be an error with a message, not a signal.
   std::signal(SIGXFSZ, SIG_IGN);
+  // When mpirun is gone, nobody would end its ranks. SIGTERM lets a training save what it has.
+  if (std::getenv("OMPI_COMM_WORLD_RANK") != nullptr) prctl(PR_SET_PDEATHSIG, SIGTERM);
 }
 
 World::~World() {

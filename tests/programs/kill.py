@@ -113,6 +113,21 @@ def terminated_mpirun():
           f"stopped after step {part['last_step']}, but has {checkpoints('stopped')}")
 
 
+@test
+def killed_mpirun():
+    """Ranks whose mpirun is gone save what they have and end, instead of computing on unseen."""
+    config = write_run()
+    job = start_until(50, config, "training.batch=2", "--out", "orphaned", out="orphaned", ranks=2)
+    pids = job.ranks(2)
+    job.process.kill()
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 20, "the ranks' end")
+    check(len(checkpoints("orphaned")) > 0, "nothing was saved")
+    part = json.loads(Path("orphaned/run.json").read_text())["parts"][-1]
+    check(part["outcome"] == "interrupted", f"the outcome is '{part['outcome']}'")
+    check(checkpoints("orphaned")[-1] == f"step-{part['last_step']:08d}.ckpt",
+          f"stopped after step {part['last_step']}, but has {checkpoints('orphaned')}")
+
+
 def stopped_rank(transport):
     config = write_run(epochs=5000)
     job = start_until(60, config, "run.patience_seconds=1", f"run.transport={transport}",
