@@ -288,6 +288,8 @@ OpCases conv_cases() {
         square(1, 16, 32, 14, 5, 2), square(1, 3, 16, 30, 7, 3, 2),  // a stem
         square(1, 64, 33, 7, 1, 0),                                  // 1x1
         square(1, 31, 17, 9, 1, 0, 2),                               // a down-sampling
+        square(1, 150, 290, 31, 1, 0),                               // many channels, two groups
+        square(1, 150, 267, 12, 1, 1, 2),                            // the same with padding
         square(2, 31, 33, 7, 3, 1),                                  // k = 279: three runs
         square(1, 160, 13, 5, 3, 1),                                 // k > 128 in one row of taps
         square(1, 13, 100, 6, 3, 1, 2), square(3, 3, 5, 2, 5, 2),  // the image is below the kernel
