@@ -30,15 +30,15 @@ TEST_P(StreamTest, RunsWorkInOrder) {
 }
 
 TEST_P(StreamTest, AnEventComesWithTheWorkBeforeIt) {
-  int done = 0;
+  std::atomic<int> done = 0;  // the later work may run while this thread reads it
   stream_->submit([&] { done = 1; });
   const auto event = stream_->record();
   stream_->submit([&] { done += 10; });
   event->synchronize();
   EXPECT_TRUE(event->reached());
-  EXPECT_GE(done, 1);
+  EXPECT_GE(done.load(), 1);
   stream_->synchronize();
-  EXPECT_EQ(done, 11);
+  EXPECT_EQ(done.load(), 11);
 }
 
 TEST_P(StreamTest, AFailureIsRethrownOnceAndDropsWhatFollows) {
