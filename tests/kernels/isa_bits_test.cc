@@ -2,8 +2,8 @@
 // for random shapes, at any place in memory, whatever stood in the outputs and workspaces before.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <random>
 #include <vector>
 
@@ -60,7 +60,7 @@ class IsaBits : public testing::Test {
   }
   Guarded guarded(Backend& backend, const Shape& shape, const std::vector<float>& content) {
     Guarded result = guarded(backend, shape);
-    std::memcpy(result.tensor.raw(), content.data(), result.tensor.bytes());
+    std::ranges::copy(content, result.tensor.span<float>().begin());
     return result;
   }
   static bool written(const Tensor& a) {
