@@ -63,15 +63,6 @@ class IsaBits : public testing::Test {
     std::ranges::copy(content, result.tensor.span<float>().begin());
     return result;
   }
-  static bool written(const Tensor& a) {
-    for (float value : a.span<float>()) {
-      if (std::isnan(value)) return false;
-    }
-    return true;
-  }
-  static bool equal(const Tensor& a, const Tensor& b) {
-    return std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
-  }
 
   std::uint64_t seed_;
   std::mt19937_64 random_;
@@ -86,6 +77,31 @@ struct Outputs {
     intact = intact && output.intact();
   }
 };
+
+bool written(const Tensor& a) {
+  for (float value : a.span<float>()) {
+    if (std::isnan(value)) return false;
+  }
+  return true;
+}
+bool equal(const Tensor& a, const Tensor& b) {
+  return std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
+}
+
+// run(isa) gives the outputs of one instruction set; all others must give generic's bits.
+template <typename Run>
+void expect_same_bits(const Run& run) {
+  const Outputs expected = run(Isa::kGeneric);
+  EXPECT_TRUE(expected.intact);
+  for (const Tensor& tensor : expected.tensors) EXPECT_TRUE(written(tensor));
+  for (Isa isa : other_isas()) {
+    const Outputs actual = run(isa);
+    EXPECT_TRUE(actual.intact) << name_of(isa);
+    for (std::size_t i = 0; i < expected.tensors.size(); ++i) {
+      EXPECT_TRUE(equal(expected.tensors[i], actual.tensors[i])) << name_of(isa) << ", " << i;
+    }
+  }
+}
 
 TEST_F(IsaBits, Linear) {
   for (int round = 0; round < 40; ++round) {
@@ -119,16 +135,7 @@ TEST_F(IsaBits, Linear) {
       for (const auto& output : {packed, y, dx, dw, dbias}) outputs.add(output);
       return outputs;
     };
-    const Outputs expected = run(Isa::kGeneric);
-    EXPECT_TRUE(expected.intact);
-    for (const Tensor& tensor : expected.tensors) EXPECT_TRUE(written(tensor));
-    for (Isa isa : other_isas()) {
-      const Outputs actual = run(isa);
-      EXPECT_TRUE(actual.intact) << name_of(isa);
-      for (std::size_t i = 0; i < expected.tensors.size(); ++i) {
-        EXPECT_TRUE(equal(expected.tensors[i], actual.tensors[i])) << name_of(isa) << ", " << i;
-      }
-    }
+    expect_same_bits(run);
   }
 }
 
@@ -179,16 +186,7 @@ TEST_F(IsaBits, Convolution) {
       for (const auto& output : {packed, y, dx, dw, dbias}) outputs.add(output);
       return outputs;
     };
-    const Outputs expected = run(Isa::kGeneric);
-    EXPECT_TRUE(expected.intact);
-    for (const Tensor& tensor : expected.tensors) EXPECT_TRUE(written(tensor));
-    for (Isa isa : other_isas()) {
-      const Outputs actual = run(isa);
-      EXPECT_TRUE(actual.intact) << name_of(isa);
-      for (std::size_t i = 0; i < expected.tensors.size(); ++i) {
-        EXPECT_TRUE(equal(expected.tensors[i], actual.tensors[i])) << name_of(isa) << ", " << i;
-      }
-    }
+    expect_same_bits(run);
   }
 }
 
