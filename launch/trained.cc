@@ -28,8 +28,14 @@ Config load_trained_config(const ModelArguments& arguments) {
                   [](const std::string& text) { return text.starts_with("model.weights="); });
   if (overridden) return config;
   const std::string weights = run + "/weights.safetensors";
-  config.model.weights =
-      fs::exists(weights) ? weights : latest_checkpoint(run + "/checkpoints").path;
+  if (fs::exists(weights)) {
+    config.model.weights = weights;
+  } else if (const auto checkpoint = latest_checkpoint(run + "/checkpoints")) {
+    config.model.weights = checkpoint->path;
+  } else {
+    throw Error("{}: neither weights.safetensors nor a checkpoint: nothing has been trained yet",
+                run);
+  }
   return config;
 }
 

@@ -179,7 +179,7 @@ void CheckpointWriter::remove_old(std::int64_t newest, std::int64_t best) const 
   }
 }
 
-FoundCheckpoint latest_checkpoint(const std::string& folder) {
+std::optional<FoundCheckpoint> latest_checkpoint(const std::string& folder) {
   FoundCheckpoint found;
   for (const CheckpointFile& file : list_checkpoints(folder)) {
     try {
@@ -190,10 +190,9 @@ FoundCheckpoint latest_checkpoint(const std::string& folder) {
       found.refused.push_back(error.what());
     }
   }
-  std::string reasons;
-  for (const std::string& line : found.refused) reasons += "\n  " + line;
-  throw Error("{}: no checkpoint to resume from{}{}", folder,
-              found.refused.empty() ? "" : "; refused:", reasons);
+  if (found.refused.empty()) return std::nullopt;
+  throw Error("{}: no checkpoint to resume from; refused:\n  {}", folder,
+              fmt::join(found.refused, "\n  "));
 }
 
 }  // namespace lockstep

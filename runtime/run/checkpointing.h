@@ -81,8 +81,9 @@ struct FoundCheckpoint {
   Checkpoint contents;
   std::vector<std::string> refused;  // why newer ones were passed over, one line each
 };
-// The newest undamaged checkpoint of a folder; throws Error when there is none.
-FoundCheckpoint latest_checkpoint(const std::string& folder);
+// The newest undamaged checkpoint of a folder; nothing where the folder holds none at all. Throws
+// Error when every one of them is damaged.
+std::optional<FoundCheckpoint> latest_checkpoint(const std::string& folder);
 
 // Parameters as named host tensors in PyTorch's names, shapes and orders, from a flat buffer.
 std::vector<NamedTensor> named_weights(const ParamSet& params, Backend& backend,

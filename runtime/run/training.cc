@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -123,13 +124,19 @@ void TrainingRun::find_checkpoint() {
   together(communicator_, [&] {
     if (!main_rank()) return;
     RunFolder::open(request_.resume);
-    const FoundCheckpoint found = latest_checkpoint(request_.resume + "/checkpoints");
-    for (const std::string& line : found.refused)
+    const std::string folder = request_.resume + "/checkpoints";
+    const std::optional<FoundCheckpoint> found = latest_checkpoint(folder);
+    if (!found) return;
+    for (const std::string& line : found->refused)
       say("warning: damaged checkpoint passed over: " + line);
-    checkpoint_file_ = found.path;
-    state = found.contents.state;
+    checkpoint_file_ = found->path;
+    state = found->contents.state;
   });
   checkpoint_file_ = communicator_.broadcast(checkpoint_file_, 0);
+  if (checkpoint_file_.empty()) {  // the run was stopped before its first one
+    say(request_.resume + ": no checkpoint was written yet; training starts from its first step");
+    return;
+  }
   state = communicator_.broadcast(state, 0);
   resumed_ = state_from_json(state, checkpoint_file_);
   const Config stored = parse_config(resumed_->identity.config, checkpoint_file_);
@@ -200,8 +207,8 @@ void TrainingRun::open_folder() {
   together(communicator_, [&] {
     if (!main_rank()) return;
     const Config& config = session_->config();
-    folder_ = resumed_ ? RunFolder::open(request_.resume)
-                       : RunFolder::create(request_.out, config.run.name);
+    folder_ = request_.resume.empty() ? RunFolder::create(request_.out, config.run.name)
+                                      : RunFolder::open(request_.resume);
     folder_->write_config(config);
     MetricsLog::cut_back(folder_->metrics_file(), trainer_->next_step());
     MetricsLog::cut_back(folder_->timing_file(), trainer_->next_step());
@@ -210,7 +217,7 @@ void TrainingRun::open_folder() {
     writer_ = std::make_unique<CheckpointWriter>(
         folder_->checkpoints(), config.checkpoint.keep, session_->team().params(),
         trainer_->optimizer().states(), session_->backend());
-    if (resumed_) record_ = folder_->read_record();
+    if (std::filesystem::exists(folder_->record_file())) record_ = folder_->read_record();
     begin_record();
   });
   folder_path_ = communicator_.broadcast(main_rank() ? folder_->path() : std::string(), 0);

@@ -67,9 +67,24 @@ def killed_ranks():
         arguments = ["--resume", "killed"]
     print("  " + "; ".join(succeed_after))
     check(shared_memory() <= names, f"left in /dev/shm: {shared_memory() - names}")
-    succeed("train", "--resume", "killed", ranks=3).says("resumed killed/checkpoints/step-")
+    succeed("train", "--resume", "killed", ranks=3)
     same_run("undisturbed", "killed")
     check(not list(Path("killed").rglob("*.partial*")), "temporary files stay behind")
+
+
+@test
+def killed_before_the_first_checkpoint():
+    """What a batch system requeues need not know how far the run had come."""
+    config = write_run()
+    late = "checkpoint.every_steps=900"
+    succeed("train", config, late, "--out", "undisturbed", ranks=1)
+    job = start_until(10, config, late, "--out", "killed", out="killed", ranks=2)
+    os.kill(job.ranks(2)[0], signal.SIGKILL)
+    job.wait(30)
+    check(not checkpoints("killed"), "a checkpoint was written")
+    refuse("evaluate", "killed", words=("killed: neither weights", "nothing has been trained"))
+    succeed("train", "--resume", "killed", ranks=3).says("no checkpoint was written yet")
+    same_run("undisturbed", "killed")
 
 
 @test

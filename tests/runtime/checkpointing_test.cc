@@ -131,12 +131,15 @@ TEST_F(CheckpointingTest, ADamagedOneIsPassedOver) {
   file.seekp(-20, std::ios::end);
   file.put('!');
   file.close();
-  const FoundCheckpoint found = latest_checkpoint(folder_);
-  EXPECT_EQ(found.path, folder_ + "/" + checkpoint_name(1));
-  ASSERT_EQ(found.refused.size(), 1u);
-  EXPECT_NE(found.refused[0].find(checkpoint_name(2)), std::string::npos);
-  fs::remove(found.path);
+  const std::optional<FoundCheckpoint> found = latest_checkpoint(folder_);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->path, folder_ + "/" + checkpoint_name(1));
+  ASSERT_EQ(found->refused.size(), 1u);
+  EXPECT_NE(found->refused[0].find(checkpoint_name(2)), std::string::npos);
+  fs::remove(found->path);
   EXPECT_THROW(latest_checkpoint(folder_), Error);
+  fs::remove(folder_ + "/" + checkpoint_name(2));
+  EXPECT_FALSE(latest_checkpoint(folder_));
 }
 
 TEST_F(CheckpointingTest, AFailedWriteIsThrownByTheNextCall) {
