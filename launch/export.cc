@@ -1,7 +1,7 @@
 // lockstep export RUN FILE.safetensors: the weights under PyTorch's names, without MPI or data.
 #include <filesystem>
 
-#include "io/safetensors.h"
+#include "io/formats/safetensors.h"
 #include "launch/commands.h"
 #include "launch/trained.h"
 #include "runtime/run/checkpointing.h"

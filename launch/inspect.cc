@@ -3,10 +3,10 @@
 #include <cmath>
 #include <filesystem>
 
-#include "io/checkpoint.h"
-#include "io/checksum.h"
-#include "io/safetensors.h"
-#include "io/summary.h"
+#include "io/base/checksum.h"
+#include "io/dataset/summary.h"
+#include "io/formats/checkpoint.h"
+#include "io/formats/safetensors.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "launch/commands.h"
 #include "launch/networks.h"

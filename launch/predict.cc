@@ -1,9 +1,9 @@
 // lockstep predict RUN|CONFIG --data FILE [--split test] [--logits] -o OUT.csv|.npy|.h5
 #include <cmath>
 
-#include "io/file.h"
-#include "io/hdf5.h"
-#include "io/npy.h"
+#include "io/base/file.h"
+#include "io/formats/npy.h"
+#include "io/hdf5/hdf5.h"
 #include "launch/commands.h"
 #include "launch/job.h"
 #include "launch/trained.h"

@@ -1,6 +1,6 @@
 // lockstep prepare KIND ... -o FILE.h5
-#include "io/prepare.h"
-#include "io/summary.h"
+#include "io/prepare/prepare.h"
+#include "io/dataset/summary.h"
 #include "launch/commands.h"
 
 namespace lockstep {

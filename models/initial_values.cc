@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "io/dataset.h"
+#include "io/dataset/dataset.h"
 
 namespace lockstep {
 

@@ -1,7 +1,7 @@
 #include "models/weights.h"
 
-#include "io/dataset.h"
-#include "io/safetensors.h"
+#include "io/dataset/dataset.h"
+#include "io/formats/safetensors.h"
 
 namespace lockstep {
 

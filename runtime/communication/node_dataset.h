@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "io/dataset.h"
+#include "io/dataset/dataset.h"
 #include "runtime/communication/communicator.h"
 
 namespace lockstep {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <set>
 
-#include "io/file.h"
+#include "io/base/file.h"
 #include "kernels/core/error.h"
 #include "runtime/config/config_schema.h"
 #include "runtime/config/config_toml.h"

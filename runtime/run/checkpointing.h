@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "io/checkpoint.h"
+#include "io/formats/checkpoint.h"
 #include "runtime/config/config.h"
 #include "runtime/step/params.h"
 #include "runtime/step/scalars.h"

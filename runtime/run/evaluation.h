@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "io/loader.h"
+#include "io/loading/loader.h"
 #include "runtime/communication/node_dataset.h"
 #include "runtime/step/team.h"
 

@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
-#include "io/file.h"
+#include "io/base/file.h"
 #include "kernels/core/error.h"
 
 namespace lockstep {

@@ -1,6 +1,6 @@
 #include "runtime/run/probe.h"
 
-#include "io/checksum.h"
+#include "io/base/checksum.h"
 
 namespace lockstep {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "io/dataset.h"
+#include "io/dataset/dataset.h"
 #include "runtime/config/config.h"
 #include "runtime/step/layer.h"
 

@@ -1,6 +1,6 @@
 #include "runtime/step/params.h"
 
-#include "io/dataset.h"
+#include "io/dataset/dataset.h"
 
 namespace lockstep {
 

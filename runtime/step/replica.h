@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "io/loader.h"
+#include "io/loading/loader.h"
 #include "runtime/step/layer.h"
 #include "runtime/step/loss.h"
 #include "runtime/step/reducer.h"

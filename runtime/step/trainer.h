@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "io/loader.h"
+#include "io/loading/loader.h"
 #include "runtime/communication/node_dataset.h"
 #include "runtime/config/config.h"
 #include "runtime/step/team.h"

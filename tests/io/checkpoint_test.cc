@@ -1,5 +1,5 @@
 // The checkpoint container: what goes in comes out, and no damage passes.
-#include "io/checkpoint.h"
+#include "io/formats/checkpoint.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,8 +7,8 @@
 #include <cstring>
 #include <filesystem>
 
-#include "io/dataset.h"
-#include "io/file.h"
+#include "io/base/file.h"
+#include "io/dataset/dataset.h"
 #include "tests/io/h5_files.h"
 #include "tests/io/plain_file.h"
 

@@ -1,5 +1,5 @@
 // The content hash: published answers of XXH64, and independence of how the bytes are cut.
-#include "io/checksum.h"
+#include "io/base/checksum.h"
 
 #include <gtest/gtest.h>
 

@@ -1,12 +1,12 @@
 // CSV text as real files write it, and every way in which it can be wrong.
-#include "io/csv.h"
+#include "io/formats/csv.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-#include "io/split.h"
+#include "io/prepare/split.h"
 #include "tests/io/h5_files.h"
 #include "tests/io/plain_file.h"
 

@@ -1,6 +1,6 @@
 // Datasets: every form that h5py can write is read as the same rows; bad input gives one message
 // that names file, dataset, row and column.
-#include "io/dataset.h"
+#include "io/dataset/dataset.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <numeric>
 #include <random>
 
-#include "io/hdf5.h"
+#include "io/hdf5/hdf5.h"
 #include "tests/io/h5_files.h"
 
 namespace lockstep {

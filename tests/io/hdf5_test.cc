@@ -1,6 +1,6 @@
 // The HDF5 wrapper: what is written is read back, by h5py too; errors carry file, object and the
 // library's own words.
-#include "io/hdf5.h"
+#include "io/hdf5/hdf5.h"
 
 #include <gtest/gtest.h>
 

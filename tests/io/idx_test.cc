@@ -1,11 +1,11 @@
 // IDX files made by the format's rules, plain and compressed, right and wrong.
-#include "io/idx.h"
+#include "io/formats/idx.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <zlib.h>
 
-#include "io/file.h"
+#include "io/base/file.h"
 #include "tests/io/h5_files.h"
 #include "tests/io/plain_file.h"
 

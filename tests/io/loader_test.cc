@@ -1,6 +1,6 @@
 // Loaders: what comes out is a pure function of dataset, seed, plan and step, from memory and from
 // reader threads alike; errors surface at their own step; nothing hangs.
-#include "io/loader.h"
+#include "io/loading/loader.h"
 
 #include <gtest/gtest.h>
 

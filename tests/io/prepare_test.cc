@@ -1,5 +1,5 @@
 // Preparing datasets: what h5py finds in our files, and every bad input with its message.
-#include "io/prepare.h"
+#include "io/prepare/prepare.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "io/dataset.h"
-#include "io/file.h"
-#include "io/hdf5.h"
+#include "io/base/file.h"
+#include "io/dataset/dataset.h"
+#include "io/hdf5/hdf5.h"
 #include "tests/io/plain_file.h"
 #include "tests/io/python.h"
 

@@ -1,5 +1,5 @@
 // safetensors files: round trips, another program's reading, and damaged headers of every kind.
-#include "io/safetensors.h"
+#include "io/formats/safetensors.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,8 +7,8 @@
 #include <cstring>
 #include <filesystem>
 
-#include "io/dataset.h"
-#include "io/npy.h"
+#include "io/dataset/dataset.h"
+#include "io/formats/npy.h"
 #include "tests/io/plain_file.h"
 #include "tests/io/python.h"
 

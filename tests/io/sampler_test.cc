@@ -1,5 +1,5 @@
 // The order of samples and the cut of a batch: permutations, pure functions, every row once.
-#include "io/sampler.h"
+#include "io/loading/sampler.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <array>
 #include <random>
 
-#include "io/epoch_orders.h"
+#include "io/loading/epoch_orders.h"
 
 namespace lockstep {
 namespace {

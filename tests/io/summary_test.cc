@@ -1,11 +1,11 @@
 // What `inspect` prints of our files and of other programs' files.
-#include "io/summary.h"
+#include "io/dataset/summary.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "io/hdf5.h"
-#include "io/prepare.h"
+#include "io/hdf5/hdf5.h"
+#include "io/prepare/prepare.h"
 #include "tests/io/plain_file.h"
 #include "tests/io/python.h"
 

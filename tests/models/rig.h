@@ -11,7 +11,7 @@
 #include <random>
 #include <vector>
 
-#include "io/dataset.h"
+#include "io/dataset/dataset.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "runtime/step/layer.h"
 

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <numeric>
 
-#include "io/safetensors.h"
+#include "io/formats/safetensors.h"
 #include "models/initial_values.h"
 #include "models/weights.h"
 #include "tests/models/rig.h"

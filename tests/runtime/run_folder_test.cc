@@ -12,7 +12,7 @@
 #include <random>
 #include <sstream>
 
-#include "io/file.h"
+#include "io/base/file.h"
 #include "kernels/core/error.h"
 #include "runtime/run/metrics_log.h"
 

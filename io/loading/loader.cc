@@ -1,0 +1,261 @@
+#include "io/loading/loader.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <exception>
+#include <limits>
+#include <mutex>
+#include <numeric>
+#include <optional>
+#include <thread>
+
+#include "io/loading/epoch_orders.h"
+
+namespace lockstep {
+
+namespace {
+
+// A place in the order of samples: `rows` of them from `begin` on in epoch `epoch`.
+struct Place {
+  std::int64_t epoch, begin, rows;
+};
+
+Place place_of(const BatchPlan& plan, std::int64_t step, std::int64_t shard) {
+  const std::int64_t steps = plan.steps_per_epoch();
+  const BatchPlan::Range range = plan.shard_rows(step % steps, shard);
+  return {step / steps, step % steps * plan.batch + range.begin, range.end - range.begin};
+}
+
+// Tensors for the largest shard of a dataset, filled again and again without allocating.
+class ShardBuffer {
+ public:
+  ShardBuffer(const Dataset& dataset, std::int64_t most_rows)
+      : sample_ids_(host_tensor(Shape{most_rows}, DType::kInt64)),
+        x_(host_tensor(dataset.sample_shape().with_rows(most_rows), dataset.x_type())) {
+    if (dataset.target() == TargetKind::kClass)
+      y_ = host_tensor(Shape{most_rows}, DType::kInt64);
+    else if (dataset.target() == TargetKind::kValues)
+      y_ = host_tensor(Shape{most_rows, dataset.target_columns()}, DType::kFloat32);
+    if (dataset.has_weight()) weight_ = host_tensor(Shape{most_rows}, DType::kFloat32);
+    resize(most_rows);
+  }
+
+  // `order` is null for file order.
+  void fill(const Dataset& dataset, const EpochOrder& order, const Place& place) {
+    if (place.rows != batch_.rows) resize(place.rows);
+    const std::span<std::int64_t> ids = batch_.sample_ids.span<std::int64_t>();
+    if (order)
+      std::copy_n(order->begin() + place.begin, place.rows, ids.begin());
+    else
+      std::iota(ids.begin(), ids.end(), place.begin);
+    if (place.rows > 0) dataset.read(ids, batch_.x, batch_.y, batch_.weight);
+  }
+
+  const ShardBatch& batch() const { return batch_; }
+
+ private:
+  void resize(std::int64_t rows) {
+    batch_.rows = rows;
+    batch_.sample_ids = sample_ids_.head(rows);
+    batch_.x = x_.head(rows);
+    if (y_) batch_.y = y_.head(rows);
+    if (weight_) batch_.weight = weight_.head(rows);
+  }
+
+  Tensor sample_ids_, x_, y_, weight_;
+  ShardBatch batch_;
+};
+
+// What both loaders know: the plan, the order, and which shards will be asked for.
+class PlannedLoader : public Loader {
+ protected:
+  PlannedLoader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options)
+      : dataset_(std::move(dataset)), options_(options) {
+    const std::int64_t steps = options.plan.steps_per_epoch();
+    const std::int64_t epochs = options.last_step == 0 ? std::numeric_limits<std::int64_t>::max()
+                                                       : (options.last_step + steps - 1) / steps;
+    if (options.shuffle) orders_.emplace(options.seed, options.plan.rows, epochs);
+    places_.assign(static_cast<std::size_t>(options.plan.shards), kNotOurs);
+    for (std::size_t i = 0; i < options.shards.size(); ++i)
+      places_.at(static_cast<std::size_t>(options.shards[i])) = i;
+  }
+
+  EpochOrder order(std::int64_t epoch) { return orders_ ? orders_->get(epoch) : EpochOrder{}; }
+
+  std::size_t index_of(std::int64_t shard) const {
+    LOCKSTEP_CHECK(0 <= shard && shard < options_.plan.shards &&
+                       places_[static_cast<std::size_t>(shard)] != kNotOurs,
+                   "shard {} is not one of this loader's", shard);
+    return places_[static_cast<std::size_t>(shard)];
+  }
+
+  static constexpr std::size_t kNotOurs = std::numeric_limits<std::size_t>::max();
+
+  std::shared_ptr<const Dataset> dataset_;
+  LoaderOptions options_;
+
+ private:
+  std::optional<EpochOrders> orders_;
+  std::vector<std::size_t> places_;  // of a shard in options_.shards
+};
+
+// Rows in memory: the worker that asks copies them itself. A shard's slot is touched by its own
+// worker alone, so there is no lock; only the first step of an epoch asks for the order.
+class ResidentLoader final : public PlannedLoader {
+ public:
+  ResidentLoader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options)
+      : PlannedLoader(std::move(dataset), options) {
+    for (std::size_t i = 0; i < options.shards.size(); ++i)
+      slots_.push_back(std::make_unique<Slot>(*dataset_, options.plan.max_shard_rows()));
+    if (!options.shards.empty()) order(options.first_step / options.plan.steps_per_epoch());
+  }
+
+  const ShardBatch& fetch(std::int64_t step, std::int64_t shard) override {
+    Slot& slot = *slots_[index_of(shard)];
+    const Place place = place_of(options_.plan, step, shard);
+    if (slot.epoch != place.epoch) {
+      slot.order = order(place.epoch);
+      slot.epoch = place.epoch;
+    }
+    slot.buffer.fill(*dataset_, slot.order, place);
+    return slot.buffer.batch();
+  }
+
+ private:
+  struct alignas(64) Slot {  // neighbours belong to other threads
+    Slot(const Dataset& dataset, std::int64_t most_rows) : buffer(dataset, most_rows) {}
+    ShardBuffer buffer;
+    EpochOrder order;
+    std::int64_t epoch = -1;
+  };
+
+  std::vector<std::unique_ptr<Slot>> slots_;
+};
+
+// Reader threads fill a ring of look_ahead + 1 steps. A shard's cell of step q is free once the
+// shard's worker has asked for a step after q - ring, whose tensors it then no longer uses.
+class ReadAheadLoader final : public PlannedLoader {
+ public:
+  ReadAheadLoader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options)
+      : PlannedLoader(std::move(dataset), options),
+        ring_(std::max(options.look_ahead, 1) + 1),
+        in_use_(options.shards.size(), options.first_step - 1),
+        next_step_(options.first_step) {
+    for (std::size_t i = 0; i < options.shards.size() * static_cast<std::size_t>(ring_); ++i)
+      cells_.push_back(std::make_unique<Cell>(*dataset_, options.plan.max_shard_rows()));
+    if (options.shards.empty()) return;
+    for (int i = 0; i < std::max(options.reader_threads, 1); ++i)
+      readers_.emplace_back([this] { read_ahead(); });
+  }
+
+  ~ReadAheadLoader() override {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    room_.notify_all();
+    for (std::thread& reader : readers_) reader.join();
+  }
+
+  const ShardBatch& fetch(std::int64_t step, std::int64_t shard) override {
+    const std::size_t index = index_of(shard);
+    Cell& cell = cell_of(step, index);
+    std::unique_lock lock(mutex_);
+    LOCKSTEP_CHECK(step == in_use_[index] + 1, "step {} of shard {} after step {}", step, shard,
+                   in_use_[index]);
+    LOCKSTEP_CHECK(options_.last_step == 0 || step < options_.last_step,
+                   "step {} is past the last, {}", step, options_.last_step - 1);
+    in_use_[index] = step;
+    room_.notify_all();
+    filled_.wait(lock, [&] { return cell.step == step; });
+    if (cell.error) std::rethrow_exception(cell.error);
+    return cell.buffer.batch();
+  }
+
+ private:
+  struct Cell {
+    Cell(const Dataset& dataset, std::int64_t most_rows) : buffer(dataset, most_rows) {}
+    ShardBuffer buffer;
+    std::int64_t step = -1;    // that it holds
+    std::exception_ptr error;  // of reading it
+  };
+  struct Ticket {  // one shard of one step, to be read
+    std::int64_t step;
+    std::size_t index;
+  };
+
+  Cell& cell_of(std::int64_t step, std::size_t index) {
+    return *cells_[static_cast<std::size_t>(step % ring_) * in_use_.size() + index];
+  }
+
+  // Tickets are given out in the order in which workers need them; an error stays with its cell,
+  // so that it surfaces at the same step however fast the readers were.
+  void read_ahead() {
+    EpochOrder epoch_order;
+    std::int64_t epoch = -1;
+    while (const std::optional<Ticket> ticket = next_ticket()) {
+      Cell& cell = cell_of(ticket->step, ticket->index);
+      std::exception_ptr error;
+      try {
+        const Place place = place_of(options_.plan, ticket->step, options_.shards[ticket->index]);
+        if (epoch != place.epoch) {
+          epoch_order = order(place.epoch);
+          epoch = place.epoch;
+        }
+        cell.buffer.fill(*dataset_, epoch_order, place);
+      } catch (...) {
+        error = std::current_exception();
+      }
+      {
+        const std::lock_guard lock(mutex_);
+        cell.error = error;
+        cell.step = ticket->step;
+      }
+      filled_.notify_all();
+    }
+  }
+
+  // Waits until its cell is free; nothing when all is read or the loader is going.
+  std::optional<Ticket> next_ticket() {
+    std::unique_lock lock(mutex_);
+    const bool all_given = options_.last_step != 0 && next_step_ >= options_.last_step;
+    if (stopping_ || all_given) return std::nullopt;
+    const Ticket ticket{next_step_, next_index_};
+    if (++next_index_ == in_use_.size()) {
+      next_index_ = 0;
+      ++next_step_;
+    }
+    room_.wait(lock, [&] { return stopping_ || ticket.step < in_use_[ticket.index] + ring_; });
+    if (stopping_) return std::nullopt;
+    return ticket;
+  }
+
+  const std::int64_t ring_;  // steps
+  std::mutex mutex_;
+  std::condition_variable room_, filled_;
+  std::vector<std::unique_ptr<Cell>> cells_;  // (ring, shards)
+  std::vector<std::int64_t> in_use_;          // the step that each shard's worker has
+  std::int64_t next_step_;                    // of the next ticket
+  std::size_t next_index_ = 0;
+  bool stopping_ = false;
+  std::vector<std::thread> readers_;
+};
+
+}  // namespace
+
+std::unique_ptr<Loader> Loader::make(std::shared_ptr<const Dataset> dataset,
+                                     const LoaderOptions& options) {
+  LOCKSTEP_CHECK(options.plan.rows == dataset->rows(), "a plan for {} rows of a dataset with {}",
+                 options.plan.rows, dataset->rows());
+  if (options.plan.batch < 1)
+    throw Error("training.batch is {}; it must be at least 1", options.plan.batch);
+  if (options.plan.steps_per_epoch() == 0)
+    throw Error(
+        "a batch of {} rows cannot be filled from {} rows; with training.drop_last no step "
+        "is left: lower training.batch",
+        options.plan.batch, options.plan.rows);
+  if (options.resident) return std::make_unique<ResidentLoader>(std::move(dataset), options);
+  return std::make_unique<ReadAheadLoader>(std::move(dataset), options);
+}
+
+}  // namespace lockstep
