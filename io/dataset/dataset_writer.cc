@@ -159,6 +159,7 @@ void write_dataset(const std::string& path, bool force, DatasetContents contents
   if (!contents.columns.empty()) file.set_texts("/", "columns", contents.columns);
   if (!contents.targets.empty()) file.set_texts("/", "targets", contents.targets);
   if (!contents.encoding.empty()) file.set_text("/", "encoding", contents.encoding);
+  if (!contents.truth.empty()) file.set_numbers("/", "truth", contents.truth);
   for (const auto& [group, split] : splits)
     for (const auto& [name, tensor] : arrays_of(*split))
       write_array(file, group + "/" + name, *tensor, progress);

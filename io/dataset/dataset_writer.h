@@ -23,6 +23,7 @@ struct DatasetContents {
   std::vector<std::string> columns;  // names of x's columns; empty for images
   std::vector<std::string> targets;  // names of y's columns
   std::string encoding;              // JSON: how x was made of the source's columns; or empty
+  std::vector<double> truth;         // of synthetic data: the numbers a fit should find; or empty
 };
 
 // Of x over all axes but the last (channels or columns), in float64; uint8 counts as x/255; a

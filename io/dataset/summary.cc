@@ -259,6 +259,8 @@ std::string dataset_summary(const std::string& path) {
     head.push_back(
         {"task", names.empty() ? *task : fmt::format("{}, {} classes", *task, names.size())});
   if (const auto source = file.text("/", "source")) head.push_back({"source", *source});
+  if (const auto truth = file.numbers("/", "truth"))
+    head.push_back({"truth", fmt::format("{:.6g}", fmt::join(*truth, ", "))});
   head.push_back({"checksum", checksum_line(file)});
 
   std::string text = fmt::format("{}\n{}", aligned(head, {1}), aligned(table, {1, 2, 3}));

@@ -18,7 +18,7 @@ struct PrepareOptions {
   std::string output;
   Portion validation;           // default: none
   std::optional<Portion> test;  // default: the kind's own
-  std::uint64_t seed = 0;       // of the split
+  std::uint64_t seed = 0;       // of the split, and of synthetic data
   bool force = false;           // replace an existing file
 };
 
