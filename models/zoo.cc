@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "models/layer_kinds.h"
+
 namespace lockstep {
 
 namespace {
@@ -29,6 +31,10 @@ const std::vector<NetworkEntry>& table() {
        {{"batch_norm", "false", "normalise behind each convolution"},
         {"dropout", "0.0", "probability before the last layer"}},
        make_cnn},
+      {"layers",
+       "the layers that [[model.layers]] lists",
+       {{"layers", "(none)", "one table a layer: kind, name, and the kind's keys"}},
+       make_listed_layers},
   };
   return entries;
 }
@@ -64,6 +70,8 @@ std::string networks_help() {
     for (const NetworkKey& key : entry.keys)
       text += fmt::format("            model.{} = {}: {}\n", key.name, key.fallback, key.help);
   }
+  text +=
+      "\nKinds of layers in [[model.layers]]; every one may have a name:\n" + layer_kinds_help();
   return text;
 }
 

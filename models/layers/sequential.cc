@@ -4,9 +4,29 @@
 
 namespace lockstep {
 
-void Sequential::add(std::unique_ptr<UnaryLayer> layer, std::string name) {
+namespace {
+
+// Names its place already: the innermost layer that a file lists.
+struct PlacedError : Error {
+  using Error::Error;
+};
+
+}  // namespace
+
+void Sequential::add(std::unique_ptr<UnaryLayer> layer, std::string name, std::string origin) {
   if (name.empty()) name = std::to_string(children_.size());
-  children_.push_back({std::move(name), std::move(layer), {}});
+  children_.push_back({std::move(name), std::move(layer), std::move(origin), {}});
+}
+
+Shape Sequential::build_child(Child& child, Build& build, const Shape& in) {
+  try {
+    return child.layer->build(build, in);
+  } catch (const PlacedError&) {
+    throw;
+  } catch (const Error& error) {
+    if (child.origin.empty()) throw;
+    throw PlacedError("{}: {}", child.origin, error.what());
+  }
 }
 
 Shape Sequential::build(Build& build, const Shape& in) {
@@ -18,7 +38,7 @@ Shape Sequential::build(Build& build, const Shape& in) {
     const Build::Scope scope(build, child.name);
     child.path = build.path();
     build.input_overwritable = !keeps_output_;
-    shape = child.layer->build(build, shape);
+    shape = build_child(child, build, shape);
     keeps_output_ = child.layer->keeps_output();
     if (!build.gradient_flows) ++lowest_in_backward_;
   }

@@ -8,8 +8,9 @@ namespace lockstep {
 
 class Sequential final : public UnaryLayer {
  public:
-  // Before build. An empty name is the layer's place: "0", "1", ...
-  void add(std::unique_ptr<UnaryLayer> layer, std::string name = {});
+  // Before build. An empty name is the layer's place: "0", "1", ... `origin` is where the layer was
+  // written, if a file says so; Errors of its build() begin with it.
+  void add(std::unique_ptr<UnaryLayer> layer, std::string name = {}, std::string origin = {});
   template <typename L, typename... Arguments>
   void add_named(std::string name, Arguments&&... arguments) {
     add(std::make_unique<L>(std::forward<Arguments>(arguments)...), std::move(name));
@@ -21,9 +22,13 @@ class Sequential final : public UnaryLayer {
   bool keeps_output() const override { return keeps_output_; }
 
  private:
+  struct Child;
+  static Shape build_child(Child& child, Build& build, const Shape& in);
+
   struct Child {
     std::string name;
     std::unique_ptr<UnaryLayer> layer;
+    std::string origin;
     std::string path;  // in the whole network
   };
   std::vector<Child> children_;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 
 #include "io/base/file.h"
@@ -35,8 +36,16 @@ class Entries {
     const std::size_t equals = text.find('=');
     if (equals == 0 || equals == std::string::npos)
       throw Error("override '{}': expected key=value, as in optimizer.lr=0.1", text);
-    for (auto& [path, entry] :
-         parse_override(text.substr(0, equals), text.substr(equals + 1)).entries) {
+    const std::string key_text = text.substr(0, equals);
+    FlatToml parsed = parse_override(key_text, text.substr(equals + 1));
+    if (key_text.find('[') != std::string::npos) {
+      if (parsed.entries.size() != 1 || parsed.entries[0].first != key_text)
+        throw Error("override '{}': expected one value, not a table", text);
+      ConfigEntry& place = element(key_text, text);
+      place = std::move(parsed.entries[0].second);
+      return;
+    }
+    for (auto& [path, entry] : parsed.entries) {
       const ConfigKey* key = find_key(path);
       if (key != nullptr && !key->excludes.empty()) displace(key->excludes);
       if (key != nullptr && key->name() == "kind") drop_other_kinds(*key, entry);
@@ -56,6 +65,38 @@ class Entries {
   const std::map<std::string, ConfigEntry>& all() const { return entries_; }
 
  private:
+  // The entry that "model.layers[2].features" names; a new key of that table is made.
+  ConfigEntry& element(const std::string& path, const std::string& text) {
+    const std::size_t bracket = path.find('[');
+    const auto found = entries_.find(path.substr(0, bracket));
+    if (found == entries_.end())
+      throw Error("override '{}': there is no '{}'", text, path.substr(0, bracket));
+    ConfigEntry* entry = &found->second;
+    for (std::size_t at = bracket; at < path.size();) {
+      const std::size_t close = path.find(']', at);
+      std::size_t index = 0;
+      const char* const begin = path.data() + at + 1;
+      if (close == std::string::npos || path[at] != '[' ||
+          std::from_chars(begin, path.data() + close, index).ptr != path.data() + close ||
+          path.compare(close + 1, 1, ".") != 0)
+        throw Error("override '{}': expected a key as in model.layers[2].features", text);
+      auto* const array = std::get_if<ConfigValue::Array>(&entry->value.value);
+      if (array == nullptr || index >= array->size())
+        throw Error("override '{}': '{}' has {} elements, counted from 0", text, path.substr(0, at),
+                    array == nullptr ? 0 : array->size());
+      auto* const table = std::get_if<ConfigTable>(&(*array)[index].value);
+      if (table == nullptr)
+        throw Error("override '{}': '{}' is no table", text, path.substr(0, close + 1));
+      at = std::min(path.find('[', close), path.size());
+      const std::string key = path.substr(close + 2, at - close - 2);
+      auto item = std::ranges::lower_bound(table->items, key, {}, &ConfigItem::key);
+      if (item == table->items.end() || item->key != key)
+        item = table->items.insert(item, {key, {}});
+      entry = &item->entry;
+    }
+    return *entry;
+  }
+
   void drop_other_kinds(const ConfigKey& kind, const ConfigEntry& entry) {
     const auto* chosen = std::get_if<std::string>(&entry.value.value);
     for (const ConfigKey& key : config_schema()) {
@@ -154,12 +195,20 @@ void check_early_stopping(const Entries& entries, const std::string& name, const
     throw Error("{}: the metric \"top_k\" needs 'training.top_k'", where);
 }
 
-void check_network(const std::string& name, const ModelConfig& model) {
+// A list of layers is a network without a name of its own.
+void resolve_network(const std::string& name, ModelConfig& model) {
+  if (const ConfigEntry* layers = model.table.find("layers")) {
+    if (!model.network.empty() && model.network != kLayersNetwork)
+      throw Error("{}: 'model.network' and 'model.layers' exclude each other; give one",
+                  layers->where);
+    model.network = kLayersNetwork;
+  }
   if (!model.network.empty()) return;
   std::vector<std::string> given;
   for (const auto& [key, entry] : model.table.entries()) given.push_back(key);
   const std::string near = nearest_name("network", given);
-  if (near.empty()) throw Error("{}: 'model.network' is missing", name);
+  if (near.empty())
+    throw Error("{}: 'model.network' is missing (or [[model.layers]], a table a layer)", name);
   throw Error("{}: unknown key 'model.{}'; did you mean 'model.network'?",
               model.table.entries().find(near)->second.where, near);
 }
@@ -167,7 +216,7 @@ void check_network(const std::string& name, const ModelConfig& model) {
 Config build(const Entries& entries, const std::string& name) {
   Config config;
   for (const auto& [path, entry] : entries.all()) set_entry(path, entry, config);
-  check_network(name, config.model);
+  resolve_network(name, config.model);
   check_belonging(entries, config);
   check_normalisation(entries, name, config.data);
   check_optimizer(entries, name, config.optimizer);

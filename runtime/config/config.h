@@ -15,17 +15,30 @@
 
 namespace lockstep {
 
+struct ConfigItem;
+
+// A table inside an array, as [[model.layers]] makes them. Two are equal whose keys and values are.
+struct ConfigTable {
+  std::vector<ConfigItem> items;  // by key
+  std::string where;              // "digits.toml:12"
+};
+
 // A value as TOML writes it; dates are refused.
 struct ConfigValue {
   using Array = std::vector<ConfigValue>;
-  std::variant<bool, std::int64_t, double, std::string, Array> value;
+  std::variant<bool, std::int64_t, double, std::string, Array, ConfigTable> value;
 };
 bool operator==(const ConfigValue& a, const ConfigValue& b);
+bool operator==(const ConfigTable& a, const ConfigTable& b);
 
 // A key's value and where it was written: "digits.toml:12", "override optimizer.lr=0.1".
 struct ConfigEntry {
   ConfigValue value;
   std::string where;
+};
+struct ConfigItem {
+  std::string key;
+  ConfigEntry entry;
 };
 
 // The keys of [model] that belong to the network. Dotted keys stand for tables inside it. Reading
@@ -35,6 +48,7 @@ class ModelTable {
  public:
   ModelTable();
   bool has(std::string_view key) const;
+  const ConfigEntry* find(std::string_view key) const;  // null where it is absent
   // T: bool, std::int64_t, double, std::string, or a std::vector of one of the last three. Throws
   // Error naming the place, the expected and the found type. An integer serves where a double is
   // expected.
@@ -53,7 +67,6 @@ class ModelTable {
  private:
   template <typename T>
   T read(std::string_view key, const ConfigEntry& entry) const;
-  const ConfigEntry* find(std::string_view key) const;  // marks the key as known
 
   struct Known;  // the keys asked for, behind a lock; copies of a table share it
   std::map<std::string, ConfigEntry, std::less<>> entries_;
@@ -111,6 +124,9 @@ struct DataConfig {
   bool normalize = true;              // by mean and std, where they are given here or in the file
   std::vector<double> mean{}, std{};  // per channel or column; empty: those of the file
 };
+
+// model.network of a config that lists [[model.layers]] instead of naming a network.
+inline constexpr const char* kLayersNetwork = "layers";
 
 struct ModelConfig {
   std::string network;
@@ -185,9 +201,10 @@ struct Config {
 };
 
 // Overrides: "key=value", the value parsed as TOML, else taken as a string. An override also
-// removes what the file says and can no longer hold: epochs beside steps, keys of another kind. All
-// throw Error with file and line: syntax, unknown keys (with the nearest known one), types, ranges,
-// keys that do not belong to the chosen kind.
+// removes what the file says and can no longer hold: epochs beside steps, keys of another kind.
+// "model.layers[2].features=20" changes one key of one table of an array. All throw Error with file
+// and line: syntax, unknown keys (with the nearest known one), types, ranges, keys that do not
+// belong to the chosen kind.
 Config load_config(const std::string& file, const std::vector<std::string>& overrides = {});
 Config parse_config(std::string_view text, const std::string& name,
                     const std::vector<std::string>& overrides = {});

@@ -26,9 +26,19 @@ ConfigValue to_value(std::span<const std::int64_t> shape, std::span<const double
   return {std::move(rows)};
 }
 
+// A list of layers, one a line.
+std::string table_lines(const ConfigValue::Array& tables) {
+  std::string text = "[\n";
+  for (const ConfigValue& table : tables) text += fmt::format("  {},\n", toml_text(table));
+  return text + "]";
+}
+
 void add_network_lines(const ModelConfig& model, std::vector<Line>& lines) {
   for (const auto& [key, entry] : model.table.entries())
-    lines.push_back({"model", toml_key(key), toml_text(entry.value)});
+    lines.push_back({"model", toml_key(key),
+                     is_array_of_tables(entry.value)
+                         ? table_lines(std::get<ConfigValue::Array>(entry.value.value))
+                         : toml_text(entry.value)});
   for (const auto& [name, initial] : model.initial)
     lines.push_back(
         {"model.initial", toml_key(name), toml_text(to_value(initial.shape, initial.values))});
@@ -46,6 +56,33 @@ std::vector<Line> resolved_lines(const Config& config, bool mathematical_only) {
     if (mathematical_only && key.role != KeyRole::kMathematical) continue;
     if (const auto value = resolved_value(key, config))
       lines.push_back({std::string(key.table()), std::string(key.name()), toml_text(*value)});
+  }
+  return lines;
+}
+
+// Every key of every table in an array as a line of its own: "layers[2].features".
+void add_elements(const std::string& table, const std::string& key, const ConfigValue& value,
+                  std::vector<Line>& lines) {
+  if (const auto* inner = std::get_if<ConfigTable>(&value.value)) {
+    for (const ConfigItem& item : inner->items)
+      add_elements(table, fmt::format("{}.{}", key, item.key), item.entry.value, lines);
+  } else if (is_array_of_tables(value)) {
+    const auto& array = std::get<ConfigValue::Array>(value.value);
+    for (std::size_t i = 0; i < array.size(); ++i)
+      add_elements(table, fmt::format("{}[{}]", key, i), array[i], lines);
+  } else {
+    lines.push_back({table, key, toml_text(value)});
+  }
+}
+
+std::vector<Line> compared_lines(const Config& config) {
+  std::vector<Line> lines = resolved_lines(config, true);
+  for (const auto& [key, entry] : config.model.table.entries()) {
+    if (!is_array_of_tables(entry.value)) continue;
+    std::erase_if(lines, [&](const Line& line) {
+      return line.table == "model" && line.key == toml_key(key);
+    });
+    add_elements("model", key, entry.value, lines);
   }
   return lines;
 }
@@ -105,8 +142,8 @@ std::vector<ConfigDifference> differing_mathematical_keys(const Config& before,
     const auto found = std::ranges::find(lines, wanted.path(), &Line::path);
     return found == lines.end() ? nullptr : &*found;
   };
-  const std::vector<Line> old_lines = resolved_lines(before, true);
-  const std::vector<Line> new_lines = resolved_lines(after, true);
+  const std::vector<Line> old_lines = compared_lines(before);
+  const std::vector<Line> new_lines = compared_lines(after);
   const bool auto_shards = before.run.shards == 0 || after.run.shards == 0;
   for (const Line& line : old_lines) {
     if (auto_shards && line.path() == "run.shards") continue;

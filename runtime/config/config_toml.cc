@@ -32,8 +32,14 @@ ConfigValue convert_node(const toml::node& node, const std::string& path, const 
       elements.push_back(convert_node(element, path, places));
     return {std::move(elements)};
   }
-  throw Error("{}: '{}' holds {}, which no key takes", places.of(node), path,
-              node.is_table() ? "an array of tables" : "a date or time");
+  if (const auto* table = node.as_table()) {
+    ConfigTable result{{}, places.of(node)};
+    for (const auto& [key, value] : *table)  // sorted by key
+      result.items.push_back(
+          {std::string(key.str()), {convert_node(value, path, places), places.of(value)}});
+    return {std::move(result)};
+  }
+  throw Error("{}: '{}' holds a date or time, which no key takes", places.of(node), path);
 }
 
 void flatten(const toml::table& table, const std::string& prefix, const Places& places,

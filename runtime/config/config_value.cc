@@ -70,6 +70,15 @@ std::string toml_text(const ConfigValue::Array& array) {
   return text + "]";
 }
 
+std::string toml_text(const ConfigTable& table) {
+  std::string text = "{";
+  for (const ConfigItem& item : table.items) {
+    text += text.size() > 1 ? ", " : " ";
+    text += fmt::format("{} = {}", toml_key(item.key), toml_text(item.entry.value));
+  }
+  return text + (text.size() > 1 ? " }" : "}");
+}
+
 void flatten(const std::string& key, const std::string& where, const ConfigValue& value,
              std::size_t depth, InitialValue& result) {
   const auto* array = std::get_if<ConfigValue::Array>(&value.value);
@@ -95,6 +104,19 @@ void flatten(const std::string& key, const std::string& where, const ConfigValue
 
 bool operator==(const ConfigValue& a, const ConfigValue& b) {
   return a.value == b.value;
+}
+
+static bool operator==(const ConfigItem& a, const ConfigItem& b) {
+  return a.key == b.key && a.entry.value == b.entry.value;
+}
+bool operator==(const ConfigTable& a, const ConfigTable& b) {
+  return a.items == b.items;
+}
+
+bool is_array_of_tables(const ConfigValue& value) {
+  const auto* array = std::get_if<ConfigValue::Array>(&value.value);
+  return array != nullptr && !array->empty() &&
+         std::holds_alternative<ConfigTable>(array->front().value);
 }
 
 bool convert(const ConfigValue& value, bool& result) {
@@ -142,8 +164,10 @@ std::string describe(const ConfigValue& value) {
       return "the number " + toml_text(value);
     case 3:
       return "the string " + toml_text(value);
-    default:
+    case 4:
       return "the array " + toml_text(value);
+    default:
+      return "the table " + toml_text(value);
   }
 }
 

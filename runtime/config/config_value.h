@@ -72,6 +72,7 @@ inline std::string_view type_name(const std::vector<std::string>&) {
 std::string describe(const ConfigValue& value);   // `the string "ten"`, "the integer -3"
 std::string toml_text(const ConfigValue& value);  // doubles in the fewest digits that read back
 std::string toml_key(std::string_view key);       // quoted where TOML asks for it
+bool is_array_of_tables(const ConfigValue& value);
 
 // Nested arrays of numbers as shape and row-major values; throws Error naming `where` and `key`.
 InitialValue to_initial_value(const std::string& key, const ConfigEntry& entry);

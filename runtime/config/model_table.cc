@@ -64,6 +64,12 @@ std::vector<std::string> ModelTable::unknown_keys() const {
   std::vector<std::string> messages;
   for (const auto& [key, entry] : entries_) {
     if (known_->keys.contains(key)) continue;
+    if (key.starts_with("layers.")) {
+      messages.push_back(
+          fmt::format("{}: 'model.layers' is a list of tables, one a layer: write [[model.layers]]",
+                      entry.where));
+      continue;
+    }
     const std::string near = nearest_name(key, candidates);
     messages.push_back(
         fmt::format("{}: unknown key 'model.{}'{}", entry.where, key,

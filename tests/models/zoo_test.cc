@@ -98,6 +98,12 @@ TEST(Zoo, NetworksHavePyTorchsNamesAndShapes) {
        "conv2.bias (32)\nbn2.weight (32)\nbn2.bias (32)\nbn2.running_mean (32)\n"
        "bn2.running_var (32)\nfc1.weight (128, 128)\nfc1.bias (128)\nfc2.weight (4, 128)\n"
        "fc2.bias (4)\n"},
+      {"layers",
+       {{"layers",
+         {ConfigValue::Array{{ConfigTable{{{"kind", {{std::string("linear")}, ""}}}, ""}}}}}},
+       {3},
+       2,
+       "0.weight (2, 3)\n0.bias (2)\n"},
   };
   for (const Expected& one : list) {
     SCOPED_TRACE(one.network);

@@ -144,7 +144,8 @@ TEST(Config, UnknownKeysNameTheNearestAndTheLine) {
             "test.toml:1: unknown key 'batch'; did you mean 'training.batch'?");
   EXPECT_EQ(text_error("[model]\nnetwrok = \"mlp\"\n"),
             "test.toml:2: unknown key 'model.netwrok'; did you mean 'model.network'?");
-  EXPECT_EQ(text_error("[run]\n"), "test.toml: 'model.network' is missing");
+  EXPECT_EQ(text_error("[run]\n"),
+            "test.toml: 'model.network' is missing (or [[model.layers]], a table a layer)");
   EXPECT_EQ(text_error("run = 3\n"), "test.toml:1: 'run' is a table, found the integer 3");
   EXPECT_EQ(override_error({"training.early_stoping.patience=3"}),
             "override training.early_stoping.patience=3: unknown key "
@@ -297,6 +298,59 @@ TEST(NearestName, ByEditDistance) {
   EXPECT_EQ(nearest_name("weigths", {"widths", "weights", "bias"}), "weights");
   EXPECT_EQ(nearest_name("zebra", {"widths", "weights"}), "");
   EXPECT_EQ(nearest_name("x", {}), "");
+}
+
+// Tables inside an array keep their places, and come back out of every text.
+TEST(Config, TablesInArrays) {
+  const std::string text =
+      "[model]\nb = [1, 2]\n[[model.layers]]\nkind = \"linear\"\nfeatures = 8\n"
+      "[[model.layers]]\nkind = \"residual\"\nlayers = [{ kind = \"relu\" }]\n";
+  const Config config = parse_config(text, "net.toml");
+  EXPECT_EQ(config.model.network, kLayersNetwork);
+  const auto& layers = std::get<ConfigValue::Array>(config.model.table.find("layers")->value.value);
+  const auto& first = std::get<ConfigTable>(layers.at(0).value);
+  EXPECT_EQ(first.where, "net.toml:3");
+  EXPECT_EQ(first.items.at(0).entry.where, "net.toml:5");  // by key: features before kind
+  const std::string written = to_toml(config);
+  EXPECT_NE(written.find("layers = [\n  { features = 8, kind = \"linear\" },\n"
+                         "  { kind = \"residual\", layers = [{ kind = \"relu\" }] },\n]\n"),
+            std::string::npos)
+      << written;
+  EXPECT_EQ(to_toml(parse_config(written, "again.toml")), written);
+  EXPECT_EQ(mathematical_toml(parse_config(mathematical_toml(config), "again.toml")),
+            mathematical_toml(config));
+}
+
+TEST(Config, OverridesReachIntoTables) {
+  const std::string text =
+      "[model]\nlayers = [{ kind = \"linear\", features = 8 }, "
+      "{ kind = \"residual\", layers = [{ kind = \"dropout\", p = 0.5 }] }]\n";
+  const auto parsed = [&](const std::vector<std::string>& overrides) {
+    return parse_config(text, "net.toml", overrides);
+  };
+  const std::vector<ConfigDifference> differences = differing_mathematical_keys(
+      parsed({}), parsed({"model.layers[0].features=9", "model.layers[1].layers[0].p=0.25",
+                          "model.layers[0].bias=false"}));
+  ASSERT_EQ(differences.size(), 3u);
+  EXPECT_EQ(differences[0].key, "model.layers[0].features");
+  EXPECT_EQ(differences[0].before, "8");
+  EXPECT_EQ(differences[0].after, "9");
+  EXPECT_EQ(differences[1].key, "model.layers[1].layers[0].p");
+  EXPECT_EQ(differences[2].before, "(absent)");
+  EXPECT_TRUE(
+      differing_mathematical_keys(parsed({}), parsed({"model.layers[0].features=8"})).empty());
+
+  const auto refused = [&](const std::string& override_text) {
+    return message_of([&] { parsed({override_text}); });
+  };
+  EXPECT_EQ(refused("model.layers[2].p=1"),
+            "override 'model.layers[2].p=1': 'model.layers' has 2 elements, counted from 0");
+  EXPECT_EQ(refused("model.layer[0].p=1"),
+            "override 'model.layer[0].p=1': there is no 'model.layer'");
+  for (const char* text_of_key : {"model.layers[x].p=1", "model.layers[0]=1", "model.layers[0=1"})
+    EXPECT_NE(refused(text_of_key).find("expected a key as in model.layers[2].features"),
+              std::string::npos)
+        << refused(text_of_key);
 }
 
 }  // namespace

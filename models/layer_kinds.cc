@@ -1,0 +1,241 @@
+#include "models/layer_kinds.h"
+
+#include <algorithm>
+#include <map>
+
+#include "models/layers/activation.h"
+#include "models/layers/batch_norm.h"
+#include "models/layers/conv2d.h"
+#include "models/layers/dropout.h"
+#include "models/layers/flatten.h"
+#include "models/layers/linear.h"
+#include "models/layers/pool.h"
+#include "models/layers/residual.h"
+#include "runtime/config/config_value.h"
+
+namespace lockstep {
+
+namespace {
+
+using Made = std::unique_ptr<UnaryLayer>;
+
+Made make_linear(const LayerKeys& keys) {
+  if (!keys.has("features") && keys.outputs() == 0)
+    throw Error("{}", keys.message("features",
+                                   "is missing; only the last linear layer of the network may "
+                                   "leave it out"));
+  const std::int64_t features = keys.has("features") ? keys.integer("features") : keys.outputs();
+  return std::make_unique<Linear>(features, keys.flag("bias"));
+}
+
+Made make_conv2d(const LayerKeys& keys) {
+  Conv2dOptions options;
+  options.out_channels = keys.integer("channels");
+  std::tie(options.kernel_h, options.kernel_w) = keys.pair("kernel");
+  std::tie(options.stride_h, options.stride_w) = keys.pair("stride");
+  std::tie(options.pad_h, options.pad_w) = keys.pair("padding", 0);
+  std::tie(options.dilation_h, options.dilation_w) = keys.pair("dilation");
+  options.groups = keys.integer("groups");
+  options.bias = keys.flag("bias");
+  return std::make_unique<Conv2d>(options);
+}
+
+PoolOptions read_pool(const LayerKeys& keys) {
+  PoolOptions options;
+  std::tie(options.kernel_h, options.kernel_w) = keys.pair("kernel");
+  std::tie(options.stride_h, options.stride_w) =
+      keys.pair(keys.has("stride") ? "stride" : "kernel");
+  std::tie(options.pad_h, options.pad_w) = keys.pair("padding", 0);
+  return options;
+}
+
+Made make_max_pool(const LayerKeys& keys) {
+  return std::make_unique<MaxPool2d>(read_pool(keys));
+}
+
+Made make_avg_pool(const LayerKeys& keys) {
+  PoolOptions options = read_pool(keys);
+  options.count_include_pad = keys.flag("count_include_pad");
+  return std::make_unique<AvgPool2d>(options);
+}
+
+Made make_batch_norm(const LayerKeys& keys) {
+  return std::make_unique<BatchNorm>(static_cast<float>(keys.number("eps", 0, 1)),
+                                     static_cast<float>(keys.number("momentum", 0, 1)));
+}
+
+Made make_dropout(const LayerKeys& keys) {
+  return std::make_unique<Dropout>(keys.share("p"));
+}
+
+template <Activation activation>
+Made make_activation(const LayerKeys&) {
+  return std::make_unique<ActivationLayer>(activation);
+}
+
+template <typename L>
+Made make_plain(const LayerKeys&) {
+  return std::make_unique<L>();
+}
+
+// The layers that stand below a key of another layer.
+LayerList inner(const LayerKeys& keys, const std::string& key) {
+  return {keys.value(key), keys.place(key), fmt::format("{}.{}", keys.path(), key)};
+}
+
+Made make_residual(const LayerKeys& keys) {
+  Made shortcut;
+  if (keys.has("shortcut")) shortcut = make_layers(inner(keys, "shortcut"));
+  return std::make_unique<Residual>(make_layers(inner(keys, "layers")), std::move(shortcut));
+}
+
+const std::vector<LayerKind>& table() {
+  static const LayerKey kernel = {"kernel", "2", "of the window: n or [height, width]"};
+  static const LayerKey pool_stride = {"stride", "(kernel)", "n or [height, width]"};
+  static const LayerKey padding = {"padding", "0", "n or [height, width]"};
+  static const std::vector<LayerKind> kinds = {
+      {"linear",
+       "y = x wᵀ + b over vectors",
+       {{"features", "(the last linear layer: what the loss asks for)", "size of the output"},
+        {"bias", "true", "add b"}},
+       make_linear},
+      {"conv2d",
+       "cross-correlation over images (H, W, C)",
+       {{"channels", "", "of the output"},
+        {"kernel", "3", "n or [height, width]"},
+        {"stride", "1", "n or [height, width]"},
+        padding,
+        {"dilation", "1", "n or [height, width]"},
+        {"groups", "1", "of channels that see one another"},
+        {"bias", "true", "add one number a channel"}},
+       make_conv2d},
+      {"max_pool", "the largest value of a window", {kernel, pool_stride, padding}, make_max_pool},
+      {"avg_pool",
+       "the average of a window",
+       {kernel, pool_stride, padding, {"count_include_pad", "true", "padding counts as zeros"}},
+       make_avg_pool},
+      {"global_avg_pool", "(H, W, C) to (C)", {}, make_plain<GlobalAvgPool2d>},
+      {"batch_norm",
+       "over all axes but the last",
+       {{"eps", "1e-5", "added to the variance"},
+        {"momentum", "0.1", "weight of the new running statistics"}},
+       make_batch_norm},
+      {"dropout", "zeros at random while training", {{"p", "0.5", "probability"}}, make_dropout},
+      {"flatten", "any sample as one vector", {}, make_plain<Flatten>},
+      {"add_channel", "grey images (H, W) to (H, W, 1)", {}, make_plain<AddChannel>},
+      {"relu", "max(0, x)", {}, make_activation<Activation::kRelu>},
+      {"sigmoid", "1 / (1 + exp(-x))", {}, make_activation<Activation::kSigmoid>},
+      {"tanh", "tanh(x)", {}, make_activation<Activation::kTanh>},
+      {"softmax", "over the last axis", {}, make_plain<Softmax>},
+      {"residual",
+       "layers(x) + shortcut(x), parameters \"main.…\" and \"shortcut.…\"",
+       {{"layers", "", "list of layers"}, {"shortcut", "(x itself)", "list of layers"}},
+       make_residual},
+  };
+  return kinds;
+}
+
+const ConfigEntry* find_item(const ConfigTable& layer, std::string_view key) {
+  const auto found = std::ranges::find(layer.items, key, &ConfigItem::key);
+  return found == layer.items.end() ? nullptr : &found->entry;
+}
+
+const LayerKind& kind_of(const ConfigTable& layer, const std::string& path) {
+  std::vector<std::string> names;
+  for (const LayerKind& kind : table()) names.emplace_back(kind.name);
+  const ConfigEntry* entry = find_item(layer, "kind");
+  if (entry == nullptr)
+    throw Error("{}: {}.kind is missing; it is one of {}", layer.where, path,
+                fmt::join(names, ", "));
+  std::string name;
+  if (!convert(entry->value, name))
+    throw Error("{}: {}.kind must be a string, found {}", entry->where, path,
+                describe(entry->value));
+  const auto found = std::ranges::find(table(), name, &LayerKind::name);
+  if (found != table().end()) return *found;
+  const std::string near = nearest_name(name, names);
+  throw Error("{}: {}.kind: there is no kind '{}'{}; it is one of {}", entry->where, path, name,
+              near.empty() ? "" : fmt::format(" (did you mean '{}'?)", near),
+              fmt::join(names, ", "));
+}
+
+void check_keys(const ConfigTable& layer, const LayerKind& kind, const std::string& path) {
+  std::vector<std::string> known = {"kind", "name"};
+  for (const LayerKey& key : kind.keys) known.emplace_back(key.name);
+  for (const auto& [key, entry] : layer.items) {
+    if (std::ranges::find(known, key) != known.end()) continue;
+    const std::string near = nearest_name(key, known);
+    throw Error("{}: unknown key {}.{}{}; a layer of the kind '{}' has {}", entry.where, path, key,
+                near.empty() ? "" : fmt::format(" (did you mean '{}'?)", near), kind.name,
+                fmt::join(known, ", "));
+  }
+}
+
+std::string name_of(const ConfigTable& layer, const std::string& path, std::size_t index) {
+  const ConfigEntry* entry = find_item(layer, "name");
+  if (entry == nullptr) return std::to_string(index);
+  std::string name;
+  if (!convert(entry->value, name) || name.empty())
+    throw Error("{}: {}.name must be a string of at least one letter, found {}", entry->where, path,
+                describe(entry->value));
+  return name;
+}
+
+// The place of the last linear layer, or -1.
+std::ptrdiff_t last_linear(const ConfigValue::Array& layers) {
+  std::ptrdiff_t last = -1;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const auto* layer = std::get_if<ConfigTable>(&layers[i].value);
+    const ConfigEntry* kind = layer == nullptr ? nullptr : find_item(*layer, "kind");
+    if (kind != nullptr && kind->value == ConfigValue{std::string("linear")})
+      last = static_cast<std::ptrdiff_t>(i);
+  }
+  return last;
+}
+
+}  // namespace
+
+std::span<const LayerKind> layer_kinds() {
+  return table();
+}
+
+std::string layer_kinds_help() {
+  std::string text;
+  for (const LayerKind& kind : table()) {
+    text += fmt::format("  {:<18}{}\n", kind.name, kind.help);
+    for (const LayerKey& key : kind.keys)
+      text += fmt::format("  {:<18}  {} = {}: {}\n", "", key.name,
+                          key.fallback.empty() ? "(required)" : key.fallback, key.help);
+  }
+  return text;
+}
+
+std::unique_ptr<Sequential> make_layers(const LayerList& list, std::int64_t outputs) {
+  const auto* layers = std::get_if<ConfigValue::Array>(&list.value.value);
+  if (layers == nullptr)
+    throw Error("{}: {} must be a list of tables, one a layer, found {}", list.where, list.path,
+                describe(list.value));
+  const std::ptrdiff_t last = last_linear(*layers);
+  std::map<std::string, std::string> taken;  // names, by whom
+  auto network = std::make_unique<Sequential>();
+  for (std::size_t i = 0; i < layers->size(); ++i) {
+    const std::string path = fmt::format("{}[{}]", list.path, i);
+    const auto* layer = std::get_if<ConfigTable>(&(*layers)[i].value);
+    if (layer == nullptr)
+      throw Error("{}: {} must be a table such as {{ kind = \"relu\" }}, found {}", list.where,
+                  path, describe((*layers)[i]));
+    const LayerKind& kind = kind_of(*layer, path);
+    check_keys(*layer, kind, path);
+    const std::string name = name_of(*layer, path, i);
+    const auto [other, is_new] = taken.emplace(name, path);
+    if (!is_new)
+      throw Error("{}: {}.name: '{}' is the name of {} already", layer->where, path, name,
+                  other->second);
+    const bool is_last = static_cast<std::ptrdiff_t>(i) == last;
+    network->add(kind.make(LayerKeys(*layer, kind.keys, path, is_last ? outputs : 0)), name,
+                 fmt::format("{}: {}", layer->where, path));
+  }
+  return network;
+}
+
+}  // namespace lockstep
