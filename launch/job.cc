@@ -16,12 +16,13 @@ int run_job(const std::function<Config()>& configure,
   };
   std::unique_ptr<Communicator> communicator;
   try {
-    communicator = world.make_communicator(Transport::kMessages);
+    communicator = world.make_communicator({Transport::kMessages});
     Config config;
     together(*communicator, [&] { config = configure(); });
     require_same(*communicator, {{"run.transport", std::string(name_of(config.run.transport))}});
     if (config.run.transport == TransportChoice::kAuto)
-      communicator = world.make_communicator(Transport::kAuto);
+      communicator =
+          world.make_communicator({Transport::kAuto, static_cast<int>(config.run.ranks_per_node)});
     return command(config, *communicator);
   } catch (const AgreedError& error) {  // every rank has it: one prints, all end
     if (world.rank() == 0) fmt::print(stderr, "lockstep: {}\n", error.what());

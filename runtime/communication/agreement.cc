@@ -32,7 +32,8 @@ void together(Communicator& communicator, const std::function<void()>& work) {
   const std::string text = first->substr(1);
   const bool all = std::all_of(errors.begin(), errors.end(), failed);
   if (all) throw AgreedError(text);
-  throw AgreedError(fmt::format("rank {}: {}", first - errors.begin(), text));
+  throw AgreedError(fmt::format(
+      "rank {}: {}", communicator.job_rank(static_cast<int>(first - errors.begin())), text));
 }
 
 void require_same(Communicator& communicator,
@@ -44,8 +45,8 @@ void require_same(Communicator& communicator,
       throw AgreedError(fmt::format(
           "ranks disagree about {}: rank 0 has '{}', rank {} has '{}'. All ranks must run the same "
           "program on the same files and keys",
-          what, differing_line(values[0], values[rank]), rank,
-          differing_line(values[rank], values[0])));
+          what, differing_line(values[0], values[rank]),
+          communicator.job_rank(static_cast<int>(rank)), differing_line(values[rank], values[0])));
     }
   }
 }

@@ -1,7 +1,7 @@
 // Communicator: what ranks say to each other. Small host collectives, memory that the ranks of a
 // node share, and the Exchange of a training step. Forms: Self (one rank), Thread (ranks as threads
-// of one process, for tests), MPI (one shared segment inside a node; messages between nodes or
-// where no segment can be had). NCCL joins as one more form.
+// of one process, for tests), MPI (one shared segment inside a node; messages between the first
+// ranks of nodes, or between all where no segment can be had). NCCL joins as one more form.
 #pragma once
 
 #include <cstddef>
@@ -107,6 +107,8 @@ class Communicator {
 
   virtual int rank() const = 0;
   virtual int size() const = 0;
+  // The launcher's number of a rank, for messages: ranks are counted a node after another here.
+  virtual int job_rank(int rank) const { return rank; }
   virtual int local_rank() const = 0;  // on this node
   virtual int local_size() const = 0;
   virtual int nodes() const = 0;

@@ -46,7 +46,8 @@ ElementRange blocks_of(ElementRange slice) {
 }
 
 ExchangeArena::ExchangeArena(const ExchangePlan& plan, std::int64_t shards,
-                             std::vector<ShardRange> workers, std::size_t counters)
+                             std::vector<ShardRange> workers, std::size_t counters,
+                             std::size_t received)
     : scalar_count_(plan.scalars),
       states_(plan.states),
       shards_(shards),
@@ -57,7 +58,8 @@ ExchangeArena::ExchangeArena(const ExchangePlan& plan, std::int64_t shards,
       scalars_ + to_pages(2 * static_cast<std::size_t>(shards_ * scalar_count_) * sizeof(double));
   values_ =
       norms_ + to_pages(static_cast<std::size_t>(count_blocks(plan.elements)) * sizeof(double));
-  bytes_ = values_ + static_cast<std::size_t>(1 + states_) * flat_bytes_;
+  received_ = values_ + static_cast<std::size_t>(1 + states_) * flat_bytes_;
+  bytes_ = received_ + to_pages(received * sizeof(float));
   worker_nodes_.push_back(bytes_);
   for (const ShardRange& range : workers) {
     bytes_ += static_cast<std::size_t>(counter_depth(range)) * flat_bytes_;

@@ -22,9 +22,9 @@ struct ByteRange {
 class ExchangeArena {
  public:
   // `workers`: the shards of each worker whose gradient buffers lie here. Throws Error when the
-  // buckets do not cover the buffer.
+  // buckets do not cover the buffer. `received`: floats that come from elsewhere.
   ExchangeArena(const ExchangePlan& plan, std::int64_t shards, std::vector<ShardRange> workers,
-                std::size_t counters);
+                std::size_t counters, std::size_t received = 0);
 
   std::size_t bytes() const { return bytes_; }
   ByteRange nodes_of_workers(int first, int last) const;  // everything else lies before worker 0's
@@ -36,6 +36,7 @@ class ExchangeArena {
   double* block_norms() const { return at<double>(norms_); }
   float* values() const { return at<float>(values_); }
   float* state(int index) const;
+  float* received() const { return at<float>(received_); }
   float* node(int worker, int slot) const;
   void touch_nodes(int worker) const;  // by that worker: pages lie near who touches them first
 
@@ -47,8 +48,8 @@ class ExchangeArena {
 
   int scalar_count_, states_;
   std::int64_t shards_;
-  std::size_t flat_bytes_;                 // of one float array, whole pages
-  std::size_t scalars_, norms_, values_;   // offsets
+  std::size_t flat_bytes_;                           // of one float array, whole pages
+  std::size_t scalars_, norms_, values_, received_;  // offsets
   std::vector<std::size_t> worker_nodes_;  // offset of each worker's first node, then the end
   std::size_t bytes_;
   std::byte* memory_ = nullptr;

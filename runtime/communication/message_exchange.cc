@@ -7,19 +7,22 @@ namespace lockstep {
 
 namespace {
 
-// Groups of counters, one a worker of the rank; those of the buckets follow, kPerBucket each. Where
-// worker 0 speaks for the rank, it raises its own counter of the group.
-enum Group : std::size_t { kScalars, kAllScalars, kNorms, kAllNorms, kWeights, kBuckets };
+// Groups of counters, one a worker of the party; those of the buckets follow, kPerBucket each.
+// Where the speaker's worker 0 speaks for all, it raises its own counter of the group.
+enum Group : std::size_t { kScalars, kAllScalars, kNorms, kAllNorms, kWeights, kFilled, kBuckets };
 enum BucketGroup : std::size_t { kPublished, kJoined, kReceived, kDelivered, kPerBucket };
+
+// A speaker waits this much longer for another party than that party's workers for each other, so
+// that the message about a late one comes from those who know which it is.
+constexpr double kPatienceBetweenParties = 1.25;
 
 std::size_t of_bucket(int bucket, BucketGroup group) {
   return kBuckets + static_cast<std::size_t>(bucket) * kPerBucket + group;
 }
 
-std::vector<ShardRange> own_workers(const ShardPlan& shards, int rank) {
-  std::vector<ShardRange> ranges;
-  for (int w = 0; w < shards.workers(rank); ++w) ranges.push_back(shards.of_worker(rank, w));
-  return ranges;
+ElementRange party_slice(const ExchangePlan& plan, const PartyPlan& parties, int party,
+                         int bucket) {
+  return cut_blocks(plan.buckets[static_cast<std::size_t>(bucket)], parties.parties(), party);
 }
 
 template <typename T>
@@ -34,47 +37,48 @@ bool are_siblings(const Subtree& left, const Subtree& right) {
 
 }  // namespace
 
-MessageExchange::MessageExchange(const ExchangePlan& plan, const ShardPlan& shards, int rank,
-                                 Device& device, const Waiter& waiter, MessageLink& link)
-    : plan_(plan),
-      shards_(shards),
-      rank_(rank),
-      waiter_(waiter),
-      link_(link),
-      arena_(plan, shards.shards(), own_workers(shards, rank),
-             (kBuckets + kPerBucket * plan.buckets.size()) *
-                 static_cast<std::size_t>(shards.workers(rank))),
-      memory_(NodeSegment::in_process(arena_.bytes())),
-      workers_(static_cast<std::size_t>(shards.workers(rank))) {
-  arena_.place(memory_.data());
-  join_own_workers();
-
+ExchangeArena message_arena(const ExchangePlan& plan, const PartyPlan& parties, int party) {
+  std::size_t foreign_nodes = 0;
+  for (int p = 0; p < parties.parties(); ++p)
+    if (p != party) foreign_nodes += canonical_subtrees(parties.shards_of(p)).size();
   std::int64_t elements = 0;
-  for (const RankNode& node : rank_nodes_)
-    for (int b = 0; node.rank != rank_ && b < buckets(); ++b)
-      elements += rank_slice(rank_, b).count();
-  received_ = NodeSegment::in_process(static_cast<std::size_t>(elements) * sizeof(float));
-  std::byte* free = received_.data();
-  for (int b = 0; b < buckets(); ++b) plan_bucket(b, device, free);
+  for (int b = 0; b < static_cast<int>(plan.buckets.size()); ++b)
+    elements += party_slice(plan, parties, party, b).count();
+  const std::size_t counters = (kBuckets + kPerBucket * plan.buckets.size()) *
+                               static_cast<std::size_t>(parties.workers(party));
+  return ExchangeArena(plan, parties.shards().shards(), parties.worker_shards(party), counters,
+                       foreign_nodes * static_cast<std::size_t>(elements));
+}
 
+MessageExchange::MessageExchange(const ExchangePlan& plan, const PartyPlan& parties, int rank,
+                                 std::vector<int> job_ranks, Device& device, PartyMemory memory,
+                                 MessageLink* link)
+    : plan_(plan),
+      parties_(parties),
+      rank_(rank),
+      party_(parties.party_of(rank)),
+      first_worker_(parties.first_worker(rank)),
+      job_ranks_(std::move(job_ranks)),
+      arena_(std::move(memory.arena)),
+      memory_(std::move(memory.owner)),
+      waiter_(memory.waiter),
+      link_(link),
+      workers_(static_cast<std::size_t>(parties.shards().workers(rank))) {
+  join_own_workers();
+  float* free = arena_.received();
+  for (int b = 0; b < buckets(); ++b) plan_bucket(b, device, free);
   for (std::uint32_t turn = 0; turn < 2; ++turn) scalars_[turn] = plan_scalars(turn);
   norms_ = plan_gathering(arena_.block_norms(), true, plan_.buckets);
 }
 
 MessageExchange::~MessageExchange() {
   // A send that an exception interrupted cannot be taken back: its receiver may still be reading.
-  if (std::uncaught_exceptions() > 0) {
-    memory_.abandon();
-    received_.abandon();
-  }
-}
-
-ElementRange MessageExchange::rank_slice(int rank, int bucket) const {
-  return cut_blocks(plan_.buckets[static_cast<std::size_t>(bucket)], shards_.ranks(), rank);
+  if (std::uncaught_exceptions() > 0) memory_->abandon();
 }
 
 ElementRange MessageExchange::slice(int worker, int bucket) const {
-  return cut_blocks(rank_slice(rank_, bucket), shards_.workers(rank_), worker);
+  return cut_blocks(party_slice(plan_, parties_, party_, bucket), parties_.workers(party_),
+                    first_worker_ + worker);
 }
 
 void MessageExchange::join_own_workers() {
@@ -83,9 +87,10 @@ void MessageExchange::join_own_workers() {
     float* data;
   };
   std::vector<Own> counter;
-  for (int w = 0; w < shards_.workers(rank_); ++w) {
+  int w = 0;
+  for (const ShardRange& shards : parties_.worker_shards(party_)) {
     int slot = 0;
-    for (const Subtree& subtree : canonical_subtrees(shards_.of_worker(rank_, w))) {
+    for (const Subtree& subtree : canonical_subtrees(shards)) {
       counter.push_back({subtree, arena_.node(w, slot++)});
       while (counter.size() >= 2 &&
              are_siblings(counter[counter.size() - 2].subtree, counter.back().subtree)) {
@@ -95,34 +100,35 @@ void MessageExchange::join_own_workers() {
         joins_.push_back({counter.back().data, right.data});
       }
     }
+    ++w;
   }
-  for (int r = 0; r < shards_.ranks(); ++r) {
-    if (r == rank_)
-      for (const Own& own : counter) rank_nodes_.push_back({r, own.subtree.shards, own.data});
+  for (int p = 0; p < parties_.parties(); ++p) {
+    if (p == party_)
+      for (const Own& own : counter) party_nodes_.push_back({p, own.subtree.shards, own.data});
     else
-      for (const Subtree& subtree : canonical_subtrees(shards_.of_rank(r)))
-        rank_nodes_.push_back({r, subtree.shards, nullptr});
+      for (const Subtree& subtree : canonical_subtrees(parties_.shards_of(p)))
+        party_nodes_.push_back({p, subtree.shards, nullptr});
   }
 }
 
-void MessageExchange::plan_bucket(int bucket, Device& device, std::byte*& received) {
-  const ElementRange own = rank_slice(rank_, bucket);
+void MessageExchange::plan_bucket(int bucket, Device& device, float*& received) {
+  const ElementRange own = party_slice(plan_, parties_, party_, bucket);
   Traffic& gradients = gradients_.emplace_back();
   for (Worker& worker : workers_) worker.nodes.emplace_back();
-  for (const RankNode& node : rank_nodes_) {
+  for (const PartyNode& node : party_nodes_) {
     float* data = nullptr;  // where the node's part of `own` begins
-    if (node.rank == rank_) {
+    if (node.party == party_) {
       data = node.data + own.begin;
-      for (int peer = 0; peer < shards_.ranks(); ++peer)
-        if (peer != rank_)
-          gradients.sends.push_back({peer, bytes_of(node.data, rank_slice(peer, bucket))});
+      for (int peer = 0; peer < parties_.parties(); ++peer)
+        if (peer != party_)
+          gradients.sends.push_back(
+              {peer, bytes_of(node.data, party_slice(plan_, parties_, peer, bucket))});
     } else {
-      data = reinterpret_cast<float*>(received);
-      const std::span<std::byte> bytes = bytes_of(data, {0, own.count()});
-      gradients.receives.push_back({node.rank, bytes});
-      received += bytes.size();
+      data = received;
+      gradients.receives.push_back({node.party, bytes_of(data, {0, own.count()})});
+      received += own.count();
     }
-    for (int w = 0; w < shards_.workers(rank_); ++w) {
+    for (int w = 0; w < static_cast<int>(workers_.size()); ++w) {
       const ElementRange part = slice(w, bucket);
       worker(w).nodes.back().push_back(
           {device.borrow(data + (part.begin - own.begin), {part.count()}), node.shards});
@@ -138,13 +144,13 @@ MessageExchange::Traffic MessageExchange::plan_gathering(
     T* array, bool blocks, std::span<const ElementRange> buckets) const {
   Traffic traffic;
   for (const ElementRange& bucket : buckets) {
-    const auto part = [&](int rank) {
-      const ElementRange slice = cut_blocks(bucket, shards_.ranks(), rank);
+    const auto part = [&](int party) {
+      const ElementRange slice = cut_blocks(bucket, parties_.parties(), party);
       return bytes_of(array, blocks ? blocks_of(slice) : slice);
     };
-    for (int peer = 0; peer < shards_.ranks(); ++peer) {
-      if (peer == rank_) continue;
-      traffic.sends.push_back({peer, part(rank_)});
+    for (int peer = 0; peer < parties_.parties(); ++peer) {
+      if (peer == party_) continue;
+      traffic.sends.push_back({peer, part(party_)});
       traffic.receives.push_back({peer, part(peer)});
     }
   }
@@ -152,14 +158,14 @@ MessageExchange::Traffic MessageExchange::plan_gathering(
 }
 
 MessageExchange::Traffic MessageExchange::plan_scalars(std::uint32_t turn) const {
-  const auto part = [&](int rank) {
-    const ShardRange range = shards_.of_rank(rank);
+  const auto part = [&](int party) {
+    const ShardRange range = parties_.shards_of(party);
     return bytes_of(arena_.scalars(turn, range.begin), {0, range.count() * plan_.scalars});
   };
   Traffic traffic;
-  for (int peer = 0; peer < shards_.ranks(); ++peer) {
-    if (peer == rank_) continue;
-    traffic.sends.push_back({peer, part(rank_)});
+  for (int peer = 0; peer < parties_.parties(); ++peer) {
+    if (peer == party_) continue;
+    traffic.sends.push_back({peer, part(party_)});
     traffic.receives.push_back({peer, part(peer)});
   }
   return traffic;
@@ -170,11 +176,11 @@ MessageExchange::Traffic MessageExchange::plan_root(std::span<float* const> arra
   Traffic traffic;
   for (float* array : arrays) {
     for (int b = 0; b < buckets(); ++b) {
-      for (int owner = 1; owner < shards_.ranks(); ++owner) {
-        if (rank_ != 0 && rank_ != owner) continue;
-        const int peer = rank_ == 0 ? owner : 0;
-        auto& list = (rank_ == 0) == to_root ? traffic.receives : traffic.sends;
-        list.push_back({peer, bytes_of(array, rank_slice(owner, b))});
+      for (int owner = 1; owner < parties_.parties(); ++owner) {
+        if (party_ != 0 && party_ != owner) continue;
+        const int peer = party_ == 0 ? owner : 0;
+        auto& list = (party_ == 0) == to_root ? traffic.receives : traffic.sends;
+        list.push_back({peer, bytes_of(array, party_slice(plan_, parties_, owner, b))});
       }
     }
   }
@@ -182,36 +188,49 @@ MessageExchange::Traffic MessageExchange::plan_root(std::span<float* const> arra
 }
 
 std::span<StepCounter> MessageExchange::group(std::size_t index) const {
-  return {arena_.counters() + index * workers_.size(), workers_.size()};
+  const auto workers = static_cast<std::size_t>(parties_.workers(party_));
+  return {arena_.counters() + index * workers, workers};
 }
 
 void MessageExchange::publish_in(std::size_t index, int worker_index) {
-  group(index)[static_cast<std::size_t>(worker_index)].publish(worker(worker_index).turn);
+  group(index)[static_cast<std::size_t>(first_worker_ + worker_index)].publish(
+      worker(worker_index).turn);
 }
 
 void MessageExchange::wait_for(std::size_t index, int worker_index, const char* what) {
   const Worker& self = worker(worker_index);
-  for (StepCounter& counter : group(index))
-    if (!waiter_.wait(counter, self.turn))
-      throw late_error({rank_}, what, self.step, waiter_.patience_seconds());
+  const std::span<StepCounter> workers = group(index);
+  for (StepCounter& counter : workers) {
+    if (waiter_.wait(counter, self.turn)) continue;
+    std::vector<int> late;
+    for (std::size_t w = 0; w < workers.size(); ++w) {
+      // Who arrived just now was late by as much.
+      if (workers[w].reached(self.turn) && &workers[w] != &counter) continue;
+      const int rank = parties_.rank_of_worker(party_, static_cast<int>(w));
+      late.push_back(job_ranks_[static_cast<std::size_t>(rank)]);
+    }
+    throw late_error(std::move(late), what, self.step, waiter_.patience_seconds());
+  }
 }
 
-// Worker 0 names the late ranks when its own patience ends; this wait leaves it the time to.
-void MessageExchange::wait_for_lead(std::size_t index, int worker_index, const char* what) {
-  const Worker& self = worker(worker_index);
-  StepCounter& lead = group(index)[0];
-  if (!waiter_.wait(lead, self.turn) && !waiter_.wait(lead, self.turn))
-    throw late_error({rank_}, what, self.step, 2 * waiter_.patience_seconds());
+// The speaker names the late ranks when its own patience ends; this wait leaves it the time to.
+void MessageExchange::wait_for_speaker(std::size_t index, std::uint32_t turn, std::int64_t step,
+                                       const char* what) {
+  StepCounter& counter = group(index)[0];
+  if (waiter_.wait(counter, turn) || waiter_.wait(counter, turn)) return;
+  const auto speaker = static_cast<std::size_t>(parties_.speaker(party_));
+  throw late_error({job_ranks_[speaker]}, what, step, 2 * waiter_.patience_seconds());
 }
 
 void MessageExchange::send(const Traffic& traffic, const char* what) {
-  link_.exchange(traffic.sends, traffic.receives,
-                 {what, worker(0).step, waiter_.patience_seconds()});
+  const bool alone = parties_.parties() == parties_.shards().ranks();
+  const double patience = waiter_.patience_seconds() * (alone ? 1.0 : kPatienceBetweenParties);
+  link_->exchange(traffic.sends, traffic.receives, {what, worker(0).step, patience});
 }
 
 void MessageExchange::begin(int index, std::int64_t step) {
   Worker& self = worker(index);
-  if (self.turn == 0) arena_.touch_nodes(index);
+  if (self.turn == 0) arena_.touch_nodes(first_worker_ + index);
   finish(index);
   ++self.turn;
   self.step = step;
@@ -227,12 +246,12 @@ void MessageExchange::publish_scalars(int index) {
 
 void MessageExchange::wait_scalars(int index) {
   const char* what = "finished the forward pass";
-  if (index == 0) {
+  if (speaks(index)) {
     wait_for(kScalars, 0, what);
     send(scalars_[worker(0).turn % 2], what);
     publish_in(kAllScalars, 0);
   } else {
-    wait_for_lead(kAllScalars, index, what);
+    wait_for_speaker(kAllScalars, worker(index).turn, worker(index).step, what);
   }
 }
 
@@ -242,25 +261,25 @@ void MessageExchange::publish(int index, int bucket) {
 
 std::span<const TreeNode> MessageExchange::collect(int index, int bucket) {
   const char* what = "finished the gradients";
-  if (index == 0 || !joins_.empty()) wait_for(of_bucket(bucket, kPublished), index, what);
+  if (speaks(index) || !joins_.empty()) wait_for(of_bucket(bucket, kPublished), index, what);
   if (!joins_.empty()) {
     join_part(index, bucket);
     publish_in(of_bucket(bucket, kJoined), index);
   }
-  if (index == 0) {
+  if (speaks(index)) {
     if (!joins_.empty()) wait_for(of_bucket(bucket, kJoined), 0, what);
     send(gradients_[static_cast<std::size_t>(bucket)], what);
     publish_in(of_bucket(bucket, kReceived), 0);
   } else {
-    wait_for_lead(of_bucket(bucket, kReceived), index, what);
+    wait_for_speaker(of_bucket(bucket, kReceived), worker(index).turn, worker(index).step, what);
   }
   return worker(index).nodes[static_cast<std::size_t>(bucket)];
 }
 
-// Each worker joins its part of the whole bucket, for all ranks' slices.
+// Each worker joins its part of the whole bucket, for all parties' slices.
 void MessageExchange::join_part(int index, int bucket) {
-  const ElementRange part =
-      cut_blocks(plan_.buckets[static_cast<std::size_t>(bucket)], shards_.workers(rank_), index);
+  const ElementRange part = cut_blocks(plan_.buckets[static_cast<std::size_t>(bucket)],
+                                       parties_.workers(party_), first_worker_ + index);
   for (const Join& join : joins_)
     for (std::int64_t i = part.begin; i < part.end; ++i) join.left[i] += join.right[i];
 }
@@ -275,18 +294,18 @@ void MessageExchange::publish_norms(int index) {
 
 void MessageExchange::wait_norms(int index) {
   const char* what = "finished the norms of its gradients";
-  if (index == 0) {
+  if (speaks(index)) {
     wait_for(kNorms, 0, what);
     send(norms_, what);
     publish_in(kAllNorms, 0);
   } else {
-    wait_for_lead(kAllNorms, index, what);
+    wait_for_speaker(kAllNorms, worker(index).turn, worker(index).step, what);
   }
 }
 
 void MessageExchange::deliver(int index, int bucket) {
   publish_in(of_bucket(bucket, kDelivered), index);
-  if (index != 0) return;
+  if (!speaks(index)) return;
   const char* what = "delivered its weights";
   wait_for(of_bucket(bucket, kDelivered), 0, what);
   send(weights_[static_cast<std::size_t>(bucket)], what);
@@ -294,22 +313,28 @@ void MessageExchange::deliver(int index, int bucket) {
 }
 
 void MessageExchange::finish(int index) {
-  if (buckets() > 0) wait_for_lead(kWeights, index, "delivered its weights");
+  if (buckets() == 0) return;
+  wait_for_speaker(kWeights, worker(index).turn, worker(index).step, "delivered its weights");
 }
 
 void MessageExchange::gather_states() {
+  finish(0);
+  if (!speaks(0)) return;
   std::vector<float*> states;
   for (int i = 0; i < plan_.states; ++i) states.push_back(arena_.state(i));
   send(plan_root(states, true), "sent its optimizer state");
 }
 
-// Rank 0 hands every owner its slices; the weights then go round as after any step.
+// Party 0 hands every owner its slices; the weights then go round as after any step.
 void MessageExchange::filled() {
+  const char* what = "loaded the weights";
+  ++fills_;
+  if (!speaks(0)) return wait_for_speaker(kFilled, fills_, -1, what);
   std::vector<float*> arrays = {arena_.values()};
   for (int i = 0; i < plan_.states; ++i) arrays.push_back(arena_.state(i));
-  const char* what = "loaded the weights";
   send(plan_root(arrays, false), what);
   for (const Traffic& weights : weights_) send(weights, what);
+  group(kFilled)[0].publish(fills_);
 }
 
 }  // namespace lockstep

@@ -1,6 +1,7 @@
-// The exchange by messages between ranks; inside a rank workers share memory. Worker 0 alone sends
-// and receives, in its collect, deliver, wait_scalars and wait_norms; the others wait for it.
-// A rank first joins its workers' subtrees, so that only canonical_subtrees(of_rank) travel.
+// The exchange by messages between parties (each rank alone, or the ranks of a node); inside a
+// party workers share memory. The speaker's worker 0 alone sends and receives, in its collect,
+// deliver, wait_scalars and wait_norms; the others wait for it. A party first joins its workers'
+// subtrees, each worker a part, so that only the canonical subtrees of its shards travel.
 #pragma once
 
 #include <memory>
@@ -8,12 +9,13 @@
 
 #include "runtime/communication/exchange_arena.h"
 #include "runtime/communication/node_segment.h"
+#include "runtime/communication/party_plan.h"
 #include "runtime/communication/waiter.h"
 
 namespace lockstep {
 
 struct Message {
-  int peer = 0;
+  int peer = 0;                // a party
   std::span<std::byte> bytes;  // as long on the other side; empty ones are not sent
 };
 
@@ -26,22 +28,33 @@ struct MessagePurpose {  // for the Error when somebody is late, see late_error
 class MessageLink {
  public:
   virtual ~MessageLink() = default;
-  // Sends and receives all; messages between two ranks keep their order. Throws Error naming the
+  // Sends and receives all; messages between two parties keep their order. Throws Error naming the
   // ranks that are late, or PeerFailed.
   virtual void exchange(std::span<const Message> sends, std::span<const Message> receives,
                         const MessagePurpose& purpose) = 0;
 };
 
+// One party's memory, laid out by message_arena(), and how its workers wait for each other.
+struct PartyMemory {
+  ExchangeArena arena;  // placed
+  std::shared_ptr<NodeSegment> owner;
+  Waiter waiter;
+};
+
+ExchangeArena message_arena(const ExchangePlan& plan, const PartyPlan& parties, int party);
+
 class MessageExchange final : public Exchange {
  public:
-  // `link` and the waiter's flag outlive the exchange. `waiter`: for waits between own workers.
-  MessageExchange(const ExchangePlan& plan, const ShardPlan& shards, int rank, Device& device,
-                  const Waiter& waiter, MessageLink& link);
+  // `link` (null but for speakers) and the waiter's flag outlive the exchange. `job_ranks`: the
+  // numbers by which messages name the ranks of the plan.
+  MessageExchange(const ExchangePlan& plan, const PartyPlan& parties, int rank,
+                  std::vector<int> job_ranks, Device& device, PartyMemory memory,
+                  MessageLink* link);
   ~MessageExchange() override;
 
   float* values() override { return arena_.values(); }
   float* state(int index) override { return arena_.state(index); }
-  float* node(int worker, int slot) override { return arena_.node(worker, slot); }
+  float* node(int worker, int slot) override { return arena_.node(first_worker_ + worker, slot); }
   ElementRange slice(int worker, int bucket) const override;
   void begin(int worker, std::int64_t step) override;
   double* scalars(int worker, std::int64_t shard) override;
@@ -60,7 +73,7 @@ class MessageExchange final : public Exchange {
   void filled() override;
 
  private:
-  struct alignas(kCacheLine) Worker {
+  struct alignas(kCacheLine) Worker {  // of this rank
     std::uint32_t turn = 0;
     std::int64_t step = -1;
     std::vector<std::vector<TreeNode>> nodes;  // a bucket: restricted to the own slice
@@ -68,46 +81,48 @@ class MessageExchange final : public Exchange {
   struct Traffic {
     std::vector<Message> sends, receives;
   };
-  struct Join {  // left += right, two of this rank's nodes that are siblings in the tree
+  struct Join {  // left += right, two of this party's nodes that are siblings in the tree
     float* left;
     const float* right;
   };
-  struct RankNode {  // a canonical subtree of a rank
-    int rank;
+  struct PartyNode {  // a canonical subtree of a party
+    int party;
     std::int64_t shards;
     float* data;  // whole buffer of an own node; null for what is received
   };
 
   Worker& worker(int index) { return workers_[static_cast<std::size_t>(index)]; }
   int buckets() const { return static_cast<int>(plan_.buckets.size()); }
-  ElementRange rank_slice(int rank, int bucket) const;
-  void join_own_workers();  // fills joins_ and rank_nodes_
-  void plan_bucket(int bucket, Device& device, std::byte*& received);
+  bool speaks(int worker) const { return link_ != nullptr && worker == 0; }
+  void join_own_workers();  // fills joins_ and party_nodes_
+  void plan_bucket(int bucket, Device& device, float*& received);
   Traffic plan_scalars(std::uint32_t turn) const;
   template <typename T>
   Traffic plan_gathering(T* array, bool blocks, std::span<const ElementRange> buckets) const;
-  // Between rank 0, which has or gets all, and the slices' owners.
+  // Between party 0, which has or gets all, and the slices' owners.
   Traffic plan_root(std::span<float* const> arrays, bool to_root) const;
 
   std::span<StepCounter> group(std::size_t index) const;
   void publish_in(std::size_t group, int worker);
   void wait_for(std::size_t group, int worker, const char* what);
-  void wait_for_lead(std::size_t group, int worker, const char* what);
+  void wait_for_speaker(std::size_t group, std::uint32_t turn, std::int64_t step, const char* what);
   void join_part(int worker, int bucket);
   void send(const Traffic& traffic, const char* what);
 
   ExchangePlan plan_;
-  ShardPlan shards_;
-  int rank_;
-  Waiter waiter_;
-  MessageLink& link_;
+  PartyPlan parties_;
+  int rank_, party_, first_worker_;
+  std::vector<int> job_ranks_;
   ExchangeArena arena_;
-  NodeSegment memory_, received_;
+  std::shared_ptr<NodeSegment> memory_;
+  Waiter waiter_;
+  MessageLink* link_;
   std::vector<Worker> workers_;
   std::vector<Join> joins_;
-  std::vector<RankNode> rank_nodes_;          // of all ranks, left to right
+  std::vector<PartyNode> party_nodes_;        // of all parties, left to right
   std::vector<Traffic> gradients_, weights_;  // a bucket
   Traffic scalars_[2], norms_;
+  std::uint32_t fills_ = 0;
 };
 
 }  // namespace lockstep

@@ -2,11 +2,13 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <optional>
-#include <set>
 
 #include "runtime/communication/agreement.h"
+#include "runtime/communication/message_exchange.h"
 #include "runtime/communication/mpi_link.h"
 #include "runtime/communication/node_segment.h"
 #include "runtime/communication/plan_check.h"
@@ -22,12 +24,24 @@ MPI_Comm duplicate_world() {
   return communicator;
 }
 
-MPI_Comm split_node(int rank) {
+// MPI_COMM_NULL where `color` is MPI_UNDEFINED.
+MPI_Comm split(MPI_Comm parent, int color, int key) {
   MPI_Comm communicator = MPI_COMM_NULL;
-  check_mpi(
-      MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &communicator),
-      "MPI_Comm_split_type");
+  check_mpi(MPI_Comm_split(parent, color, key, &communicator), "MPI_Comm_split");
   return communicator;
+}
+
+// The ranks that share memory with this one, or those of them that shall behave so.
+MPI_Comm split_node(const Placement& placement) {
+  MPI_Comm machine = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine),
+            "MPI_Comm_split_type");
+  if (placement.ranks_per_node == 0) return machine;
+  int rank = 0;
+  check_mpi(MPI_Comm_rank(machine, &rank), "MPI_Comm_rank");
+  const MPI_Comm part = split(machine, rank / placement.ranks_per_node, 0);
+  check_mpi(MPI_Comm_free(&machine), "MPI_Comm_free");
+  return part;
 }
 
 std::string own_cores() {
@@ -50,44 +64,59 @@ int count_cores(const std::vector<std::string>& sets) {
 
 class MpiCommunicator final : public Communicator {
  public:
-  explicit MpiCommunicator(Transport transport)
-      : world_(duplicate_world()), node_(split_node(world_.rank())), transport_(transport) {
+  explicit MpiCommunicator(const Placement& placement)
+      : placement_(placement),
+        node_(split_node(placement)),
+        job_ranks_(order_by_node()),
+        world_(split(MPI_COMM_WORLD, 0, place_of(job_rank_in(MPI_COMM_WORLD)))) {
+    world_.set_names(job_ranks_);
+    std::vector<int> names;
     for (const std::string& rank :
          node_.all_gather(std::to_string(world_.rank()), patience_seconds_))
-      node_ranks_.push_back(std::stoi(rank));
-    node_.set_names(node_ranks_);
-    std::set<std::string> leaders;
-    for (const std::string& leader :
-         world_.all_gather(std::to_string(node_ranks_.front()), patience_seconds_))
-      leaders.insert(leader);
-    real_nodes_ = static_cast<int>(leaders.size());
-    const std::string own = transport == Transport::kMessages ? "messages" : "auto";
-    require_same(*this, {{"run.transport", own}});
+      names.push_back(job_rank(std::stoi(rank)));
+    node_.set_names(names);
+    require_same(*this, {{"run.transport", alone() ? "messages" : "auto"},
+                         {"run.ranks_per_node", std::to_string(placement.ranks_per_node)}});
     node_cores_ = count_cores(node_.all_gather(own_cores(), patience_seconds_));
 
     const bool has_control = share_control();
-    shared_ = has_control && transport == Transport::kAuto && real_nodes_ == 1;
+    shared_ = all_have(has_control) && !alone();
     world_.set_failure(*failure_);
     node_.set_failure(*failure_);
+    if (alone() || nodes() == 1) return;
+    const MPI_Comm speakers =
+        split(MPI_COMM_WORLD, node_.rank() == 0 ? 0 : MPI_UNDEFINED, world_.rank());
+    if (speakers == MPI_COMM_NULL) return;
+    speakers_.emplace(speakers);
+    speakers_->set_failure(*failure_);
+    std::vector<int> speaker_names;
+    for (int first = 0; const int size : node_sizes_) {
+      speaker_names.push_back(job_rank(first));
+      first += size;
+    }
+    speakers_->set_names(std::move(speaker_names));
   }
 
   int rank() const override { return world_.rank(); }
   int size() const override { return world_.size(); }
+  int job_rank(int rank) const override { return job_ranks_[static_cast<std::size_t>(rank)]; }
   int local_rank() const override { return alone() ? 0 : node_.rank(); }
   int local_size() const override { return alone() ? 1 : node_.size(); }
-  int nodes() const override { return alone() ? size() : real_nodes_; }
+  int nodes() const override { return alone() ? size() : static_cast<int>(node_sizes_.size()); }
 
   std::string description() const override {
     if (size() == 1) return "1 rank";
-    const std::string ranks =
-        fmt::format("{} ranks on {} node{}", size(), real_nodes_, real_nodes_ == 1 ? "" : "s");
+    const std::size_t count = node_sizes_.size();
+    const std::string pretended = placement_.ranks_per_node > 0 ? " (as configured)" : "";
+    const std::string ranks = fmt::format("{} ranks on {} node{}{}", size(), count,
+                                          count == 1 ? "" : "s", alone() ? "" : pretended);
     std::string how = "one shared segment";
     if (alone())
       how = "messages (as configured)";
-    else if (real_nodes_ > 1)
-      how = "messages between all ranks";
     else if (!shared_)
-      how = fmt::format("messages (no shared segment: {})", reason_);
+      how = fmt::format("messages between all ranks (no shared segment: {})", reason_);
+    else if (count > 1)
+      how = "one shared segment a node, messages between their first ranks";
     if (!memory_reason_.empty()) how += fmt::format("; data is not shared ({})", memory_reason_);
     return ranks + ", " + how;
   }
@@ -115,32 +144,93 @@ class MpiCommunicator final : public Communicator {
   std::unique_ptr<Exchange> make_exchange(const ExchangePlan& plan, const ShardPlan& shards,
                                           Device& device) override {
     check_same_plan(*this, plan, shards);
+    const int first_local = rank() - node_.rank();
     int node_workers = 0;
-    for (int rank : node_ranks_) node_workers += shards.workers(rank);
+    for (int i = 0; i < node_.size(); ++i) node_workers += shards.workers(first_local + i);
     const bool crowded =
         node_workers > node_cores_ || shards.workers(rank()) > count_cores({own_cores()});
     const Waiter waiter(*failure_, plan.patience_seconds, crowded);
     if (shared_) {
-      ExchangeArena arena = shared_arena(plan, shards);
-      const int first = shards.first_worker(rank());
-      ByteRange own = arena.nodes_of_workers(first, first + shards.workers(rank()));
-      if (rank() == 0) own.begin = 0;
-      if (std::optional<NodeSegment> segment = share(arena.bytes(), own, reason_)) {
-        auto owner = std::make_shared<NodeSegment>(std::move(*segment));
-        arena.place(owner->data());
-        return std::make_unique<SharedExchange>(plan, shards, rank(), device, waiter,
-                                                std::move(arena), std::move(owner));
-      }
+      if (auto exchange = share_exchange(plan, shards, device, waiter)) return exchange;
       shared_ = false;
     }
-    return std::make_unique<MessageExchange>(plan, shards, rank(), device, waiter, world_);
+    const PartyPlan parties(shards, std::vector<int>(static_cast<std::size_t>(size()), 1));
+    ExchangeArena arena = message_arena(plan, parties, rank());
+    auto memory = std::make_shared<NodeSegment>(NodeSegment::in_process(arena.bytes()));
+    arena.place(memory->data());
+    return std::make_unique<MessageExchange>(
+        plan, parties, rank(), job_ranks_, device,
+        PartyMemory{std::move(arena), std::move(memory), waiter}, &world_);
   }
 
   bool announce_failure() override { return failure_->raise(); }
 
  private:
   // Each rank as if on a node of its own.
-  bool alone() const { return transport_ == Transport::kMessages; }
+  bool alone() const { return placement_.transport == Transport::kMessages; }
+
+  static int job_rank_in(MPI_Comm communicator) {
+    int rank = 0;
+    check_mpi(MPI_Comm_rank(communicator, &rank), "MPI_Comm_rank");
+    return rank;
+  }
+
+  // The job's ranks, a node after another, whatever the launcher's order: shards go by rank, and a
+  // node's ranks then own neighbours. Rank 0 stays the first.
+  std::vector<int> order_by_node() {
+    MpiLink job(duplicate_world());
+    std::vector<int> order(static_cast<std::size_t>(job.size()));
+    std::iota(order.begin(), order.end(), 0);
+    int leader = job.rank();
+    node_.broadcast(std::as_writable_bytes(std::span(&leader, 1)), 0, patience_seconds_);
+    std::vector<int> leaders;
+    for (const std::string& text : job.all_gather(std::to_string(leader), patience_seconds_))
+      leaders.push_back(std::stoi(text));
+    const auto leader_of = [&](int rank) { return leaders[static_cast<std::size_t>(rank)]; };
+    std::ranges::stable_sort(order, {}, leader_of);
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      if (i == 0 || leader_of(order[i]) != leader_of(order[i - 1])) node_sizes_.push_back(0);
+      ++node_sizes_.back();
+    }
+    return order;
+  }
+
+  int place_of(int job_rank) const {
+    return static_cast<int>(std::ranges::find(job_ranks_, job_rank) - job_ranks_.begin());
+  }
+
+  // A collective of all ranks: whether every node has its segment. If not, reason_ says why.
+  bool all_have(bool segment) {
+    const std::string mine = segment ? "" : reason_;
+    for (const std::string& text : world_.all_gather(mine, patience_seconds_)) {
+      if (text.empty()) continue;
+      if (segment) reason_ = "on another node: " + text;
+      return false;
+    }
+    return true;
+  }
+
+  // Through one segment a node; null where a node cannot have one.
+  std::unique_ptr<Exchange> share_exchange(const ExchangePlan& plan, const ShardPlan& shards,
+                                           Device& device, const Waiter& waiter) {
+    const PartyPlan parties(shards, node_sizes_);
+    const bool one_node = parties.parties() == 1;
+    ExchangeArena arena = one_node ? shared_arena(plan, shards)
+                                   : message_arena(plan, parties, parties.party_of(rank()));
+    const int first = parties.first_worker(rank());
+    ByteRange own = arena.nodes_of_workers(first, first + shards.workers(rank()));
+    if (node_.rank() == 0) own.begin = 0;
+    std::optional<NodeSegment> segment = share(arena.bytes(), own, reason_);
+    if (!all_have(segment.has_value())) return nullptr;
+    auto owner = std::make_shared<NodeSegment>(std::move(*segment));
+    arena.place(owner->data());
+    if (one_node)
+      return std::make_unique<SharedExchange>(plan, shards, rank(), device, waiter,
+                                              std::move(arena), std::move(owner));
+    return std::make_unique<MessageExchange>(
+        plan, parties, rank(), job_ranks_, device,
+        PartyMemory{std::move(arena), std::move(owner), waiter}, speakers_ ? &*speakers_ : nullptr);
+  }
 
   // A collective of the node: memory that all of its ranks have mapped and whose pages are there
   // (this rank takes `own`), or nothing on any of them, and why. A rank alone gets private memory.
@@ -179,10 +269,13 @@ class MpiCommunicator final : public Communicator {
     return true;
   }
 
-  MpiLink world_, node_;
-  Transport transport_;
-  std::vector<int> node_ranks_;
-  int real_nodes_ = 1, node_cores_ = 1;
+  Placement placement_;
+  MpiLink node_;
+  std::vector<int> node_sizes_;  // ranks of each node, in the order of the communicator
+  std::vector<int> job_ranks_;   // by the communicator's rank
+  MpiLink world_;
+  std::optional<MpiLink> speakers_;  // the first ranks of all nodes
+  int node_cores_ = 1;
   bool shared_ = false;
   std::string reason_, memory_reason_;
   FailureFlag own_failure_;  // where no segment holds the node's
@@ -192,8 +285,8 @@ class MpiCommunicator final : public Communicator {
 
 }  // namespace
 
-std::unique_ptr<Communicator> make_mpi_communicator(Transport transport) {
-  return std::make_unique<MpiCommunicator>(transport);
+std::unique_ptr<Communicator> make_mpi_communicator(const Placement& placement) {
+  return std::make_unique<MpiCommunicator>(placement);
 }
 
 }  // namespace lockstep

@@ -8,6 +8,6 @@
 namespace lockstep {
 
 // A collective of all ranks of the MPI session, which must outlive it.
-std::unique_ptr<Communicator> make_mpi_communicator(Transport transport);
+std::unique_ptr<Communicator> make_mpi_communicator(const Placement& placement);
 
 }  // namespace lockstep

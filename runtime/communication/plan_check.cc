@@ -28,7 +28,7 @@ void check_same_plan(Communicator& communicator, const ExchangePlan& plan,
       throw Error(
           "rank {} is set up for another exchange than rank 0: \"{}\" against \"{}\". Do all "
           "ranks read the same config and run the same build?",
-          rank, all[rank], all[0]);
+          communicator.job_rank(static_cast<int>(rank)), all[rank], all[0]);
 }
 
 }  // namespace lockstep

@@ -53,8 +53,8 @@ int World::size() const {
   return size;
 }
 
-std::unique_ptr<Communicator> World::make_communicator(Transport transport) {
-  return make_mpi_communicator(transport);
+std::unique_ptr<Communicator> World::make_communicator(const Placement& placement) {
+  return make_mpi_communicator(placement);
 }
 
 void World::abort(const std::string& message, int exit_code) {

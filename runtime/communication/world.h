@@ -10,8 +10,14 @@
 namespace lockstep {
 
 enum class Transport {
-  kAuto,  // one shared segment inside a node; messages where there are several nodes or no segment
+  kAuto,      // one shared segment inside a node; messages between nodes, by one rank of each
   kMessages,  // messages between all ranks, as if each sat on a node of its own
+};
+
+struct Placement {
+  Transport transport = Transport::kAuto;
+  int ranks_per_node =
+      0;  // every so many ranks of a node as if on one of their own; 0: as they sit
 };
 
 class World {
@@ -24,7 +30,7 @@ class World {
   int rank() const;
   int size() const;
   // Throws Error when ranks disagree; says in description() why a segment could not be had.
-  std::unique_ptr<Communicator> make_communicator(Transport transport);
+  std::unique_ptr<Communicator> make_communicator(const Placement& placement);
   // Ends every rank of the job within seconds, after printing `message` to stderr. An empty message
   // is for a rank that ends because of another: it leaves that one the time to print its own.
   [[noreturn]] void abort(const std::string& message, int exit_code);

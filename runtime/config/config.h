@@ -110,6 +110,7 @@ struct RunConfig {
   Reduction reduction = Reduction::kTree;
   IsaChoice isa = IsaChoice::kAuto;
   TransportChoice transport = TransportChoice::kAuto;
+  std::int64_t ranks_per_node = 0;  // behave as if every so many sat on a node; 0: as they sit
   double patience_seconds = 300;
 };
 

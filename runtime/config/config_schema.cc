@@ -119,6 +119,9 @@ void add_run_and_data(std::vector<ConfigKey>& keys) {
   LOCKSTEP_KEY(kOperational, run.isa, "instruction set of the CPU kernels; never changes results");
   LOCKSTEP_KEY(kOperational, run.transport,
                "between ranks: shared memory inside a node (auto), or messages everywhere");
+  LOCKSTEP_KEY(kOperational, run.ranks_per_node,
+               "every so many ranks of a node behave as if on one of their own; 0: as they sit")
+      .within("at least 0 and at most 65536", [](double v) { return v >= 0 && v <= 65536; });
   LOCKSTEP_KEY(kOperational, run.patience_seconds,
                "a wait for other ranks longer than this ends the job")
       .above(0);

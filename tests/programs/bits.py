@@ -13,21 +13,34 @@ SHARDS = 8
 BATCH = 50   # no multiple of the shards
 ROWS = 180   # the last batch of an epoch holds 30
 
-PLACES = [  # ranks, threads, transport, isa
+PLACES = [  # ranks, threads, transport ("nodes-2": every two ranks as if on a node of their own), isa
     (1, 2, "auto", "avx2"),
     (2, 1, "auto", "generic"),
     (2, 2, "messages", "avx512"),
+    (2, 2, "nodes-1", "avx2"),
     (3, 1, "auto", "avx2"),
+    (3, 1, "nodes-2", "avx512"),
     (3, 2, "messages", "generic"),
     (4, 1, "messages", "avx2"),
     (4, 2, "auto", "avx512"),
+    (4, 2, "nodes-2", "generic"),
+    (4, 1, "nodes-1", "avx2"),
     (8, 1, "auto", "generic"),
+    (8, 1, "nodes-3", "avx2"),
     (8, 1, "messages", "avx512"),
 ]
 
 
 def place_keys(threads, transport, isa):
-    return [f"run.threads={threads}", f"run.transport={transport}", f"run.isa={isa}"]
+    ranks_per_node = 0
+    if transport.startswith("nodes-"):
+        transport, ranks_per_node = "auto", int(transport[6:])
+    return [f"run.threads={threads}", f"run.transport={transport}", f"run.isa={isa}",
+            f"run.ranks_per_node={ranks_per_node}"]
+
+
+HOW = {"auto": "one shared segment", "messages": "messages (as configured)",
+       "nodes": "one shared segment a node, messages between their first ranks"}
 
 
 def write_data():
@@ -72,7 +85,7 @@ def compare_places(config):
                          ranks=ranks)
         result.says(isa)
         if ranks > 1:
-            result.says("one shared segment" if transport == "auto" else "messages (as configured)")
+            result.says(HOW[transport.split("-")[0]])
         same_run("reference", out)
 
 
@@ -81,7 +94,7 @@ def compare_resumes(config, steps):
     isas = processor_isas()
     succeed("train", config, "--out", "reference", *place_keys(2, "auto", isas[0]), ranks=1)
     places = [(3, 1, "auto", isas[-1]), (2, 2, "messages", isas[0]), (1, 1, "auto", isas[-1]),
-              (8, 1, "auto", isas[0])]
+              (8, 1, "nodes-4", isas[0])]
     for step, (ranks, threads, transport, isa) in zip(steps, places):
         out = f"from-{step}"
         shutil.copytree("reference", out)

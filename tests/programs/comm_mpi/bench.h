@@ -2,13 +2,14 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 
 #include "tests/runtime/exchange_steps.h"
 
 namespace lockstep::testing {
 
-// target = first + second: the whole tree of two ranks with one shard each.
+// All nodes after one another: as many additions as the tree has.
 inline void add_nodes(std::span<const TreeNode> nodes, float* target) {
   const std::int64_t count = nodes[0].sum.elements();
   std::copy_n(nodes[0].sum.data<float>(), target == nodes[0].sum.data<float>() ? 0 : count, target);
@@ -26,7 +27,7 @@ inline double median_us(std::vector<double>& seconds) {
 inline void bench_exchange(Communicator& communicator) {
   for (std::int64_t elements : {1, 102000, 25000000}) {
     StepsCase test;
-    test.shards = 2;
+    test.shards = std::bit_ceil(static_cast<unsigned>(communicator.size()));
     test.workers.assign(static_cast<std::size_t>(communicator.size()), 1);
     test.elements = elements;
     test.bucket_blocks = 1 << 20;

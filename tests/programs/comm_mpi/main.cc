@@ -1,12 +1,16 @@
 // The MPI form of Communicator and Exchange under mpirun.
 //   comm_mpi shared | messages         all checks
-//   comm_mpi no-segment | no-control   the same where the leader can create no large, or no segment
-//   comm_mpi fail-shared | fail-messages | stopped-shared | stopped-messages
+//   comm_mpi nodes-1 | nodes-2 | ...   the same with every so many ranks as if on a node of their
+//   own comm_mpi no-segment | no-control | no-segment-nodes-2
+//                                      the same where rank 0 can create no large, or no segment
+//   comm_mpi fail-shared | fail-messages | fail-nodes-2 | stopped-shared | ...
 //                                      the last rank throws, or rank 1 stops, in the midst of a
 //                                      step
-//   comm_mpi bench | bench-messages    time of an exchange beside the sums alone
+//   comm_mpi bench | bench-messages | bench-nodes-2
+//                                      time of an exchange beside the sums alone
 #include <sys/resource.h>
 
+#include <bit>
 #include <csignal>
 #include <random>
 
@@ -52,7 +56,8 @@ void check_all_steps(Communicator& communicator) {
     for (int workers : {1, 2, 3}) {
       for (std::int64_t elements : {1, 4095, 4097, 20001}) {
         StepsCase test;
-        test.shards = shards;
+        test.shards = std::max<std::int64_t>(
+            shards, std::bit_ceil(static_cast<std::uint64_t>(communicator.size())));
         test.workers.assign(static_cast<std::size_t>(communicator.size()), workers);
         test.workers.back() += static_cast<int>(random() % 2);
         test.elements = elements;
@@ -65,12 +70,21 @@ void check_all_steps(Communicator& communicator) {
   }
 }
 
+// What the end of a mode's name asks for.
+Placement placement_of(const std::string& mode) {
+  if (mode.ends_with("messages")) return {Transport::kMessages};
+  const std::size_t at = mode.find("nodes-");
+  return {Transport::kAuto, at == std::string::npos ? 0 : std::stoi(mode.substr(at + 6))};
+}
+
 void check_description(const Communicator& communicator, const std::string& mode) {
   const std::string text = communicator.description();
   std::string expected = "one shared segment";
   if (mode == "messages") expected = "messages (as configured)";
-  if (mode == "no-segment") expected = "messages (no shared segment: ftruncate of";
-  if (mode == "no-control") expected = "messages (no shared segment: ftruncate of 64 bytes";
+  if (communicator.nodes() > 1 && mode.starts_with("nodes"))
+    expected = "nodes (as configured), one shared segment a node, messages between their first";
+  if (mode.starts_with("no-segment")) expected = "ftruncate of";
+  if (mode == "no-control") expected = "ranks (no shared segment: ftruncate of 64 bytes";
   if (communicator.size() == 1) expected = "1 rank";
   require(text.find(expected) != std::string::npos,
           fmt::format("'{}' where '{}' is due", text, expected));
@@ -80,9 +94,8 @@ void check_description(const Communicator& communicator, const std::string& mode
 void check(World& world, const std::string& mode) {
   const bool leader = world.rank() == 0;
   if (mode == "no-control" && leader) limit_files(0);
-  const auto communicator =
-      world.make_communicator(mode == "messages" ? Transport::kMessages : Transport::kAuto);
-  if (mode == "no-segment" && leader) limit_files(50000);
+  const auto communicator = world.make_communicator(placement_of(mode));
+  if (mode.starts_with("no-segment") && leader) limit_files(50000);
   testing::check_collectives(*communicator);
   testing::check_node_memory(*communicator);
   check_all_steps(*communicator);
@@ -110,18 +123,15 @@ void break_in_a_step(World& world, Communicator& communicator, bool stop) {
 }
 
 void run(World& world, const std::string& mode) {
-  const bool messages = mode.ends_with("messages");
   if (mode.starts_with("fail") || mode.starts_with("stopped")) {
-    const auto communicator =
-        world.make_communicator(messages ? Transport::kMessages : Transport::kAuto);
+    const auto communicator = world.make_communicator(placement_of(mode));
     try {
       break_in_a_step(world, *communicator, mode.starts_with("stopped"));
     } catch (const Error& error) {
       world.abort(communicator->announce_failure() ? error.what() : "", 3);
     }
   } else if (mode.starts_with("bench")) {
-    const auto communicator =
-        world.make_communicator(messages ? Transport::kMessages : Transport::kAuto);
+    const auto communicator = world.make_communicator(placement_of(mode));
     testing::bench_exchange(*communicator);
   } else {
     check(world, mode);
