@@ -61,7 +61,36 @@ struct PoolGeometry {
   std::int64_t out_w() const { return (in_w + 2 * pad_w - kernel_w) / stride_w + 1; }
 };
 
-enum class Activation { kRelu, kSigmoid, kTanh };
+// Windows as PyTorch's AdaptiveAvgPool2d has them: output o of O sees the inputs from floor(o I /
+// O) to ceil((o + 1) I / O); neighbours may overlap.
+struct AdaptivePoolGeometry {
+  std::int64_t in_h = 0, in_w = 0, channels = 0, out_h = 1, out_w = 1;
+};
+
+// A function of one number, with its parameter where it has one. A kind alone converts to it.
+struct Activation {
+  enum Kind {
+    kRelu,
+    kSigmoid,
+    kTanh,
+    kLeakyRelu,  // x > 0 ? x : slope · x
+    kElu,        // x > 0 ? x : alpha (e^x - 1)
+    kGelu,       // x Φ(x), Φ the normal distribution (erf)
+    kGeluTanh,   // the same by tanh: PyTorch's approximate = "tanh"
+    kSilu,       // x sigmoid(x)
+  };
+  Kind kind;
+  float parameter;  // slope or alpha, at least 0; 0 for the others
+
+  constexpr Activation(Kind k)  // NOLINT: a kind is an activation with the usual parameter
+      : Activation(k, k == kLeakyRelu ? 0.1f
+                      : k == kElu     ? 1.0f
+                                      : 0.0f) {}
+  constexpr Activation(Kind k, float p) : kind(k), parameter(p) {}
+  // Whether the gradient is a function of x; else it is one of y.
+  constexpr bool backward_reads_input() const { return kind >= kGelu; }
+  friend bool operator==(const Activation&, const Activation&) = default;
+};
 
 struct DropoutOptions {
   float probability = 0.5f;  // of a zero; kept elements are divided by 1 - probability
@@ -72,9 +101,25 @@ struct BatchNormOptions {
   float epsilon = 1e-5f;
 };
 
+struct LayerNormOptions {
+  float epsilon = 1e-5f;
+};
+
 struct CrossEntropyOptions {
   float label_smoothing = 0.0f;
   std::int64_t ignore_label = -1;  // rows with this class have no loss, no gradient, no weight
+};
+
+struct HuberOptions {
+  float delta = 1.0f;  // |error| up to which the loss is a square
+};
+
+struct HingeOptions {
+  std::int64_t ignore_label = -1;  // as CrossEntropyOptions'
+};
+
+struct PenaltyOptions {  // of the objective: l1 Σ |value| + l2 / 2 Σ value²
+  float l1 = 0, l2 = 0;
 };
 
 struct SgdOptions {
@@ -87,6 +132,18 @@ struct AdamOptions {
   float lr = 0, beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f, weight_decay = 0;
   bool decoupled = false;  // AdamW: value -= lr · weight_decay · value
   std::int64_t step = 1;   // 1 at the first update; bias corrections are computed in double
+};
+
+struct RmspropOptions {
+  float lr = 0, alpha = 0.99f, epsilon = 1e-8f, momentum = 0, weight_decay = 0;
+  bool centered = false;
+};
+
+struct AdagradOptions {
+  float lr = 0, epsilon = 1e-10f, weight_decay = 0;
+  double lr_decay = 0;    // the rate is lr / (1 + (step - 1) lr_decay)
+  float initial = 0;      // what the sums start from
+  std::int64_t step = 1;  // 1 at the first update, which does not read the sums
 };
 
 struct TreeNode {  // the sum of `shards` neighbouring leaves; shards is a power of two
@@ -141,9 +198,20 @@ class Backend : public Device {
                                        Tensor& y) = 0;  // (N,H,W,C)->(N,C)
   virtual void global_avg_pool_backward(Stream&, const Tensor& dy, Tensor& dx) = 0;
 
+  // `place` (int64, y's shape): h · in_w + w of the largest, the first of equals.
+  virtual void adaptive_max_pool_forward(Stream&, const AdaptivePoolGeometry&, const Tensor& x,
+                                         Tensor& y, Tensor& place) = 0;
+  virtual void adaptive_max_pool_backward(Stream&, const AdaptivePoolGeometry&, const Tensor& dy,
+                                          const Tensor& place, Tensor& dx) = 0;
+  virtual void adaptive_avg_pool_forward(Stream&, const AdaptivePoolGeometry&, const Tensor& x,
+                                         Tensor& y) = 0;
+  virtual void adaptive_avg_pool_backward(Stream&, const AdaptivePoolGeometry&, const Tensor& dy,
+                                          Tensor& dx) = 0;
+
   // ---- element by element; y may alias x, dx may alias dy
   virtual void activation_forward(Stream&, Activation, const Tensor& x, Tensor& y) = 0;
-  virtual void activation_backward(Stream&, Activation, const Tensor& y, const Tensor& dy,
+  // kept: x where the activation's backward_reads_input(), else y.
+  virtual void activation_backward(Stream&, Activation, const Tensor& kept, const Tensor& dy,
                                    Tensor& dx) = 0;
   virtual void add(Stream&, const Tensor& a, const Tensor& b, Tensor& y) = 0;  // y may alias a or b
   virtual void fill(Stream&, float value, Tensor& y) = 0;
@@ -159,7 +227,27 @@ class Backend : public Device {
   // ---- over the last axis
   virtual void softmax_forward(Stream&, const Tensor& x, Tensor& y) = 0;
   virtual void softmax_backward(Stream&, const Tensor& y, const Tensor& dy, Tensor& dx) = 0;
+  virtual void log_softmax_forward(Stream&, const Tensor& x, Tensor& y) = 0;
+  virtual void log_softmax_backward(Stream&, const Tensor& y, const Tensor& dy, Tensor& dx) = 0;
   virtual void argmax(Stream&, const Tensor& x, Tensor& index) = 0;  // (N, C) -> int64 (N), first
+  // x (..., K · C) as K pieces of C channels, one behind the other; y (..., C) is the largest of
+  // the K, piece (uint8, y's shape) which one: the first of equals. K is at most 255.
+  virtual void maxout_forward(Stream&, std::int64_t pieces, const Tensor& x, Tensor& y,
+                              Tensor& piece) = 0;
+  virtual void maxout_backward(Stream&, std::int64_t pieces, const Tensor& dy, const Tensor& piece,
+                               Tensor& dx) = 0;
+  // Columns [first, first + c) of the wide tensor (..., C) and the narrow one (..., c).
+  virtual void write_columns(Stream&, std::int64_t first, const Tensor& narrow, Tensor& wide) = 0;
+  virtual void read_columns(Stream&, std::int64_t first, const Tensor& wide, Tensor& narrow) = 0;
+  // ---- layer norm over the last axis: y = (x - mean) inv_std gamma + beta, with the biased
+  // variance. gamma, beta (C); saved_mean, saved_inv_std: one value a vector of the last axis.
+  // dx undefined: it is not wanted.
+  virtual void layer_norm_forward(Stream&, const LayerNormOptions&, const Tensor& x,
+                                  const Tensor& gamma, const Tensor& beta, Tensor& y,
+                                  Tensor& saved_mean, Tensor& saved_inv_std) = 0;
+  virtual void layer_norm_backward(Stream&, const Tensor& x, const Tensor& dy, const Tensor& gamma,
+                                   const Tensor& saved_mean, const Tensor& saved_inv_std,
+                                   Tensor& dgamma, Tensor& dbeta, Tensor& dx) = 0;
 
   // ---- batch norm over all axes but the last. Biased variance normalises; stat_mean and stat_var
   // receive rows · mean and rows · unbiased variance, the leaves of the running statistics' tree,
@@ -191,6 +279,18 @@ class Backend : public Device {
                                   const Tensor& sample_weight, Tensor& dprediction,
                                   Tensor& sums) = 0;
 
+  // |error|, whose gradient at 0 is 0; error² / 2 up to delta and delta (|error| - delta / 2)
+  // beyond.
+  virtual void mean_absolute_error(Stream&, const Tensor& prediction, const Tensor& target,
+                                   const Tensor& sample_weight, Tensor& dprediction,
+                                   Tensor& sums) = 0;
+  virtual void huber(Stream&, const HuberOptions&, const Tensor& prediction, const Tensor& target,
+                     const Tensor& sample_weight, Tensor& dprediction, Tensor& sums) = 0;
+  // logits (N, C), target int64 (N): Σ over c ≠ t of max(0, 1 - x_t + x_c) / C, PyTorch's
+  // multi_margin_loss; C = 1: max(0, 1 - x) for class 1, max(0, 1 + x) for class 0.
+  virtual void hinge(Stream&, const HingeOptions&, const Tensor& logits, const Tensor& target,
+                     const Tensor& sample_weight, Tensor& dlogits, Tensor& sums) = 0;
+
   // ---- metrics. sums[0] = rows whose class is among the k largest (ties: the lower index first),
   // sums[1] = rows counted (ignore_label not). K = 1: class 1 where the logit is > 0.
   virtual void top_k_correct(Stream&, std::int64_t k, std::int64_t ignore_label,
@@ -207,10 +307,19 @@ class Backend : public Device {
   // that is not finite makes its block's sum not finite.
   virtual void squared_norms(Stream&, const Tensor& x, Tensor& out) = 0;
   virtual void scale(Stream&, float factor, Tensor& x) = 0;  // x *= factor (gradient clipping)
+  virtual void clamp(Stream&, float limit, Tensor& x) = 0;   // each x to [-limit, limit]
+  // gradient += l1 sign(value) + l2 value
+  virtual void add_penalty(Stream&, const PenaltyOptions&, const Tensor& value,
+                           Tensor& gradient) = 0;
   virtual void sgd(Stream&, const SgdOptions&, const Tensor& gradient, Tensor& value,
                    Tensor& momentum) = 0;  // momentum undefined where options.momentum is 0
   virtual void adam(Stream&, const AdamOptions&, const Tensor& gradient, Tensor& value, Tensor& m,
                     Tensor& v) = 0;
+  // momentum undefined where options.momentum is 0, mean (of gradients) where it is not centered.
+  virtual void rmsprop(Stream&, const RmspropOptions&, const Tensor& gradient, Tensor& value,
+                       Tensor& square, Tensor& momentum, Tensor& mean) = 0;
+  virtual void adagrad(Stream&, const AdagradOptions&, const Tensor& gradient, Tensor& value,
+                       Tensor& sum) = 0;
   // value = (1 - momentum) · value + momentum · mean: the running statistics of batch norm.
   virtual void running_average(Stream&, float momentum, const Tensor& mean, Tensor& value) = 0;
 };

@@ -68,7 +68,7 @@ Made make_dropout(const LayerKeys& keys) {
   return std::make_unique<Dropout>(keys.share("p"));
 }
 
-template <Activation activation>
+template <Activation::Kind activation>
 Made make_activation(const LayerKeys&) {
   return std::make_unique<ActivationLayer>(activation);
 }

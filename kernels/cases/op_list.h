@@ -12,14 +12,19 @@ OpCases order_cases();          // from_file_order, to_file_order
 OpCases linear_cases();         // linear_*
 OpCases conv_cases();           // conv_*
 OpCases pool_cases();           // max_pool_*, avg_pool_*, global_avg_pool_*
+OpCases adaptive_pool_cases();  // adaptive_*_pool_*
 OpCases activation_cases();     // activation_*
 OpCases elementwise_cases();    // add, fill, dropout, scale_shift
-OpCases softmax_cases();        // softmax_*, argmax
+OpCases softmax_cases();        // softmax_*, log_softmax_*, argmax
+OpCases columns_cases();        // maxout_*, write_columns, read_columns
+OpCases layer_norm_cases();     // layer_norm_*
 OpCases batch_norm_cases();     // batch_norm_*, running_average
 OpCases cross_entropy_cases();  // softmax_cross_entropy
-OpCases loss_cases();           // binary_cross_entropy, mean_squared_error
+OpCases loss_cases();           // binary_cross_entropy, mean_*_error, huber
+OpCases hinge_cases();          // hinge
 OpCases metric_cases();         // top_k_correct, regression_errors
 OpCases reduction_cases();      // tree_sum, squared_norms, scale
-OpCases optimizer_cases();      // sgd, adam
+OpCases penalty_cases();        // add_penalty, clamp
+OpCases optimizer_cases();      // sgd, adam, rmsprop, adagrad
 
 }  // namespace lockstep::cases

@@ -1,5 +1,5 @@
-// SGD, Adam and AdamW over three steps in a row, as torch.optim defines them. Every operation on a
-// Real carries the error's scale along.
+// SGD, Adam, AdamW, RMSprop and AdaGrad over three steps in a row, as torch.optim defines them.
+// Every operation on a Real carries the error's scale along.
 #include "kernels/cases/op_list.h"
 
 namespace lockstep::cases {
@@ -107,6 +107,99 @@ OpCase adam_case(std::int64_t elements, AdamOptions options, double gradient_sca
   return c;
 }
 
+// What the rounding of `square` adds to the error of something over its root.
+double root_spread(const Real& square) {
+  return square.value == 0 ? 1 : 1 + square.magnitude / std::fabs(square.value);
+}
+
+// The states start as zeros (optimizers make them so) or, in mid-run, as anything.
+OpCase rmsprop_case(std::int64_t elements, RmspropOptions options, bool fresh = true) {
+  OpCase c;
+  c.operation = "rmsprop";
+  c.label = fmt::format("{} alpha {} momentum {} decay {}{}{}", elements, options.alpha,
+                        options.momentum, options.weight_decay, options.centered ? " centered" : "",
+                        fresh ? "" : " in mid-run");
+  c.tolerance = 32;
+  const bool momentum = options.momentum != 0;
+  c.bytes = 4.0 * kSteps * (5 + (momentum ? 2 : 0) + (options.centered ? 2 : 0)) *
+            static_cast<double>(elements);
+  c.use = elements > 50'000 ? Use::kBoth : Use::kTest;
+  c.arguments = {state("value", {elements}),
+                 state("square", {elements}, fresh ? constant(0) : uniform(1, 2))};
+  const Fill start = fresh ? constant(0) : normal(0.1);
+  if (momentum) c.arguments.push_back(state("momentum", {elements}, start));
+  if (options.centered) c.arguments.push_back(state("mean", {elements}, start));
+  add_gradients(elements, c);
+  c.run = [=](Backend& b, Stream& s, Tensors& t) {
+    Tensor none;
+    for (int step = 1; step <= kSteps; ++step)
+      b.rmsprop(s, options, t[gradient_name(step)], t["value"], t["square"],
+                momentum ? t["momentum"] : none, options.centered ? t["mean"] : none);
+  };
+  c.reference = [=](const Values& in, Results& out) {
+    const RmspropOptions& o = options;
+    for (std::size_t i = 0; i < in["value"].size(); ++i) {
+      Real value = in["value"][i], square = in["square"][i], buffer, mean;
+      if (momentum) buffer = in["momentum"][i];
+      if (o.centered) mean = in["mean"][i];
+      for (int step = 1; step <= kSteps; ++step) {
+        const Real g = Real(in[gradient_name(step)][i]) + value * o.weight_decay;
+        square = square * o.alpha + g * g * (1.0 - o.alpha);
+        Real variance = square;
+        if (o.centered) {
+          mean = mean * o.alpha + g * (1.0 - o.alpha);
+          variance = square - mean * mean;
+        }
+        const Real ratio = g / (std::sqrt(variance.value) + o.epsilon);
+        Real move(ratio.value, ratio.magnitude * root_spread(variance));
+        if (momentum) move = buffer = buffer * o.momentum + move;
+        value = value - move * o.lr;
+      }
+      out["value"][i] = value;
+      out["square"][i] = square;
+      if (momentum) out["momentum"][i] = buffer;
+      if (o.centered) out["mean"][i] = mean;
+    }
+  };
+  return c;
+}
+
+OpCase adagrad_case(std::int64_t elements, AdagradOptions options) {
+  OpCase c;
+  c.operation = "adagrad";
+  c.label = fmt::format("{} from step {} slower by {} sums from {} decay {}", elements,
+                        options.step, options.lr_decay, options.initial, options.weight_decay);
+  c.tolerance = 32;
+  c.bytes = 4.0 * kSteps * 5 * static_cast<double>(elements);
+  c.use = elements > 50'000 ? Use::kBoth : Use::kTest;
+  const bool fresh = options.step == 1;
+  // The first step does not read the sums.
+  c.arguments = {state("value", {elements}),
+                 fresh ? output("sum", {elements}) : state("sum", {elements}, uniform(0.1, 2))};
+  add_gradients(elements, c);
+  c.run = [=](Backend& b, Stream& s, Tensors& t) {
+    AdagradOptions step_options = options;
+    for (int step = 1; step <= kSteps; ++step, ++step_options.step)
+      b.adagrad(s, step_options, t[gradient_name(step)], t["value"], t["sum"]);
+  };
+  c.reference = [=](const Values& in, Results& out) {
+    const AdagradOptions& o = options;
+    for (std::size_t i = 0; i < in["value"].size(); ++i) {
+      Real value = in["value"][i], sum = fresh ? o.initial : in["sum"][i];
+      for (int step = 1; step <= kSteps; ++step) {
+        const double rate = o.lr / (1 + static_cast<double>(o.step + step - 2) * o.lr_decay);
+        const Real g = Real(in[gradient_name(step)][i]) + value * o.weight_decay;
+        sum += g * g;
+        const Real move = g / (std::sqrt(sum.value) + o.epsilon);
+        value = value - Real(move.value, move.magnitude * root_spread(sum)) * rate;
+      }
+      out["value"][i] = value;
+      out["sum"][i] = sum;
+    }
+  };
+  return c;
+}
+
 }  // namespace
 
 OpCases optimizer_cases() {
@@ -116,7 +209,15 @@ OpCases optimizer_cases() {
     cases.push_back(sgd_case(elements, {.lr = 0.1f, .momentum = 0.9f, .weight_decay = 1e-2f}));
     cases.push_back(adam_case(elements, {.lr = 1e-3f}));
     cases.push_back(adam_case(elements, {.lr = 1e-2f, .weight_decay = 1e-1f, .decoupled = true}));
+    cases.push_back(rmsprop_case(elements, {.lr = 1e-2f}));
+    cases.push_back(rmsprop_case(
+        elements, {.lr = 1e-2f, .momentum = 0.9f, .weight_decay = 1e-2f, .centered = true}));
+    cases.push_back(adagrad_case(elements, {.lr = 1e-2f}));
   }
+  cases.push_back(rmsprop_case(100, {.lr = 1e-2f, .alpha = 0.5f, .centered = true}, false));
+  cases.push_back(rmsprop_case(100, {.lr = 1e-2f, .epsilon = 1, .momentum = 0.5f}, false));
+  cases.push_back(adagrad_case(100, {.lr = 0.1f, .weight_decay = 0.1f, .initial = 0.5f}));
+  cases.push_back(adagrad_case(100, {.lr = 0.1f, .epsilon = 0.1f, .lr_decay = 0.2, .step = 7}));
   cases.push_back(sgd_case(100, {.lr = 0.1f, .weight_decay = 0.1f}));
   cases.push_back(sgd_case(100, {.lr = 0.1f, .momentum = 0.9f, .nesterov = true}));
   cases.push_back(sgd_case(100, {.lr = 0.1f, .momentum = 0.8f, .dampening = 0.3f}));

@@ -5,24 +5,47 @@
 
 namespace lockstep {
 
-void CpuBackend::activation_forward(Stream&, Activation kind, const Tensor& x, Tensor& y) {
-  cpu::check_shape(y, x.shape(), "y");
-  const auto& kernels = vector_.activation;
-  const auto kernel = kind == Activation::kRelu      ? kernels.relu_forward
-                      : kind == Activation::kSigmoid ? kernels.sigmoid_forward
-                                                     : kernels.tanh_forward;
-  kernel(x.data<float>(), y.data<float>(), x.elements());
+namespace {
+
+const ActivationKernel& kernel_of(const ActivationKernels& kernels, const Activation& activation) {
+  LOCKSTEP_CHECK(activation.parameter >= 0, "an activation's parameter is {}; at least 0 is needed",
+                 activation.parameter);
+  switch (activation.kind) {
+    case Activation::kRelu:
+      return kernels.relu;
+    case Activation::kSigmoid:
+      return kernels.sigmoid;
+    case Activation::kTanh:
+      return kernels.tanh;
+    case Activation::kLeakyRelu:
+      return kernels.leaky_relu;
+    case Activation::kElu:
+      return kernels.elu;
+    case Activation::kGelu:
+      return kernels.gelu;
+    case Activation::kGeluTanh:
+      return kernels.gelu_tanh;
+    case Activation::kSilu:
+      return kernels.silu;
+  }
+  throw Error("unknown activation {}", static_cast<int>(activation.kind));
 }
 
-void CpuBackend::activation_backward(Stream&, Activation kind, const Tensor& y, const Tensor& dy,
-                                     Tensor& dx) {
-  cpu::check_shape(dy, y.shape(), "dy");
-  cpu::check_shape(dx, y.shape(), "dx");
-  const auto& kernels = vector_.activation;
-  const auto kernel = kind == Activation::kRelu      ? kernels.relu_backward
-                      : kind == Activation::kSigmoid ? kernels.sigmoid_backward
-                                                     : kernels.tanh_backward;
-  kernel(y.data<float>(), dy.data<float>(), dx.data<float>(), y.elements());
+}  // namespace
+
+void CpuBackend::activation_forward(Stream&, Activation activation, const Tensor& x, Tensor& y) {
+  cpu::check_shape(y, x.shape(), "y");
+  kernel_of(vector_.activation, activation)
+      .forward(activation.parameter, x.data<float>(), y.data<float>(), x.elements());
+}
+
+void CpuBackend::activation_backward(Stream&, Activation activation, const Tensor& kept,
+                                     const Tensor& dy, Tensor& dx) {
+  cpu::check_shape(dy, kept.shape(), "dy");
+  cpu::check_shape(dx, kept.shape(), "dx");
+  kernel_of(vector_.activation, activation)
+      .backward(activation.parameter, kept.data<float>(), dy.data<float>(), dx.data<float>(),
+                kept.elements());
 }
 
 void CpuBackend::softmax_forward(Stream&, const Tensor& x, Tensor& y) {
@@ -39,6 +62,23 @@ void CpuBackend::softmax_backward(Stream&, const Tensor& y, const Tensor& dy, Te
   if (classes == 0) return;
   vector_.loss.softmax_backward(y.data<float>(), dy.data<float>(), y.elements() / classes, classes,
                                 dx.data<float>());
+}
+
+void CpuBackend::log_softmax_forward(Stream&, const Tensor& x, Tensor& y) {
+  cpu::check_shape(y, x.shape(), "y");
+  const std::int64_t classes = x.shape().back();
+  if (classes == 0) return;
+  vector_.loss.log_softmax_forward(x.data<float>(), x.elements() / classes, classes,
+                                   y.data<float>());
+}
+
+void CpuBackend::log_softmax_backward(Stream&, const Tensor& y, const Tensor& dy, Tensor& dx) {
+  cpu::check_shape(dy, y.shape(), "dy");
+  cpu::check_shape(dx, y.shape(), "dx");
+  const std::int64_t classes = y.shape().back();
+  if (classes == 0) return;
+  vector_.loss.log_softmax_backward(y.data<float>(), dy.data<float>(), y.elements() / classes,
+                                    classes, dx.data<float>());
 }
 
 }  // namespace lockstep

@@ -67,10 +67,18 @@ class CpuBackend final : public Backend {
   void avg_pool_backward(Stream&, const PoolGeometry&, const Tensor& dy, Tensor& dx) override;
   void global_avg_pool_forward(Stream&, const Tensor& x, Tensor& y) override;
   void global_avg_pool_backward(Stream&, const Tensor& dy, Tensor& dx) override;
+  void adaptive_max_pool_forward(Stream&, const AdaptivePoolGeometry&, const Tensor& x, Tensor& y,
+                                 Tensor& place) override;
+  void adaptive_max_pool_backward(Stream&, const AdaptivePoolGeometry&, const Tensor& dy,
+                                  const Tensor& place, Tensor& dx) override;
+  void adaptive_avg_pool_forward(Stream&, const AdaptivePoolGeometry&, const Tensor& x,
+                                 Tensor& y) override;
+  void adaptive_avg_pool_backward(Stream&, const AdaptivePoolGeometry&, const Tensor& dy,
+                                  Tensor& dx) override;
 
   // ---- element by element
   void activation_forward(Stream&, Activation, const Tensor& x, Tensor& y) override;
-  void activation_backward(Stream&, Activation, const Tensor& y, const Tensor& dy,
+  void activation_backward(Stream&, Activation, const Tensor& kept, const Tensor& dy,
                            Tensor& dx) override;
   void add(Stream&, const Tensor& a, const Tensor& b, Tensor& y) override;
   void fill(Stream&, float value, Tensor& y) override;
@@ -82,7 +90,21 @@ class CpuBackend final : public Backend {
   // ---- over the last axis
   void softmax_forward(Stream&, const Tensor& x, Tensor& y) override;
   void softmax_backward(Stream&, const Tensor& y, const Tensor& dy, Tensor& dx) override;
+  void log_softmax_forward(Stream&, const Tensor& x, Tensor& y) override;
+  void log_softmax_backward(Stream&, const Tensor& y, const Tensor& dy, Tensor& dx) override;
   void argmax(Stream&, const Tensor& x, Tensor& index) override;
+  void maxout_forward(Stream&, std::int64_t pieces, const Tensor& x, Tensor& y,
+                      Tensor& piece) override;
+  void maxout_backward(Stream&, std::int64_t pieces, const Tensor& dy, const Tensor& piece,
+                       Tensor& dx) override;
+  void write_columns(Stream&, std::int64_t first, const Tensor& narrow, Tensor& wide) override;
+  void read_columns(Stream&, std::int64_t first, const Tensor& wide, Tensor& narrow) override;
+  void layer_norm_forward(Stream&, const LayerNormOptions&, const Tensor& x, const Tensor& gamma,
+                          const Tensor& beta, Tensor& y, Tensor& saved_mean,
+                          Tensor& saved_inv_std) override;
+  void layer_norm_backward(Stream&, const Tensor& x, const Tensor& dy, const Tensor& gamma,
+                           const Tensor& saved_mean, const Tensor& saved_inv_std, Tensor& dgamma,
+                           Tensor& dbeta, Tensor& dx) override;
 
   // ---- batch norm over all axes but the last
   void batch_norm_forward(Stream&, const BatchNormOptions&, const Tensor& x, const Tensor& gamma,
@@ -103,6 +125,12 @@ class CpuBackend final : public Backend {
                             const Tensor& sample_weight, Tensor& dlogits, Tensor& sums) override;
   void mean_squared_error(Stream&, const Tensor& prediction, const Tensor& target,
                           const Tensor& sample_weight, Tensor& dprediction, Tensor& sums) override;
+  void mean_absolute_error(Stream&, const Tensor& prediction, const Tensor& target,
+                           const Tensor& sample_weight, Tensor& dprediction, Tensor& sums) override;
+  void huber(Stream&, const HuberOptions&, const Tensor& prediction, const Tensor& target,
+             const Tensor& sample_weight, Tensor& dprediction, Tensor& sums) override;
+  void hinge(Stream&, const HingeOptions&, const Tensor& logits, const Tensor& target,
+             const Tensor& sample_weight, Tensor& dlogits, Tensor& sums) override;
 
   // ---- metrics
   void top_k_correct(Stream&, std::int64_t k, std::int64_t ignore_label, const Tensor& logits,
@@ -114,10 +142,16 @@ class CpuBackend final : public Backend {
   void tree_sum(Stream&, std::span<const TreeNode> nodes, float divisor, Tensor& y) override;
   void squared_norms(Stream&, const Tensor& x, Tensor& out) override;
   void scale(Stream&, float factor, Tensor& x) override;
+  void clamp(Stream&, float limit, Tensor& x) override;
+  void add_penalty(Stream&, const PenaltyOptions&, const Tensor& value, Tensor& gradient) override;
   void sgd(Stream&, const SgdOptions&, const Tensor& gradient, Tensor& value,
            Tensor& momentum) override;
   void adam(Stream&, const AdamOptions&, const Tensor& gradient, Tensor& value, Tensor& m,
             Tensor& v) override;
+  void rmsprop(Stream&, const RmspropOptions&, const Tensor& gradient, Tensor& value,
+               Tensor& square, Tensor& momentum, Tensor& mean) override;
+  void adagrad(Stream&, const AdagradOptions&, const Tensor& gradient, Tensor& value,
+               Tensor& sum) override;
   void running_average(Stream&, float momentum, const Tensor& mean, Tensor& value) override;
 
  private:

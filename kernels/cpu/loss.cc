@@ -140,4 +140,72 @@ void CpuBackend::mean_squared_error(Stream& stream, const Tensor& prediction, co
                 cpu::optional_data(dprediction), totals);
 }
 
+void CpuBackend::mean_absolute_error(Stream& stream, const Tensor& prediction, const Tensor& target,
+                                     const Tensor& sample_weight, Tensor& dprediction,
+                                     Tensor& sums) {
+  const auto [rows, width] = check_pair(prediction, sample_weight, dprediction);
+  double* totals = cpu::sums_data(sums);
+  cpu::check_count(target, prediction.elements(), "target");
+  sum_row_means(vector_, vector_.robust_loss.absolute, prediction.data<float>(),
+                target.data<float>(), sample_weight, rows, width,
+                cpu::float_workspace(stream, rows * width), cpu::optional_data(dprediction),
+                totals);
+}
+
+void CpuBackend::huber(Stream& stream, const HuberOptions& options, const Tensor& prediction,
+                       const Tensor& target, const Tensor& sample_weight, Tensor& dprediction,
+                       Tensor& sums) {
+  LOCKSTEP_CHECK(options.delta > 0, "Huber's delta is {}", options.delta);
+  const auto [rows, width] = check_pair(prediction, sample_weight, dprediction);
+  double* totals = cpu::sums_data(sums);
+  cpu::check_count(target, prediction.elements(), "target");
+  const auto kernel = [&](const float* x, const float* t, std::int64_t n, float* loss,
+                          float* gradient) {
+    vector_.robust_loss.huber(options.delta, x, t, n, loss, gradient);
+  };
+  sum_row_means(vector_, kernel, prediction.data<float>(), target.data<float>(), sample_weight,
+                rows, width, cpu::float_workspace(stream, rows * width),
+                cpu::optional_data(dprediction), totals);
+}
+
+void CpuBackend::hinge(Stream&, const HingeOptions& options, const Tensor& logits,
+                       const Tensor& target, const Tensor& sample_weight, Tensor& dlogits,
+                       Tensor& sums) {
+  LOCKSTEP_CHECK(logits.shape().rank() == 2, "logits are {}, not (N, C)",
+                 logits.shape().to_string());
+  const std::int64_t rows = logits.rows(), outputs = logits.shape()[1];
+  const std::int64_t classes = outputs == 1 ? 2 : outputs;
+  double* totals = cpu::sums_data(sums);
+  check_pair(logits, sample_weight, dlogits);
+  cpu::check_count(target, rows, "target", DType::kInt64);
+  const float* weights = cpu::optional_data(sample_weight);
+  double loss_sum = 0, weight_sum = 0;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const float* x = logits.data<float>() + row * outputs;
+    float* gradient = dlogits.defined() ? dlogits.data<float>() + row * outputs : nullptr;
+    const std::int64_t label = target.data<std::int64_t>()[row];
+    if (label == options.ignore_label) {
+      if (gradient) vector_.elementwise.fill(0.0f, gradient, outputs);
+      continue;
+    }
+    if (label < 0 || label >= classes)
+      throw Error("row {} of the batch has class {}, but there are {} classes", row, label,
+                  classes);
+    const float weight = weight_of(weights, row);
+    float loss;
+    if (outputs == 1) {
+      const float sign = label == 1 ? 1.0f : -1.0f, margin = 1.0f - sign * x[0];
+      const bool misses = !(margin <= 0);  // a NaN does
+      loss = misses ? margin : 0.0f;
+      if (gradient) gradient[0] = misses ? -sign * weight : 0.0f;
+    } else {
+      loss = vector_.robust_loss.hinge_label(x, label, classes, weight, gradient);
+    }
+    loss_sum += static_cast<double>(weight) * static_cast<double>(loss);
+    weight_sum += static_cast<double>(weight);
+  }
+  totals[0] = loss_sum;
+  totals[1] = weight_sum;
+}
+
 }  // namespace lockstep

@@ -97,6 +97,52 @@ void CpuBackend::adam(Stream&, const AdamOptions& options, const Tensor& gradien
                       v.data<float>(), n);
 }
 
+void CpuBackend::rmsprop(Stream&, const RmspropOptions& options, const Tensor& gradient,
+                         Tensor& value, Tensor& square, Tensor& momentum, Tensor& mean) {
+  const std::int64_t n = value.elements();
+  cpu::check_count(gradient, n, "gradient");
+  cpu::check_count(square, n, "square");
+  LOCKSTEP_CHECK(momentum.defined() == (options.momentum != 0),
+                 "a momentum buffer belongs to a momentum that is not zero, here {}",
+                 options.momentum);
+  LOCKSTEP_CHECK(mean.defined() == options.centered, "a mean of gradients belongs to centered");
+  if (momentum.defined()) cpu::check_count(momentum, n, "momentum");
+  if (mean.defined()) cpu::check_count(mean, n, "mean");
+  const auto fresh = static_cast<float>(1 - static_cast<double>(options.alpha));
+  const RmspropScalars scalars = {options.lr,      options.alpha,    fresh,
+                                  options.epsilon, options.momentum, options.weight_decay};
+  vector_.update.rmsprop(scalars, gradient.data<float>(), value.data<float>(), square.data<float>(),
+                         cpu::optional_data(momentum), cpu::optional_data(mean), n);
+}
+
+void CpuBackend::adagrad(Stream&, const AdagradOptions& options, const Tensor& gradient,
+                         Tensor& value, Tensor& sum) {
+  const std::int64_t n = value.elements();
+  cpu::check_count(gradient, n, "gradient");
+  cpu::check_count(sum, n, "sum");
+  LOCKSTEP_CHECK(options.step >= 1, "AdaGrad's step {}; the first is 1", options.step);
+  const double slowed = 1 + static_cast<double>(options.step - 1) * options.lr_decay;
+  const AdagradScalars scalars = {static_cast<float>(static_cast<double>(options.lr) / slowed),
+                                  options.epsilon, options.weight_decay, options.initial,
+                                  options.step == 1};
+  vector_.update.adagrad(scalars, gradient.data<float>(), value.data<float>(), sum.data<float>(),
+                         n);
+}
+
+void CpuBackend::clamp(Stream&, float limit, Tensor& x) {
+  cpu::check_type(x, DType::kFloat32, "x");
+  LOCKSTEP_CHECK(limit >= 0, "a limit of {}", limit);
+  vector_.update.clamp(limit, x.data<float>(), x.elements());
+}
+
+void CpuBackend::add_penalty(Stream&, const PenaltyOptions& options, const Tensor& value,
+                             Tensor& gradient) {
+  cpu::check_type(value, DType::kFloat32, "value");
+  cpu::check_count(gradient, value.elements(), "gradient");
+  vector_.update.add_penalty(options.l1, options.l2, value.data<float>(), gradient.data<float>(),
+                             value.elements());
+}
+
 void CpuBackend::running_average(Stream&, float momentum, const Tensor& mean, Tensor& value) {
   cpu::check_count(mean, value.elements(), "mean");
   vector_.update.running_average(momentum, mean.data<float>(), value.data<float>(),

@@ -4,17 +4,30 @@
 #include "kernels/cpu/backend_impl.h"
 
 // What simd/tables.h declares, once more in the namespace of each instruction set.
-#define LOCKSTEP_VECTOR_TABLE(isa)                                                      \
-  namespace lockstep::cpu::isa {                                                        \
-  extern const ActivationKernels kActivationKernels;                                    \
-  extern const ElementwiseKernels kElementwiseKernels;                                  \
-  extern const PoolKernels kPoolKernels;                                                \
-  extern const NormKernels kNormKernels;                                                \
-  extern const LossKernels kLossKernels;                                                \
-  extern const UpdateKernels kUpdateKernels;                                            \
-  static const VectorKernels kVectorKernels = {kActivationKernels, kElementwiseKernels, \
-                                               kPoolKernels,       kNormKernels,        \
-                                               kLossKernels,       kUpdateKernels};     \
+#define LOCKSTEP_VECTOR_TABLE(isa)                       \
+  namespace lockstep::cpu::isa {                         \
+  extern const ActivationKernels kActivationKernels;     \
+  extern const ElementwiseKernels kElementwiseKernels;   \
+  extern const PoolKernels kPoolKernels;                 \
+  extern const AdaptivePoolKernels kAdaptivePoolKernels; \
+  extern const MaxoutKernels kMaxoutKernels;             \
+  extern const LayerNormKernels kLayerNormKernels;       \
+  extern const NormKernels kNormKernels;                 \
+  extern const LossKernels kLossKernels;                 \
+  extern const RobustLossKernels kRobustLossKernels;     \
+  extern const UpdateKernels kUpdateKernels;             \
+  static const VectorKernels kVectorKernels = {          \
+      .activation = kActivationKernels,                  \
+      .elementwise = kElementwiseKernels,                \
+      .pool = kPoolKernels,                              \
+      .adaptive_pool = kAdaptivePoolKernels,             \
+      .maxout = kMaxoutKernels,                          \
+      .layer_norm = kLayerNormKernels,                   \
+      .norm = kNormKernels,                              \
+      .loss = kLossKernels,                              \
+      .robust_loss = kRobustLossKernels,                 \
+      .update = kUpdateKernels,                          \
+  };                                                     \
   }
 
 LOCKSTEP_VECTOR_TABLE(generic)

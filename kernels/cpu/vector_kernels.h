@@ -8,13 +8,14 @@
 
 namespace lockstep {
 
+// One function with its gradient. `kept` is x or y, as Activation::backward_reads_input says.
+struct ActivationKernel {
+  void (*forward)(float parameter, const float* x, float* y, std::int64_t n);
+  void (*backward)(float parameter, const float* kept, const float* dy, float* dx, std::int64_t n);
+};
+
 struct ActivationKernels {
-  void (*relu_forward)(const float* x, float* y, std::int64_t n);
-  void (*relu_backward)(const float* y, const float* dy, float* dx, std::int64_t n);
-  void (*sigmoid_forward)(const float* x, float* y, std::int64_t n);
-  void (*sigmoid_backward)(const float* y, const float* dy, float* dx, std::int64_t n);
-  void (*tanh_forward)(const float* x, float* y, std::int64_t n);
-  void (*tanh_backward)(const float* y, const float* dy, float* dx, std::int64_t n);
+  ActivationKernel relu, sigmoid, tanh, leaky_relu, elu, gelu, gelu_tanh, silu;
 };
 
 struct ElementwiseKernels {
@@ -48,6 +49,34 @@ struct PoolKernels {  // one image each
   void (*avg_backward)(const PoolPlan& plan, const float* dy, float* dx);
 };
 
+struct AdaptivePoolPlan {  // an AdaptivePoolGeometry
+  std::int64_t in_h, in_w, channels, out_h, out_w;
+};
+
+struct AdaptivePoolKernels {  // one image each
+  void (*max_forward)(const AdaptivePoolPlan& plan, const float* x, float* y, std::int64_t* place);
+  void (*max_backward)(const AdaptivePoolPlan& plan, const float* dy, const std::int64_t* place,
+                       float* dx);
+  void (*avg_forward)(const AdaptivePoolPlan& plan, const float* x, float* y);
+  void (*avg_backward)(const AdaptivePoolPlan& plan, const float* dy, float* dx);
+};
+
+struct MaxoutKernels {  // x (rows, pieces, channels), y (rows, channels)
+  void (*forward)(const float* x, std::int64_t rows, std::int64_t pieces, std::int64_t channels,
+                  float* y, std::uint8_t* piece);
+  void (*backward)(const float* dy, const std::uint8_t* piece, std::int64_t rows,
+                   std::int64_t pieces, std::int64_t channels, float* dx);
+};
+
+struct LayerNormKernels {  // x (rows, channels); mean and inv_std hold one value a row
+  void (*forward)(const float* x, const float* gamma, const float* beta, float epsilon,
+                  std::int64_t rows, std::int64_t channels, float* y, float* mean, float* inv_std);
+  // run: 2 · channels floats of scratch. dx may be null.
+  void (*backward)(const float* x, const float* dy, const float* gamma, const float* mean,
+                   const float* inv_std, std::int64_t rows, std::int64_t channels, float* run,
+                   float* dgamma, float* dbeta, float* dx);
+};
+
 struct NormKernels {  // x (rows, channels); the other arrays hold one value a channel
   void (*column_sums)(const float* x, std::int64_t rows, std::int64_t channels, float* sums);
   // Σ (x - mean)²
@@ -71,6 +100,9 @@ struct LossKernels {
   void (*softmax_forward)(const float* x, std::int64_t rows, std::int64_t classes, float* y);
   void (*softmax_backward)(const float* y, const float* dy, std::int64_t rows, std::int64_t classes,
                            float* dx);
+  void (*log_softmax_forward)(const float* x, std::int64_t rows, std::int64_t classes, float* y);
+  void (*log_softmax_backward)(const float* y, const float* dy, std::int64_t rows,
+                               std::int64_t classes, float* dx);
   // One row's Σ q (-log softmax(logits)). The gradient (null: none) is that of the loss times
   // `weight`.
   float (*cross_entropy)(const float* logits, const float* q, std::int64_t classes, float weight,
@@ -88,6 +120,18 @@ struct LossKernels {
   double (*sum)(const float* x, std::int64_t n);  // in double, over 16 virtual lanes
 };
 
+struct RobustLossKernels {  // losses that grow no faster than the error
+  // One value an element: the loss, and the gradient where it is not null.
+  void (*absolute)(const float* prediction, const float* target, std::int64_t n, float* loss,
+                   float* gradient);
+  void (*huber)(float delta, const float* prediction, const float* target, std::int64_t n,
+                float* loss, float* gradient);
+  // One row's Σ over c ≠ label of max(0, 1 - x_label + x_c) / classes. The gradient (null: none) is
+  // that of the loss times `weight`.
+  float (*hinge_label)(const float* logits, std::int64_t label, std::int64_t classes, float weight,
+                       float* gradient);
+};
+
 struct AdamScalars {  // computed in double on the host, then rounded
   float beta2, one_minus_beta1, one_minus_beta2;
   float inv_sqrt_correction2;  // 1 / sqrt(1 - beta2^step)
@@ -102,6 +146,16 @@ struct SgdScalars {
   bool nesterov, first_step;
 };
 
+struct RmspropScalars {
+  float lr, alpha, one_minus_alpha, epsilon, momentum, decay;
+};
+
+struct AdagradScalars {
+  float lr;  // of this step
+  float epsilon, decay, initial;
+  bool first_step;
+};
+
 struct UpdateKernels {
   // y = tree(nodes) / divisor over n elements. joins[i]: how often the newest two sums on the
   // stack join after node i was pushed; depth: the stack's greatest height, at most kMaxTreeDepth.
@@ -113,6 +167,13 @@ struct UpdateKernels {
               std::int64_t n);
   void (*adam)(const AdamScalars& scalars, const float* gradient, float* value, float* m, float* v,
                std::int64_t n);
+  // momentum, mean: null where they are not used
+  void (*rmsprop)(const RmspropScalars& scalars, const float* gradient, float* value, float* square,
+                  float* momentum, float* mean, std::int64_t n);
+  void (*adagrad)(const AdagradScalars& scalars, const float* gradient, float* value, float* sum,
+                  std::int64_t n);
+  void (*clamp)(float limit, float* x, std::int64_t n);
+  void (*add_penalty)(float l1, float l2, const float* value, float* gradient, std::int64_t n);
   void (*running_average)(float momentum, const float* mean, float* value, std::int64_t n);
 };
 
@@ -122,8 +183,12 @@ struct VectorKernels {
   const ActivationKernels& activation;
   const ElementwiseKernels& elementwise;
   const PoolKernels& pool;
+  const AdaptivePoolKernels& adaptive_pool;
+  const MaxoutKernels& maxout;
+  const LayerNormKernels& layer_norm;
   const NormKernels& norm;
   const LossKernels& loss;
+  const RobustLossKernels& robust_loss;
   const UpdateKernels& update;
 };
 

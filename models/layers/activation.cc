@@ -7,16 +7,21 @@ namespace lockstep {
 
 namespace {
 
-constexpr std::array<std::pair<const char*, Activation>, 3> kActivations = {{
+constexpr std::array<std::pair<const char*, Activation::Kind>, 8> kActivations = {{
     {"relu", Activation::kRelu},
     {"sigmoid", Activation::kSigmoid},
     {"tanh", Activation::kTanh},
+    {"leaky_relu", Activation::kLeakyRelu},
+    {"elu", Activation::kElu},
+    {"gelu", Activation::kGelu},
+    {"gelu_tanh", Activation::kGeluTanh},
+    {"silu", Activation::kSilu},
 }};
 
-const char* name_of(Activation activation) {
+const char* name_of(Activation::Kind kind) {
   for (const auto& [name, value] : kActivations)
-    if (value == activation) return name;
-  throw Error("unknown activation {}", static_cast<int>(activation));
+    if (value == kind) return name;
+  throw Error("unknown activation {}", static_cast<int>(kind));
 }
 
 }  // namespace
@@ -24,23 +29,24 @@ const char* name_of(Activation activation) {
 ActivationLayer::ActivationLayer(Activation activation) : activation_(activation) {}
 
 Shape ActivationLayer::build(Build& build, const Shape& in) {
-  in_place_ = build.input_overwritable;
+  in_place_ = build.input_overwritable && !activation_.backward_reads_input();
   data_gradient_ = build.gradient_flows;
   if (!in_place_) buffer_ = build.buffer(in);
-  build.table.push_back({build.path(), name_of(activation_), in});
+  build.table.push_back({build.path(), name_of(activation_.kind), in});
   return in;
 }
 
 Tensor ActivationLayer::forward(const Pass& pass, const Tensor& x) {
-  y_ = in_place_ ? x : buffer_.head(x.rows());
-  pass.backend.activation_forward(pass.stream, activation_, x, y_);
-  return y_;
+  Tensor y = in_place_ ? x : buffer_.head(x.rows());
+  pass.backend.activation_forward(pass.stream, activation_, x, y);
+  kept_ = activation_.backward_reads_input() ? x : y;
+  return y;
 }
 
 Tensor ActivationLayer::backward(const Pass& pass, const Tensor& dy) {
   if (!data_gradient_) return {};
   Tensor dx = dy;
-  pass.backend.activation_backward(pass.stream, activation_, y_, dy, dx);
+  pass.backend.activation_backward(pass.stream, activation_, kept_, dy, dx);
   return dx;
 }
 
@@ -67,7 +73,14 @@ Tensor Softmax::backward(const Pass& pass, const Tensor& dy) {
 Activation parse_activation(const std::string& name) {
   for (const auto& [known, value] : kActivations)
     if (name == known) return value;
-  throw Error("unknown activation '{}'; known are relu, sigmoid, tanh", name);
+  throw Error("unknown activation '{}'; known are {}", name, activation_names());
+}
+
+std::string activation_names() {
+  std::string names;
+  for (const auto& [name, kind] : kActivations)
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  return names;
 }
 
 }  // namespace lockstep

@@ -260,7 +260,7 @@ TEST(Layers, MessagesNameTheLayerAndWhatToDo) {
   const std::string message = message_of([&] { Rig rig(std::move(flattened), {2, 2, 3}); });
   EXPECT_NE(message.find("normalise before it"), std::string::npos) << message;
   EXPECT_NE(message_of([] { Dropout(1.0); }).find("[0, 1)"), std::string::npos);
-  EXPECT_NE(message_of([] { parse_activation("gelu"); }).find("relu, sigmoid, tanh"),
+  EXPECT_NE(message_of([] { parse_activation("swish"); }).find("relu, sigmoid, tanh"),
             std::string::npos);
 }
 

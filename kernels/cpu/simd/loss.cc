@@ -72,6 +72,31 @@ void softmax_backward(const float* y, const float* dy, std::int64_t rows, std::i
   }
 }
 
+// x - max - log Σ e^(x - max)
+void log_softmax_forward(const float* x, std::int64_t rows, std::int64_t classes, float* y) {
+  for (std::int64_t row = 0; row < rows; ++row, x += classes, y += classes) {
+    const float shift = row_maximum(x, classes);
+    const float total = exponentials(x, shift, classes, nullptr);
+    const V offset = set1(shift), log_total = set1(log_of(total)), unknown = set1(total);
+    const M sound = equal(unknown, unknown);  // else one and the same NaN for the whole row
+    map(x, y, classes, [=](V v) { return select(sound, sub(sub(v, offset), log_total), unknown); });
+  }
+}
+
+// dx = dy - e^y Σ dy
+void log_softmax_backward(const float* y, const float* dy, std::int64_t rows, std::int64_t classes,
+                          float* dx) {
+  for (std::int64_t row = 0; row < rows; ++row, y += classes, dy += classes, dx += classes) {
+    Lanes16 lanes = lanes16(0.0f);
+    for_lanes16(
+        classes, [&](std::int64_t i, int j, int n) __attribute__((always_inline)) {
+          lanes.v[j] = add(lanes.v[j], load(dy + i, n));
+        });
+    const V total = set1(sum(lanes));
+    map(y, dy, dx, classes, [=](V p, V d) { return fnma(exp(p), total, d); });
+  }
+}
+
 // -log softmax(x)[c] = log Σ e^(x - max) - (x[c] - max); the gradient of Σ q (-log softmax) is
 // (Σ q) softmax - q. A class with q = 0 adds nothing, even where its logit is -inf.
 float cross_entropy(const float* logits, const float* q, std::int64_t classes, float weight,
@@ -146,8 +171,17 @@ void absolute_error(const float* prediction, const float* target, std::int64_t n
 
 }  // namespace
 
-const LossKernels kLossKernels = {softmax_forward,     softmax_backward,     cross_entropy,
-                                  cross_entropy_label, binary_cross_entropy, squared_error,
-                                  absolute_error,      sum_in_double};
+const LossKernels kLossKernels = {
+    .softmax_forward = softmax_forward,
+    .softmax_backward = softmax_backward,
+    .log_softmax_forward = log_softmax_forward,
+    .log_softmax_backward = log_softmax_backward,
+    .cross_entropy = cross_entropy,
+    .cross_entropy_label = cross_entropy_label,
+    .binary_cross_entropy = binary_cross_entropy,
+    .squared_error = squared_error,
+    .absolute_error = absolute_error,
+    .sum = sum_in_double,
+};
 
 }  // namespace lockstep::cpu::LOCKSTEP_ISA

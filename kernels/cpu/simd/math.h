@@ -1,7 +1,7 @@
-// exp, log, log1p, tanh, sigmoid, softplus and erf of our own, lane by lane: the same bits on every
-// processor, within 2 units in the last place (tests/kernels/math_test.cc). Only IEEE operations
-// and fma; no estimates. Results below the smallest normal number are zero, as flush-to-zero makes
-// them. A NaN comes back as it is.
+// exp, expm1, log, log1p, tanh, sigmoid, softplus and erf of our own, lane by lane: the same bits
+// on every processor, within 2 units in the last place (tests/kernels/math_test.cc). Only IEEE
+// operations and fma; no estimates. Results below the smallest normal number are zero, as
+// flush-to-zero makes them. A NaN comes back as it is.
 //
 // Sources: exp, log, tanh: S. L. Moshier, Cephes 2.8, single precision (expf.c, logf.c, tanhf.c).
 // erf: N. Juffa's minimax pair for erff (public domain, published on stackoverflow.com/q/35148198).
@@ -23,16 +23,17 @@ LOCKSTEP_INLINE V with_sign(V magnitude, V sign) {
   return float_of_bits(bit_or(bits_of(magnitude), bit));
 }
 
-// e^x = 2^k e^r with |r| <= ln 2 / 2 (Cody and Waite: ln 2 in two parts, k ln2_high is exact).
-LOCKSTEP_INLINE V exp(V x) {
-  const V low = set1(-87.33654022f);  // smallest float whose exponential is a normal number
-  const V high = set1(88.72283173f);  // largest float whose exponential is finite
+// e^r = 1 + r + r² p(r) for |r| <= ln 2 / 2, and x = k ln 2 + r (Cody and Waite: ln 2 in two parts,
+// k ln2_high is exact).
+struct ExpParts {
+  V r, p;
+  I k;
+};
+LOCKSTEP_INLINE ExpParts exp_parts(V x) {
   const V magic = set1(12582912.0f);  // 1.5 · 2^23: adding it rounds to an integer in the low bits
-  const V clamped = min(high, max(low, x));  // NaN stays: both return the second operand
-  const V shifted = fma(clamped, set1(1.44269504088896341f), magic);
+  const V shifted = fma(x, set1(1.44269504088896341f), magic);
   const V k = sub(shifted, magic);
-  const I exponent = sub(bits_of(shifted), bits_of(magic));
-  V r = fnma(k, set1(0.693359375f), clamped);
+  V r = fnma(k, set1(0.693359375f), x);
   r = fnma(k, set1(-2.12194440e-4f), r);
   V p = set1(1.9875691500e-4f);
   p = fma(p, r, set1(1.3981999507e-3f));
@@ -40,15 +41,32 @@ LOCKSTEP_INLINE V exp(V x) {
   p = fma(p, r, set1(4.1665795894e-2f));
   p = fma(p, r, set1(1.6666665459e-1f));
   p = fma(p, r, set1(5.0000001201e-1f));
-  p = add(fma(p, mul(r, r), r), set1(1.0f));
+  return {r, p, sub(bits_of(shifted), bits_of(magic))};
+}
+
+// e^x = 2^k e^r
+LOCKSTEP_INLINE V exp(V x) {
+  const V low = set1(-87.33654022f);  // smallest float whose exponential is a normal number
+  const V high = set1(88.72283173f);  // largest float whose exponential is finite
+  // NaN stays: both return the second operand
+  const ExpParts parts = exp_parts(min(high, max(low, x)));
+  V p = add(fma(parts.p, mul(parts.r, parts.r), parts.r), set1(1.0f));
   // 2^k in two factors, since 2^128 is no float.
-  const I half = shift_right_signed<1>(exponent);
+  const I half = shift_right_signed<1>(parts.k);
   const I bias = set1_int(127);
   p = mul(p, float_of_bits(shift_left<23>(add(half, bias))));
-  p = mul(p, float_of_bits(shift_left<23>(add(sub(exponent, half), bias))));
+  p = mul(p, float_of_bits(shift_left<23>(add(sub(parts.k, half), bias))));
   p = select(less(x, low), set1(0.0f), p);
   p = select(less(high, x), infinity(), p);
   return select(equal(x, x), p, x);
+}
+
+// e^x - 1 for x <= 0: 2^k (e^r - 1) + (2^k - 1), where nothing cancels. It is -1 below -30 or so.
+LOCKSTEP_INLINE V expm1_negative(V x) {
+  const ExpParts parts = exp_parts(max(set1(-80.0f), x));
+  const V power = float_of_bits(shift_left<23>(add(parts.k, set1_int(127))));
+  const V y = fma(fma(parts.p, mul(parts.r, parts.r), parts.r), power, sub(power, set1(1.0f)));
+  return select(equal(x, x), y, x);
 }
 
 // ln x = k ln 2 + ln m with sqrt(1/2) <= m < sqrt(2). Zero and what is flushed to it: -inf.

@@ -8,8 +8,12 @@ namespace lockstep::cpu::LOCKSTEP_ISA {
 extern const ActivationKernels kActivationKernels;
 extern const ElementwiseKernels kElementwiseKernels;
 extern const PoolKernels kPoolKernels;
+extern const AdaptivePoolKernels kAdaptivePoolKernels;
+extern const MaxoutKernels kMaxoutKernels;
+extern const LayerNormKernels kLayerNormKernels;
 extern const NormKernels kNormKernels;
 extern const LossKernels kLossKernels;
+extern const RobustLossKernels kRobustLossKernels;
 extern const UpdateKernels kUpdateKernels;
 
 }  // namespace lockstep::cpu::LOCKSTEP_ISA

@@ -1,5 +1,6 @@
 // The step's reduction and update on flat slices: each array is read and written once.
 #include "kernels/cpu/simd/map.h"
+#include "kernels/cpu/simd/math.h"
 #include "kernels/cpu/simd/tables.h"
 
 namespace lockstep::cpu::LOCKSTEP_ISA {
@@ -123,6 +124,64 @@ void adam(const AdamScalars& s, const float* gradient, float* value, float* m, f
   store(v + i, second, rest);
 }
 
+// square = alpha · square + (1 - alpha) g²; where centered, mean = mean + (1 - alpha)(g - mean) and
+// the variance square - mean² takes square's place (0 where rounding makes it less); momentum
+// collects g / (√ + epsilon).     (Tieleman and Hinton 2012; Graves 2013; torch.optim.RMSprop)
+void rmsprop(const RmspropScalars& s, const float* gradient, float* value, float* square,
+             float* momentum, float* mean, std::int64_t n) {
+  const V lr = set1(s.lr), alpha = set1(s.alpha), fresh = set1(s.one_minus_alpha);
+  const V epsilon = set1(s.epsilon), keep = set1(s.momentum), decay = set1(s.decay);
+  const V zero = set1(0.0f);
+  for (std::int64_t i = 0; i < n; i += kWidth) {
+    const int lanes = n - i < kWidth ? static_cast<int>(n - i) : kWidth;
+    const V old = load(value + i, lanes);
+    const V g = fma(decay, old, load(gradient + i, lanes));
+    V v = fma(mul(fresh, g), g, mul(alpha, load(square + i, lanes)));
+    store(square + i, v, lanes);
+    if (mean) {
+      V m = load(mean + i, lanes);
+      m = fma(fresh, sub(g, m), m);
+      store(mean + i, m, lanes);
+      v = max(zero, fnma(m, m, v));
+    }
+    V step = div(g, add(sqrt(v), epsilon));
+    if (momentum) {
+      step = fma(keep, load(momentum + i, lanes), step);
+      store(momentum + i, step, lanes);
+    }
+    store(value + i, fnma(lr, step, old), lanes);
+  }
+}
+
+// sum += g²; value -= lr · g / (√sum + epsilon)     (Duchi, Hazan, Singer 2011;
+// torch.optim.Adagrad)
+void adagrad(const AdagradScalars& s, const float* gradient, float* value, float* sum,
+             std::int64_t n) {
+  const V lr = set1(s.lr), epsilon = set1(s.epsilon), decay = set1(s.decay);
+  const V initial = set1(s.initial);
+  for (std::int64_t i = 0; i < n; i += kWidth) {
+    const int lanes = n - i < kWidth ? static_cast<int>(n - i) : kWidth;
+    const V old = load(value + i, lanes);
+    const V g = fma(decay, old, load(gradient + i, lanes));
+    const V total = fma(g, g, s.first_step ? initial : load(sum + i, lanes));
+    store(sum + i, total, lanes);
+    store(value + i, fnma(lr, div(g, add(sqrt(total), epsilon)), old), lanes);
+  }
+}
+
+void clamp(float limit, float* x, std::int64_t n) {
+  const V high = set1(limit), low = set1(-limit);
+  map(x, x, n, [=](V v) { return min(high, max(low, v)); });
+}
+
+void add_penalty(float l1, float l2, const float* value, float* gradient, std::int64_t n) {
+  const V absolute = set1(l1), square = set1(l2), zero = set1(0.0f);
+  map(value, gradient, gradient, n, [=](V v, V g) {
+    const V pull = select(equal(v, zero), zero, with_sign(absolute, v));
+    return add(g, fma(square, v, pull));
+  });
+}
+
 void running_average(float momentum, const float* mean, float* value, std::int64_t n) {
   const V fresh = set1(momentum), keep = set1(1.0f - momentum);
   map(mean, value, value, n, [=](V x, V old) { return fma(fresh, x, mul(keep, old)); });
@@ -130,6 +189,16 @@ void running_average(float momentum, const float* mean, float* value, std::int64
 
 }  // namespace
 
-const UpdateKernels kUpdateKernels = {tree_sum, squared_norms, sgd, adam, running_average};
+const UpdateKernels kUpdateKernels = {
+    .tree_sum = tree_sum,
+    .squared_norms = squared_norms,
+    .sgd = sgd,
+    .adam = adam,
+    .rmsprop = rmsprop,
+    .adagrad = adagrad,
+    .clamp = clamp,
+    .add_penalty = add_penalty,
+    .running_average = running_average,
+};
 
 }  // namespace lockstep::cpu::LOCKSTEP_ISA
