@@ -14,6 +14,7 @@ void add_evaluate(CLI::App& app, Action& action);
 void add_predict(CLI::App& app, Action& action);
 void add_prepare(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
+void add_check(CLI::App& app, Action& action);
 void add_export(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 

@@ -4,9 +4,11 @@
 #include <filesystem>
 
 #include "io/base/checksum.h"
-#include "io/dataset/summary.h"
 #include "io/formats/checkpoint.h"
 #include "io/formats/safetensors.h"
+#include "io/hdf5/hdf5.h"
+#include "io/inspection/contact_sheet.h"
+#include "io/inspection/summary.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "launch/commands.h"
 #include "launch/networks.h"
@@ -84,8 +86,26 @@ void print_network(const Config& config) {
       static_cast<double>(replica.params().elements()) * 4 / (1 << 20));
 }
 
-int inspect(const std::string& path) {
-  std::string file = path;
+struct InspectArguments {
+  std::string file;
+  std::string images;  // contact sheet to write
+  std::string split;   // of the sheet; default: /train, or the root where there is no such group
+  ContactSheetOptions sheet;
+};
+
+void inspect_dataset(const InspectArguments& arguments) {
+  fmt::print("{}", dataset_summary(arguments.file));
+  if (arguments.images.empty()) return;
+  ContactSheetOptions sheet = arguments.sheet;
+  sheet.source.file = arguments.file;
+  sheet.source.group = arguments.split;
+  if (arguments.split.empty() && hdf5::File::open(arguments.file).has_group("/train"))
+    sheet.source.group = "/train";
+  fmt::print("\n{}\n", write_contact_sheet(sheet, arguments.images));
+}
+
+int inspect(const InspectArguments& arguments) {
+  std::string file = arguments.file;
   if (std::filesystem::is_directory(file)) file += "/config.toml";
   if (!std::filesystem::exists(file)) throw Error("{}: there is no such file", file);
   if (file.ends_with(".ckpt")) {
@@ -97,25 +117,45 @@ int inspect(const std::string& path) {
     fmt::print("{}", to_toml(config));
     print_network(config);
   } else {
-    fmt::print("{}", dataset_summary(file));
+    inspect_dataset(arguments);
+    return 0;
   }
+  if (!arguments.images.empty())
+    throw Error("{}: --images shows the images of a dataset file, FILE.h5", file);
   return 0;
 }
 
 }  // namespace
 
 void add_inspect(CLI::App& app, Action& action) {
-  auto file = std::make_shared<std::string>();
+  auto arguments = std::make_shared<InspectArguments>();
+  ContactSheetOptions& sheet = arguments->sheet;
   CLI::App* command =
       app.add_subcommand("inspect", "show a dataset, checkpoint, safetensors file, config or run");
-  command->add_option("file", *file, "FILE.h5, .ckpt, .safetensors, .toml, or a run folder")
+  command
+      ->add_option("file", arguments->file, "FILE.h5, .ckpt, .safetensors, .toml, or a run folder")
       ->required();
+  CLI::Option* images = command->add_option("--images", arguments->images,
+                                            "OUT.png: a contact sheet, a row of images a class");
+  command->add_option("--count", sheet.count, "images a class, or in all without classes")
+      ->capture_default_str()
+      ->needs(images);
+  command->add_option("--split", arguments->split, "group that the images are of (default /train)")
+      ->needs(images);
+  command->add_option("--x", sheet.source.x, "path of the images in a foreign file")->needs(images);
+  command->add_option("--y", sheet.source.y, "path of their labels")->needs(images);
+  const std::map<std::string, DataSource::Axes> axes{{"nhwc", DataSource::Axes::kNhwc},
+                                                     {"nchw", DataSource::Axes::kNchw}};
+  command->add_option("--axes", sheet.source.axes, "order of the images' axes in the file")
+      ->transform(CLI::CheckedTransformer(axes))
+      ->option_text("nhwc (default) or nchw")
+      ->needs(images);
   command->footer(
       "Examples:\n"
-      "  lockstep inspect fashion-mnist.h5\n"
+      "  lockstep inspect fashion-mnist.h5 --images sheet.png\n"
       "  lockstep inspect launch/configs/fashion-mnist.toml\n"
       "  lockstep inspect runs/first/checkpoints/step-00000600.ckpt\n");
-  command->callback([file, &action] { action = [file] { return inspect(*file); }; });
+  command->callback([arguments, &action] { action = [arguments] { return inspect(*arguments); }; });
 }
 
 }  // namespace lockstep

@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
   Action action;
   add_prepare(app, action);
   add_inspect(app, action);
+  add_check(app, action);
   add_train(app, action);
   add_evaluate(app, action);
   add_predict(app, action);

@@ -1,13 +1,10 @@
-// A dataset's rows in memory: x, then y, then weight, each on a 64-byte boundary; and the checksum
-// of contents, which reads all rows in the same blocks.
+// A dataset's rows in memory: x, then y, then weight, each on a 64-byte boundary.
 #include <algorithm>
 #include <cstring>
 #include <functional>
 #include <numeric>
 
-#include "io/base/checksum.h"
 #include "io/dataset/dataset.h"
-#include "io/hdf5/hdf5.h"
 
 namespace lockstep {
 
@@ -161,41 +158,6 @@ void fill_resident(const Dataset& dataset, std::span<std::byte> memory) {
 std::unique_ptr<Dataset> resident_dataset(const Dataset& dataset, std::span<const std::byte> memory,
                                           std::shared_ptr<void> keep_alive) {
   return std::make_unique<ResidentDataset>(dataset, memory, std::move(keep_alive));
-}
-
-std::string contents_checksum(const Dataset& dataset) {
-  const std::int64_t most = block_rows(dataset);
-  const Tensor x_block = host_tensor(dataset.sample_shape().with_rows(most), dataset.x_type());
-  const Tensor y_block = host_tensor(target_shape(dataset, most), target_type(dataset));
-  const Tensor weight_block = host_tensor(Shape{most}, DType::kFloat32);
-  Checksum x_sum, y_sum, weight_sum;
-  for_each_block(dataset, [&](std::span<const std::int64_t> rows) {
-    const auto count = static_cast<std::int64_t>(rows.size());
-    Tensor x = x_block.head(count), y = y_block.head(count), weight = weight_block.head(count);
-    dataset.read(rows, x, y, weight);
-    x_sum.update(x.raw(), x.bytes());
-    if (dataset.target() != TargetKind::kNone) y_sum.update(y.raw(), y.bytes());
-    if (dataset.has_weight()) weight_sum.update(weight.raw(), weight.bytes());
-  });
-  std::string text =
-      fmt::format("x {} {} {:016x}", name_of(dataset.x_type()),
-                  dataset.sample_shape().with_rows(dataset.rows()).to_string(), x_sum.value());
-  if (dataset.target() != TargetKind::kNone)
-    text += fmt::format(" y {} {} {:016x}", name_of(target_type(dataset)),
-                        target_shape(dataset, dataset.rows()).to_string(), y_sum.value());
-  if (dataset.has_weight()) text += fmt::format(" weight {:016x}", weight_sum.value());
-  return checksum_text(checksum(text));
-}
-
-std::string file_checksum(const std::string& file) {
-  const hdf5::File opened = hdf5::File::open(file);
-  std::string text;
-  for (const char* group : {"/train", "/validation", "/test"}) {
-    if (!opened.has_group(group)) continue;
-    const std::unique_ptr<Dataset> part = Dataset::open({.file = file, .group = group});
-    text += fmt::format("{} {} ", group, contents_checksum(*part));
-  }
-  return checksum_text(checksum(text));
 }
 
 }  // namespace lockstep

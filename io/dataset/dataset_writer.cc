@@ -1,98 +1,68 @@
-// Values are written in blocks, for the progress bar; then everything is read back and compared.
+// Rows are read, summed up and written in blocks; then the file is read once more, for the standard
+// deviations and the checksum that must be the one of what was written.
 #include "io/dataset/dataset_writer.h"
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <cstring>
 #include <filesystem>
+#include <optional>
+#include <utility>
 
 #include "io/base/file.h"
-#include "io/hdf5/hdf5.h"
 #include "io/base/progress.h"
+#include "io/dataset/channel_statistics.h"
+#include "io/dataset/contents_checksum.h"
+#include "io/hdf5/hdf5.h"
 
 namespace lockstep {
 namespace {
 
-constexpr std::int64_t kBlockBytes = std::int64_t{4} << 20;
+constexpr std::int64_t kBlockBytes = std::int64_t{8} << 20;
+constexpr std::int64_t kChunkBytes = std::int64_t{64} << 10;
 
-using NamedSplit = std::pair<std::string, const SplitData*>;
+using NamedPart = std::pair<std::string, const PartRows*>;
 
-std::vector<NamedSplit> splits_with_rows(const DatasetContents& contents) {
-  std::vector<NamedSplit> splits;
-  for (const NamedSplit& split :
-       {NamedSplit{"/train", &contents.train}, NamedSplit{"/validation", &contents.validation},
-        NamedSplit{"/test", &contents.test}})
-    if (split.second->rows() > 0) splits.push_back(split);
-  return splits;
+std::vector<NamedPart> parts_with_rows(const DatasetContents& contents) {
+  std::vector<NamedPart> parts;
+  for (const NamedPart& part :
+       {NamedPart{"/train", &contents.train}, NamedPart{"/validation", &contents.validation},
+        NamedPart{"/test", &contents.test}})
+    if (!part.second->rows.empty()) parts.push_back(part);
+  return parts;
 }
 
-std::vector<std::pair<std::string, const Tensor*>> arrays_of(const SplitData& split) {
-  std::vector<std::pair<std::string, const Tensor*>> arrays = {{"x", &split.x}, {"y", &split.y}};
-  if (split.weight.defined()) arrays.emplace_back("weight", &split.weight);
-  return arrays;
+std::int64_t channels_of(const RowLayout& layout) {
+  return std::max<std::int64_t>(1, layout.sample.back());
 }
 
-std::int64_t rows_per_block(const Tensor& tensor) {
-  const auto row =
-      static_cast<std::int64_t>(tensor.bytes()) / std::max<std::int64_t>(1, tensor.rows());
-  return std::max<std::int64_t>(1, kBlockBytes / std::max<std::int64_t>(1, row));
+std::int64_t chunk_rows_of(const RowLayout& layout, const DatasetWriteOptions& options) {
+  if (options.chunk_rows > 0 || options.compress == 0) return options.chunk_rows;
+  return std::max<std::int64_t>(1, kChunkBytes / static_cast<std::int64_t>(layout.x_bytes()));
 }
 
-void write_array(hdf5::File& file, const std::string& path, const Tensor& tensor,
-                 Progress& progress) {
-  hdf5::Dataset dataset = file.create_dataset(path, tensor.shape(), tensor.dtype());
-  const std::int64_t step = rows_per_block(tensor);
-  for (std::int64_t row = 0; row < tensor.rows(); row += step) {
-    const Tensor block = tensor.slice(row, std::min(row + step, tensor.rows()));
-    dataset.write_rows(row, block.rows(), block.dtype(), block.raw());
-    progress.advance(static_cast<std::int64_t>(block.bytes()));
-  }
-}
-
-// What the file holds now, through the same library that others will read it with.
-void check_written(const std::string& path, const std::vector<NamedSplit>& splits,
-                   Progress& progress) {
-  const hdf5::File file = hdf5::File::open(path);
-  for (const auto& [group, split] : splits)
-    for (const auto& [name, tensor] : arrays_of(*split)) {
-      const hdf5::Dataset dataset = file.dataset(group + "/" + name);
-      const std::int64_t step = rows_per_block(*tensor);
-      const Tensor read =
-          host_tensor(tensor->shape().without_rows().with_rows(step), tensor->dtype());
-      for (std::int64_t row = 0; row < tensor->rows(); row += step) {
-        const Tensor block = tensor->slice(row, std::min(row + step, tensor->rows()));
-        dataset.read_rows(row, block.rows(), block.dtype(), read.raw());
-        if (std::memcmp(block.raw(), read.raw(), block.bytes()) != 0)
-          throw Error("{}: read back, it differs from what was written; check the disk",
-                      dataset.where());
-        progress.advance(static_cast<std::int64_t>(block.bytes()));
-      }
-    }
-}
-
-// Mean and biased standard deviation in two passes, each channel's sum in file order.
-template <typename T>
-ChannelStatistics statistics_of(const Tensor& x, std::size_t channels, double scale) {
-  const std::span<const T> values = x.span<T>();
-  const double count = static_cast<double>(values.size() / channels);
-  std::vector<double> mean(channels), variance(channels);
-  std::vector<bool> constant(channels, true);
-  for (std::size_t i = 0; i < values.size(); i += channels)
-    for (std::size_t c = 0; c < channels; ++c) mean[c] += static_cast<double>(values[i + c]);
-  for (double& m : mean) m /= count;
-  for (std::size_t i = 0; i < values.size(); i += channels)
-    for (std::size_t c = 0; c < channels; ++c) {
-      const double difference = static_cast<double>(values[i + c]) - mean[c];
-      variance[c] += difference * difference;
-      if (values[i + c] != values[c]) constant[c] = false;
-    }
-  for (std::size_t c = 0; c < channels; ++c) {
-    mean[c] *= scale;
-    // Asked of the values: the rounding of the mean can leave a constant channel a tiny variance.
-    variance[c] = constant[c] ? 1.0 : std::sqrt(variance[c] / count) * scale;
-  }
-  return {std::move(mean), std::move(variance)};
+// Rows that pass through memory at once: whole chunks, so that each is compressed once. A source
+// may hold a second copy of them while it sorts what it reads.
+std::int64_t block_rows(const PartRows& part, std::int64_t total_rows,
+                        const DatasetWriteOptions& options) {
+  const RowLayout& layout = part.source->layout();
+  const auto row = static_cast<std::int64_t>(layout.row_bytes());
+  const auto count = static_cast<std::int64_t>(part.rows.size());
+  const std::int64_t chunk = std::clamp<std::int64_t>(chunk_rows_of(layout, options), 1, count);
+  const std::int64_t lists = total_rows * static_cast<std::int64_t>(sizeof(std::int64_t));
+  const std::int64_t least = lists + 2 * chunk * row;
+  const auto most = static_cast<std::int64_t>(
+      std::min<std::uint64_t>(options.max_memory, std::uint64_t{1} << 62));
+  if (most < least)
+    throw Error(
+        "--max-memory {}: {} bytes are needed, for two times {} of {} bytes each, and the order of "
+        "{} rows",
+        most, least, chunk == 1 ? "a row" : fmt::format("a chunk of {} rows", chunk), row,
+        total_rows);
+  // Rows in another order are gathered from all over the source.
+  const bool gathered = !std::is_sorted(part.rows.begin(), part.rows.end());
+  std::int64_t budget = (most - lists) / 2;
+  if (!gathered && !part.source->gains_by_large_blocks()) budget = std::min(budget, kBlockBytes);
+  return std::min(std::max<std::int64_t>(1, budget / row / chunk) * chunk, count);
 }
 
 void check_space(const std::string& path, std::int64_t bytes) {
@@ -107,22 +77,62 @@ void check_space(const std::string& path, std::int64_t bytes) {
         path, bytes + kMetadata, free);
 }
 
-}  // namespace
+void write_attributes(hdf5::File& file, const DatasetContents& contents) {
+  file.set_numbers("/", "lockstep_format", std::array{1.0});
+  file.set_text("/", "task", contents.info.task);
+  file.set_texts("/", "classes", contents.info.classes);
+  file.set_text("/", "source", contents.info.source);
+  if (!contents.columns.empty()) file.set_texts("/", "columns", contents.columns);
+  if (!contents.targets.empty()) file.set_texts("/", "targets", contents.targets);
+  if (!contents.encoding.empty()) file.set_text("/", "encoding", contents.encoding);
+  if (!contents.truth.empty()) file.set_numbers("/", "truth", contents.truth);
+}
 
-ChannelStatistics channel_statistics(const Tensor& x) {
-  const auto channels = static_cast<std::size_t>(x.shape().rank() > 1 ? x.shape().back() : 1);
-  if (x.elements() == 0) return {std::vector(channels, 0.0), std::vector(channels, 1.0)};
-  switch (x.dtype()) {
-    case DType::kUInt8:
-      return statistics_of<std::uint8_t>(x, channels, 1.0 / 255.0);
-    case DType::kFloat32:
-      return statistics_of<float>(x, channels, 1.0);
-    case DType::kInt64:
-      return statistics_of<std::int64_t>(x, channels, 1.0);
-    default:
-      throw Error("x of a dataset is uint8, float32 or int64, not {}", name_of(x.dtype()));
+// One part; returns the checksum of what was written. `statistics`, where it is given, gets x.
+std::string write_part(hdf5::File& file, const std::string& group, const PartRows& part,
+                       std::int64_t block, const DatasetWriteOptions& options,
+                       ChannelStatistics* statistics, Progress& progress) {
+  const RowLayout& layout = part.source->layout();
+  const auto count = static_cast<std::int64_t>(part.rows.size());
+  hdf5::Dataset x = file.create_dataset(
+      group + "/x", layout.sample.with_rows(count), layout.x_type,
+      {.chunk_rows = chunk_rows_of(layout, options), .deflate = options.compress});
+  std::optional<hdf5::Dataset> y, weight;
+  if (layout.target != TargetKind::kNone)
+    y = file.create_dataset(group + "/y", layout.y_shape(count), layout.y_type());
+  if (layout.weight) weight = file.create_dataset(group + "/weight", Shape{count}, DType::kFloat32);
+
+  const RowBlock memory(layout, block);
+  ContentsChecksum checksum(layout);
+  for (std::int64_t begin = 0; begin < count; begin += block) {
+    const std::int64_t rows = std::min(block, count - begin);
+    const RowBlock values = memory.head(rows);
+    part.source->read(std::span(part.rows).subspan(static_cast<std::size_t>(begin),
+                                                   static_cast<std::size_t>(rows)),
+                      values);
+    x.write_rows(begin, rows, layout.x_type, values.x.raw());
+    if (y) y->write_rows(begin, rows, layout.y_type(), values.y.raw());
+    if (weight) weight->write_rows(begin, rows, DType::kFloat32, values.weight.raw());
+    checksum.add(values);
+    if (statistics != nullptr) statistics->add_to_mean(values.x);
+    progress.advance(rows * static_cast<std::int64_t>(layout.row_bytes()));
+  }
+  return checksum.text();
+}
+
+// The second pass over the training part, from the file that now holds it.
+void add_variances(const hdf5::File& file, const RowLayout& layout, std::int64_t block,
+                   ChannelStatistics& statistics) {
+  const hdf5::Dataset x = file.dataset("/train/x");
+  const Tensor memory = host_tensor(layout.sample.with_rows(block), layout.x_type);
+  for (std::int64_t begin = 0; begin < x.rows(); begin += block) {
+    const std::int64_t rows = std::min(block, x.rows() - begin);
+    x.read_rows(begin, rows, layout.x_type, memory.raw());
+    statistics.add_to_variance(memory.head(rows));
   }
 }
+
+}  // namespace
 
 void check_output(const std::string& path, bool force) {
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
@@ -133,44 +143,57 @@ void check_output(const std::string& path, bool force) {
     throw Error("{}: exists already; give another name, or --force to replace it", path);
 }
 
-void write_dataset(const std::string& path, bool force, DatasetContents contents) {
-  check_output(path, force);
-  const std::vector<NamedSplit> splits = splits_with_rows(contents);
-  std::int64_t bytes = 0;
-  for (const auto& split : splits)
-    for (const auto& array : arrays_of(*split.second))
-      bytes += static_cast<std::int64_t>(array.second->bytes());
-  DatasetInfo& info = contents.info;
-  if (info.mean.empty()) {
-    const ChannelStatistics statistics = channel_statistics(contents.train.x);
-    info.mean = statistics.mean;
-    info.std = statistics.std;
+void write_dataset(const std::string& path, const DatasetWriteOptions& options,
+                   DatasetContents contents) {
+  check_output(path, options.force);
+  const std::vector<NamedPart> parts = parts_with_rows(contents);
+  std::int64_t bytes = 0, total_rows = 0;
+  for (const auto& [group, part] : parts) {
+    const auto rows = static_cast<std::int64_t>(part->rows.size());
+    total_rows += rows;
+    bytes += rows * static_cast<std::int64_t>(part->source->layout().row_bytes());
   }
+  std::vector<std::int64_t> blocks;
+  for (const auto& part : parts) blocks.push_back(block_rows(*part.second, total_rows, options));
   check_space(path, bytes);
-  Progress progress("writing " + path, 2 * bytes);
+
+  DatasetInfo& info = contents.info;
+  const RowLayout& layout = contents.train.source->layout();
+  std::optional<ChannelStatistics> statistics;
+  if (info.mean.empty()) statistics.emplace(channels_of(layout));
+
   PendingFile pending(path);
-  hdf5::File file = hdf5::File::create(pending.temporary());
-  file.set_numbers("/", "lockstep_format", std::array{1.0});
-  file.set_text("/", "task", info.task);
-  file.set_texts("/", "classes", info.classes);
-  file.set_numbers("/", "mean", info.mean);
-  file.set_numbers("/", "std", info.std);
-  file.set_text("/", "source", info.source);
-  if (!contents.columns.empty()) file.set_texts("/", "columns", contents.columns);
-  if (!contents.targets.empty()) file.set_texts("/", "targets", contents.targets);
-  if (!contents.encoding.empty()) file.set_text("/", "encoding", contents.encoding);
-  if (!contents.truth.empty()) file.set_numbers("/", "truth", contents.truth);
-  for (const auto& [group, split] : splits)
-    for (const auto& [name, tensor] : arrays_of(*split))
-      write_array(file, group + "/" + name, *tensor, progress);
-  file.close();
-  check_written(pending.temporary(), splits, progress);
+  std::string checksum;
+  {
+    Progress progress("writing " + path, bytes);
+    hdf5::File file = hdf5::File::create(pending.temporary());
+    write_attributes(file, contents);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const auto& [group, part] = parts[i];
+      const bool train = part == &contents.train;
+      checksum += fmt::format("{} {} ", group,
+                              write_part(file, group, *part, blocks[i], options,
+                                         train && statistics ? &*statistics : nullptr, progress));
+    }
+    file.close();
+  }
+  hdf5::File written = hdf5::File::modify(pending.temporary());
+  if (statistics) {
+    add_variances(written, layout, blocks.front(), *statistics);
+    info.mean = statistics->mean();
+    info.std = statistics->std();
+  }
+  written.set_numbers("/", "mean", info.mean);
+  written.set_numbers("/", "std", info.std);
+  written.close();
   // Computed as anyone will compute it who opens the file: through Dataset, which checks labels
   // too.
-  const std::string checksum = file_checksum(pending.temporary());
-  hdf5::File written = hdf5::File::modify(pending.temporary());
-  written.set_text("/", "checksum", checksum);
-  written.close();
+  const std::string expected = checksum_text(lockstep::checksum(checksum));
+  if (file_checksum(pending.temporary()) != expected)
+    throw Error("{}: read back, it differs from what was written; check the disk", path);
+  hdf5::File checked = hdf5::File::modify(pending.temporary());
+  checked.set_text("/", "checksum", expected);
+  checked.close();
   pending.commit();
 }
 

@@ -1,24 +1,25 @@
 // Writes a dataset file: groups /train, /validation, /test (those that have rows) with x, y and
-// optionally weight, in one piece each so that loaders may read them by pread, and root attributes
-// that say what they are. Equal contents give equal bytes.
+// optionally weight, and root attributes that say what they are. By default each array lies in one
+// piece, so that loaders may read it by pread. Rows pass through memory in blocks. Equal contents
+// give equal bytes.
 #pragma once
 
+#include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "io/dataset/dataset.h"
+#include "io/dataset/row_source.h"
 
 namespace lockstep {
 
-struct SplitData {
-  Tensor x, y, weight;  // host tensors; weight undefined if there is none
-
-  std::int64_t rows() const { return x.defined() ? x.rows() : 0; }
+// The given rows of a source, in the given order.
+struct PartRows {
+  std::shared_ptr<RowSource> source;
+  std::vector<std::int64_t> rows;
 };
 
 struct DatasetContents {
-  SplitData train, validation, test;
+  PartRows train, validation, test;
   DatasetInfo info;                  // mean and std are computed if empty, checksum always
   std::vector<std::string> columns;  // names of x's columns; empty for images
   std::vector<std::string> targets;  // names of y's columns
@@ -26,16 +27,20 @@ struct DatasetContents {
   std::vector<double> truth;         // of synthetic data: the numbers a fit should find; or empty
 };
 
-// Of x over all axes but the last (channels or columns), in float64; uint8 counts as x/255; a
-// constant channel has a standard deviation of 1 (the biased estimate otherwise).
-struct ChannelStatistics {
-  std::vector<double> mean, std;
+struct DatasetWriteOptions {
+  bool force = false;  // replace an existing file
+  // Rows of x in a chunk; 0: one piece, or where x is compressed as many as 64 KiB hold. y and
+  // weight, which are small, always lie in one piece.
+  std::int64_t chunk_rows = 0;
+  int compress = 0;  // deflate's level, 1 to 9; 0: none
+  // Bytes that rows and lists of rows may take in memory at once; the result does not depend on it.
+  std::uint64_t max_memory = std::uint64_t{1} << 30;
 };
-ChannelStatistics channel_statistics(const Tensor& x);
 
-// Written under a temporary name, read back and compared, then renamed. An existing file is an
-// error unless `force` is set.
-void write_dataset(const std::string& path, bool force, DatasetContents contents);
+// Written under a temporary name, read back and compared by checksum, then renamed. Throws if a
+// file exists and `force` is not set, and if max_memory cannot hold one chunk.
+void write_dataset(const std::string& path, const DatasetWriteOptions& options,
+                   DatasetContents contents);
 
 // Throws if `path` cannot become a new file: exists without force, or its folder is not there.
 void check_output(const std::string& path, bool force);

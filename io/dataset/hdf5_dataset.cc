@@ -138,6 +138,13 @@ Dataset::Dataset(std::string file, std::string path, Handle file_handle)
   type_ = describe_type(own(H5Dget_type(*handle_), here, "read its type"));
   const Handle creation = own(H5Dget_create_plist(*handle_), here, "read its layout");
   layout_ = describe_layout(creation, static_cast<int>(sizes.size()));
+  if (H5Pget_layout(*creation) == H5D_CHUNKED) {
+    std::vector<hsize_t> chunk(sizes.size());
+    check(H5Pget_chunk(*creation, static_cast<int>(chunk.size()), chunk.data()), here,
+          "read its layout");
+    chunk_.assign(chunk.begin(), chunk.end());
+    filtered_ = H5Pget_nfilters(*creation) > 0;
+  }
   if (layout_ == "contiguous") {
     const haddr_t address = H5Dget_offset(*handle_);
     if (address != HADDR_UNDEF)

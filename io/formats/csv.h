@@ -29,6 +29,9 @@ class CsvTable {
     const std::size_t place = row * columns_.size() + column;
     return std::string_view(text_).substr(begins_[place], ends_[place] - begins_[place]);
   }
+  std::size_t memory_bytes() const {
+    return text_.size() + (begins_.size() + ends_.size() + lines_.size()) * sizeof(std::size_t);
+  }
   std::int64_t line(std::size_t row) const { return lines_[row]; }  // counted from 1
 
   // The column of that name, or of that number counted from 0; an unknown one is an Error that

@@ -5,12 +5,10 @@
 
 #include <algorithm>
 #include <array>
-#include <memory>
 #include <vector>
 
-#include "io/dataset/dataset.h"
 #include "io/base/file.h"
-#include "io/base/progress.h"
+#include "io/dataset/dataset.h"
 
 namespace lockstep {
 namespace {
@@ -20,20 +18,36 @@ constexpr unsigned kBlock = 1u << 20;
 // Deflate makes at most 1,032 bytes of one (zlib's technical notes).
 constexpr std::uint64_t kLargestRatio = 1032;
 
-class GzFile {
+std::string magic_meaning(std::uint32_t magic) {
+  if (magic == kUnsignedBytes + 3) return ": images";
+  if (magic == kUnsignedBytes + 1) return ": labels";
+  return "";
+}
+
+}  // namespace
+
+class IdxReader::GzFile {
  public:
   explicit GzFile(const std::string& path) : path_(path), file_(gzopen(path.c_str(), "rb")) {
     if (file_ == nullptr) throw Error("{}: cannot open", path);
     gzbuffer(file_.get(), kBlock);
   }
+  const std::string& path() const { return path_; }
   // Bytes read, fewer than asked for only at the end of the file.
-  std::size_t read(std::byte* to, unsigned bytes) {
-    const int done = gzread(file_.get(), to, bytes);
-    int code = Z_OK;
-    const char* text = gzerror(file_.get(), &code);
-    if (done < 0 || code == Z_BUF_ERROR)
-      throw Error("{}: damaged or truncated gzip file: {}", path_, text);
-    return static_cast<std::size_t>(done);
+  std::size_t read(std::byte* to, std::size_t bytes) {
+    std::size_t done = 0;
+    while (done < bytes) {
+      const auto want = static_cast<unsigned>(std::min<std::size_t>(kBlock, bytes - done));
+      const int got = gzread(file_.get(), to + done, want);
+      check(got >= 0);
+      if (got <= 0) break;
+      done += static_cast<std::size_t>(got);
+    }
+    return done;
+  }
+  // Past the end of a file as well: the read that follows then finds nothing.
+  void seek(std::int64_t place) {
+    if (gztell(file_.get()) != place) check(gzseek(file_.get(), place, SEEK_SET) >= 0);
   }
   std::uint32_t read_big_endian() {
     std::array<std::byte, 4> bytes{};
@@ -44,6 +58,13 @@ class GzFile {
   }
 
  private:
+  void check(bool well) {
+    int code = Z_OK;
+    const char* text = gzerror(file_.get(), &code);
+    if (!well || code == Z_BUF_ERROR)
+      throw Error("{}: damaged or truncated gzip file: {}", path_, text);
+  }
+
   struct Close {
     void operator()(gzFile_s* file) const { gzclose_r(file); }
   };
@@ -51,49 +72,66 @@ class GzFile {
   std::unique_ptr<gzFile_s, Close> file_;
 };
 
-std::string magic_meaning(std::uint32_t magic) {
-  if (magic == kUnsignedBytes + 3) return ": images";
-  if (magic == kUnsignedBytes + 1) return ": labels";
-  return "";
-}
-
-}  // namespace
-
-Tensor read_idx(const std::string& path, int axes) {
+IdxReader::IdxReader(const std::string& path, int axes) {
   const std::uint64_t file_bytes = FileReader(path).size();
-  GzFile file(path);
+  file_ = std::make_unique<GzFile>(path);
   const std::uint32_t expected = kUnsignedBytes + static_cast<std::uint32_t>(axes);
-  const std::uint32_t magic = file.read_big_endian();
+  const std::uint32_t magic = file_->read_big_endian();
   if (magic != expected)
     throw Error("{}: magic number {:#010x}{}, where {:#010x}{} is expected", path, magic,
                 magic_meaning(magic), expected, magic_meaning(expected));
   std::vector<std::int64_t> sizes;
   std::uint64_t promised = 1;
   for (int axis = 0; axis < axes; ++axis) {
-    sizes.push_back(file.read_big_endian());
+    sizes.push_back(file_->read_big_endian());
     const std::uint64_t size = static_cast<std::uint64_t>(sizes.back());
     if (size != 0 && promised > file_bytes * kLargestRatio / size)
       throw Error(
           "{}: the header promises axis {} of size {}, more than a file of {} bytes can hold", path,
           axis, size, file_bytes);
     promised *= size;
+    if (axis > 0) row_bytes_ *= sizes.back();
   }
-  Tensor values = host_tensor(Shape(sizes), DType::kUInt8);
-  Progress progress(path, values.elements());
+  shape_ = Shape(sizes);
+  header_bytes_ = 4 * (1 + axes);
+  check_length();
+}
+
+IdxReader::~IdxReader() = default;
+
+// Reads to the end once: what a damaged or foreign file holds shows before anything is made of it.
+void IdxReader::check_length() {
+  std::vector<std::byte> block(kBlock);
+  const auto promised = static_cast<std::uint64_t>(shape_.elements());
   std::uint64_t done = 0;
-  while (done < promised) {
-    const auto want = static_cast<unsigned>(std::min<std::uint64_t>(kBlock, promised - done));
-    const std::size_t got = file.read(values.raw() + done, want);
+  while (done <= promised) {
+    const std::size_t got = file_->read(block.data(), block.size());
     done += got;
-    if (got < want) break;
-    progress.advance(want);
+    if (got < block.size()) break;
   }
-  std::byte extra{};
-  if (done == promised) done += file.read(&extra, 1);
   if (done != promised)
-    throw Error("{}: {} {} bytes of values, where the header's shape {} promises {}", path,
-                done > promised ? "holds at least" : "holds", done, values.shape().to_string(),
-                promised);
+    throw Error("{}: {} {} bytes of values, where the header's shape {} promises {}", file_->path(),
+                done > promised ? "holds at least" : "holds", std::min(done, promised + 1),
+                shape_.to_string(), promised);
+}
+
+void IdxReader::read(std::span<const std::int64_t> rows, std::byte* out) {
+  const auto bytes = static_cast<std::size_t>(row_bytes_);
+  for (const std::int64_t row : rows) {
+    LOCKSTEP_CHECK(0 <= row && row < shape_[0], "row {} of {} rows", row, shape_[0]);
+    file_->seek(header_bytes_ + row * row_bytes_);
+    if (file_->read(out, bytes) != bytes)
+      throw Error("{}: it became shorter while it was read", file_->path());
+    out += bytes;
+  }
+}
+
+Tensor read_idx(const std::string& path, int axes) {
+  IdxReader reader(path, axes);
+  Tensor values = host_tensor(reader.shape(), DType::kUInt8);
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(reader.shape()[0]));
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<std::int64_t>(i);
+  reader.read(rows, values.raw());
   return values;
 }
 

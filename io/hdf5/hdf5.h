@@ -48,6 +48,8 @@ class Dataset {
   std::optional<std::uint64_t> offset() const { return offset_; }
   // "contiguous", "chunked (128, 28, 28), gzip", "virtual", ...
   const std::string& layout() const { return layout_; }
+  std::span<const std::int64_t> chunk() const { return chunk_; }  // sizes; empty without chunks
+  bool filtered() const { return filtered_; }                     // compressed or the like
 
   // Rows [begin, begin + count), converted by the library to `type`, to `out`.
   void read_rows(std::int64_t begin, std::int64_t count, DType type, void* out) const;
@@ -66,6 +68,8 @@ class Dataset {
   ElementType type_;
   std::optional<std::uint64_t> offset_;
   std::string layout_;
+  std::vector<std::int64_t> chunk_;
+  bool filtered_ = false;
 };
 
 // How a new dataset is stored: in one piece, unless chunk_rows is set.

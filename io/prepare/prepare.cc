@@ -1,48 +1,60 @@
-// The steps that every kind shares: cutting into parts, writing.
+// The steps that every kind shares: cutting into parts, naming classes, writing.
 #include "io/prepare/prepare.h"
 
-#include <cstring>
+#include <algorithm>
 #include <utility>
 
 namespace lockstep {
 
-namespace {
-
-Tensor take_rows(const Tensor& from, std::span<const std::int64_t> rows) {
-  const Shape row_shape = from.shape().without_rows();
-  const Tensor to =
-      host_tensor(row_shape.with_rows(static_cast<std::int64_t>(rows.size())), from.dtype());
-  const std::size_t bytes = static_cast<std::size_t>(row_shape.elements()) * size_of(from.dtype());
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    std::memcpy(to.raw() + i * bytes, from.raw() + static_cast<std::size_t>(rows[i]) * bytes,
-                bytes);
-  return to;
+Split plan_split(RowSource& rows, const PrepareOptions& common) {
+  const Portion test = common.test.value_or(Portion{});
+  const std::int64_t count = rows.layout().rows;
+  std::vector<std::int64_t> labels;
+  if (common.validation.of(count) > 0 || test.of(count) > 0) labels = rows.labels();
+  return split_rows(count, labels, common.validation, test, common.seed);
 }
 
-SplitData take_rows(const SplitData& from, std::span<const std::int64_t> rows) {
-  return {take_rows(from.x, rows), take_rows(from.y, rows),
-          from.weight.defined() ? take_rows(from.weight, rows) : Tensor()};
+void write_parts(std::shared_ptr<RowSource> rows, Split split, const PrepareOptions& common,
+                 DatasetContents contents, std::shared_ptr<RowSource> test) {
+  contents.train = {rows, std::move(split.train)};
+  contents.validation = {rows, std::move(split.validation)};
+  contents.test = {rows, std::move(split.test)};
+  if (test) {
+    if (common.test)
+      throw Error("the source has a test part of its own ({} rows); leave out --test",
+                  test->layout().rows);
+    std::vector<std::int64_t> all = ascending_rows(test->layout().rows);
+    contents.test = {std::move(test), std::move(all)};
+  }
+  write_dataset(common.output, common.write, std::move(contents));
 }
 
-}  // namespace
-
-Split plan_split(const Tensor& y, const PrepareOptions& common) {
-  std::span<const std::int64_t> labels;
-  if (y.dtype() == DType::kInt64) labels = y.span<std::int64_t>();
-  return split_rows(y.rows(), labels, common.validation, common.test.value_or(Portion{}),
-                    common.seed);
+void require_memory(const std::string& path, std::uint64_t bytes, const PrepareOptions& common) {
+  if (bytes > common.write.max_memory)
+    throw Error(
+        "{}: this kind of file is held in memory as a whole, which needs {} bytes; --max-memory "
+        "allows {}",
+        path, bytes, common.write.max_memory);
 }
 
-void write_parts(const SplitData& all, const Split& split, const PrepareOptions& common,
-                 DatasetContents contents, SplitData test) {
-  if (test.rows() > 0 && common.test)
-    throw Error("the source has a test part of its own ({} rows); leave out --test", test.rows());
-  const bool whole = split.validation.empty() && split.test.empty();
-  contents.train = whole ? all : take_rows(all, split.train);
-  if (!split.validation.empty()) contents.validation = take_rows(all, split.validation);
-  if (!split.test.empty()) contents.test = take_rows(all, split.test);
-  if (test.rows() > 0) contents.test = std::move(test);
-  write_dataset(common.output, common.force, std::move(contents));
+std::vector<std::string> name_classes(const std::vector<std::string>& given, std::int64_t least,
+                                      const std::vector<LabelsOfFile>& files) {
+  constexpr std::int64_t kMostClasses = 1 << 20;
+  std::vector<std::string> names = given;
+  for (const auto& [file, labels] : files) {
+    const auto largest = std::max_element(labels.begin(), labels.end());
+    const std::int64_t count = std::max(least, largest == labels.end() ? 0 : *largest + 1);
+    if (largest != labels.end() && *largest >= kMostClasses)
+      throw Error("{}: label {} in row {}; labels count the classes from 0", file, *largest,
+                  largest - labels.begin());
+    if (!given.empty() && count > static_cast<std::int64_t>(given.size()))
+      throw Error("{}: label {} in row {}, but {} classes are named", file, *largest,
+                  largest - labels.begin(), given.size());
+    if (given.empty())
+      while (static_cast<std::int64_t>(names.size()) < count)
+        names.push_back(std::to_string(names.size()));
+  }
+  return names;
 }
 
 }  // namespace lockstep

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "io/prepare/csv_encoding.h"
 #include "io/dataset/dataset_writer.h"
+#include "io/prepare/csv_encoding.h"
 #include "io/prepare/split.h"
 
 namespace lockstep {
@@ -19,7 +19,7 @@ struct PrepareOptions {
   Portion validation;           // default: none
   std::optional<Portion> test;  // default: the kind's own
   std::uint64_t seed = 0;       // of the split, and of synthetic data
-  bool force = false;           // replace an existing file
+  DatasetWriteOptions write;
 };
 
 // The 1,797 handwritten digits of UCI's optical recognition data, 8×8, (N, 8, 8, 1) uint8. The grey
@@ -62,13 +62,50 @@ struct CsvPrepareOptions {
 };
 void prepare_csv(const CsvPrepareOptions& options, const PrepareOptions& common);
 
+// NumPy's .npy files: x (N, ...), y (N) or (N, K), optionally weight (N), and the same of a test
+// part. Types become what they would become of an HDF5 file. For classification y are integers: (N)
+// or (N, 1) labels, or one-hot rows.
+struct NpyOptions {
+  std::string x{}, y{}, weight{};
+  std::string test_x{}, test_y{}, test_weight{};
+  std::vector<std::string> classes{};  // names by label; empty: "0", "1", ...
+  bool regression = false;
+};
+void prepare_npy(const NpyOptions& options, const PrepareOptions& common);
+
+// Any HDF5 file that Dataset::open reads, rewritten as a file of ours: contiguous unless the common
+// options ask for chunks, rows in their order unless `shuffle`. Parts are the groups /train,
+// /validation and /test where they are there, else arrays at the root; or arrays at given paths.
+// The checksum of the contents stays unless the order, or a part, changes; what one of our files
+// says of itself stays.
+struct RepackOptions {
+  std::string file;
+  std::string x, y, weight;  // as in DataSource; empty: the usual names
+  std::string test_x, test_y, test_weight;
+  DataSource::Axes axes = DataSource::Axes::kNhwc;
+  bool shuffle = false;
+};
+void prepare_repack(const RepackOptions& options, const PrepareOptions& common);
+
 // What kinds share ------------------------------------------------------------------------------
 
 // Parts as the common options ask, stratified if y are classes.
-Split plan_split(const Tensor& y, const PrepareOptions& common);
-// Copies the parts out of `all` and writes the file. `test`, where it has rows, is the test part as
-// it stands; common.test is then an error.
-void write_parts(const SplitData& all, const Split& split, const PrepareOptions& common,
-                 DatasetContents contents, SplitData test = {});
+Split plan_split(RowSource& rows, const PrepareOptions& common);
+// Writes the parts of `rows`. `test`, where it is given, is the test part as it stands; common.test
+// is then an error.
+void write_parts(std::shared_ptr<RowSource> rows, Split split, const PrepareOptions& common,
+                 DatasetContents contents, std::shared_ptr<RowSource> test = nullptr);
+
+// For kinds that hold `path` in memory as a whole: throws if that is more than --max-memory.
+void require_memory(const std::string& path, std::uint64_t bytes, const PrepareOptions& common);
+
+// Names by label: `given`, or if empty "0" to the largest of all labels. Throws, naming the file,
+// if a label has no name. `least`: so many classes there are at least.
+struct LabelsOfFile {
+  std::string file;
+  std::vector<std::int64_t> labels;
+};
+std::vector<std::string> name_classes(const std::vector<std::string>& given, std::int64_t least,
+                                      const std::vector<LabelsOfFile>& files);
 
 }  // namespace lockstep

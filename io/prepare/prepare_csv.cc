@@ -140,26 +140,31 @@ std::vector<std::int64_t> pick(std::span<const std::int64_t> rows,
 }  // namespace
 
 void prepare_csv(const CsvPrepareOptions& options, const PrepareOptions& common) {
-  check_output(common.output, common.force);
+  check_output(common.output, common.write.force);
+  if (std::filesystem::is_regular_file(options.file))
+    require_memory(options.file, std::filesystem::file_size(options.file), common);
   const CsvTable table = CsvTable::read(options.file, options.format);
   const Roles roles = find_roles(table, options);
   const std::vector<std::int64_t> rows = usable_rows(table, roles, options.missing);
 
   DatasetContents contents;
-  SplitData all;
+  Tensor x, y, weight;
   const bool classes = options.task == CsvPrepareOptions::Task::kClassification;
   contents.info.task = classes ? "classification" : "regression";
   contents.info.source =
       fmt::format("csv: {}", std::filesystem::path(options.file).filename().string());
-  all.y = classes ? class_labels(table, roles, rows, contents.info.classes)
-                  : numbers(table, roles.targets, rows);
-  if (roles.weight) all.weight = weights(table, *roles.weight, rows);
+  y = classes ? class_labels(table, roles, rows, contents.info.classes)
+              : numbers(table, roles.targets, rows);
+  if (roles.weight) weight = weights(table, *roles.weight, rows);
 
   CsvEncoding encoding =
       CsvEncoding::learn(table, roles.inputs, rows, roles.categorical, options.categories);
-  const Split split = plan_split(all.y, common);
+  const std::uint64_t numbers_bytes = rows.size() * encoding.names().size() * sizeof(float) +
+                                      y.bytes() + (weight ? weight.bytes() : 0);
+  require_memory(options.file, table.memory_bytes() + numbers_bytes, common);
+  Split split = plan_split(*rows_in_memory(y, y, {}), common);
   if (options.missing == MissingValues::kMean) encoding.learn_fills(table, pick(rows, split.train));
-  all.x = encoding.encode(table, rows);
+  x = encoding.encode(table, rows);
 
   contents.columns = encoding.names();
   contents.encoding = encoding.json();
@@ -169,7 +174,7 @@ void prepare_csv(const CsvPrepareOptions& options, const PrepareOptions& common)
     contents.info.mean.assign(contents.columns.size(), 0.0);
     contents.info.std.assign(contents.columns.size(), 1.0);
   }
-  write_parts(all, split, common, std::move(contents));
+  write_parts(rows_in_memory(x, y, weight), std::move(split), common, std::move(contents));
 }
 
 }  // namespace lockstep

@@ -23,18 +23,19 @@ std::int64_t whole_number(const CsvTable& table, std::size_t row, std::size_t co
 }  // namespace
 
 void prepare_digits(const DigitsOptions& options, const PrepareOptions& common) {
-  check_output(common.output, common.force);
+  check_output(common.output, common.write.force);
   const CsvTable table = CsvTable::read(options.file, {});
   const std::size_t pixels = kSide * kSide;
   if (table.columns().size() != pixels + 1)
     throw Error("{}: {} columns, where a label and {} pixels are expected", options.file,
                 table.columns().size(), pixels);
   const auto rows = static_cast<std::int64_t>(table.rows());
-  const SplitData all{host_tensor({rows, kSide, kSide, 1}, DType::kUInt8),
-                      host_tensor({rows}, DType::kInt64), Tensor()};
-  const std::span<std::uint8_t> x = all.x.span<std::uint8_t>();
+  const Tensor images = host_tensor({rows, kSide, kSide, 1}, DType::kUInt8);
+  const Tensor labels = host_tensor({rows}, DType::kInt64);
+  require_memory(options.file, table.memory_bytes() + images.bytes() + labels.bytes(), common);
+  const std::span<std::uint8_t> x = images.span<std::uint8_t>();
   for (std::size_t row = 0; row < table.rows(); ++row) {
-    all.y.span<std::int64_t>()[row] = whole_number(table, row, 0, kClasses - 1);
+    labels.span<std::int64_t>()[row] = whole_number(table, row, 0, kClasses - 1);
     for (std::size_t pixel = 0; pixel < pixels; ++pixel)
       x[row * pixels + pixel] =
           static_cast<std::uint8_t>(whole_number(table, row, pixel + 1, kLargestGrey));
@@ -46,7 +47,8 @@ void prepare_digits(const DigitsOptions& options, const PrepareOptions& common) 
     contents.info.classes.push_back(std::to_string(label));
   PrepareOptions with_test = common;
   if (!with_test.test) with_test.test = Portion::of_fraction(0.2);
-  write_parts(all, plan_split(all.y, with_test), with_test, std::move(contents));
+  const auto all = rows_in_memory(images, labels, {});
+  write_parts(all, plan_split(*all, with_test), with_test, std::move(contents));
 }
 
 }  // namespace lockstep

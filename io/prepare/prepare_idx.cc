@@ -1,5 +1,4 @@
-// MNIST-style IDX files, and Fashion-MNIST, which is four of them.
-#include <algorithm>
+// MNIST-style IDX files, and Fashion-MNIST, which is four of them. Images are read row by row.
 #include <filesystem>
 
 #include "io/formats/idx.h"
@@ -12,55 +11,59 @@ std::string file_name(const std::string& path) {
   return std::filesystem::path(path).filename().string();
 }
 
-SplitData read_pair(const std::string& images, const std::string& labels) {
-  const Tensor x = read_idx(images, 3), bytes = read_idx(labels, 1);
-  if (x.rows() != bytes.rows())
-    throw Error("{} holds {} images, {} holds {} labels; they belong to different sets", images,
-                x.rows(), labels, bytes.rows());
-  if (x.rows() == 0) throw Error("{}: no images", images);
-  const Tensor y = host_tensor({bytes.rows()}, DType::kInt64);
-  std::copy_n(bytes.data<std::uint8_t>(), bytes.rows(), y.data<std::int64_t>());
-  const Shape& size = x.shape();
-  return {x.view({size[0], size[1], size[2], 1}), y, Tensor()};
-}
-
-// Names by label; without given ones "0" to the largest label of all rows.
-std::vector<std::string> class_names(const IdxOptions& options, const SplitData& all,
-                                     const SplitData& test) {
-  std::vector<std::string> names = options.classes;
-  for (const auto& [split, file] :
-       {std::pair(&all, &options.labels), std::pair(&test, &options.test_labels)}) {
-    if (split->rows() == 0) continue;
-    const std::span<const std::int64_t> labels = split->y.span<std::int64_t>();
-    const auto largest = std::max_element(labels.begin(), labels.end());
-    const auto count = static_cast<std::size_t>(*largest) + 1;
-    if (!options.classes.empty() && count > options.classes.size())
-      throw Error("{}: label {} in row {}, but {} classes are named", *file, *largest,
-                  largest - labels.begin(), options.classes.size());
-    while (names.size() < count) names.push_back(std::to_string(names.size()));
+// Images as the file has them, (N, H, W, 1), and their labels.
+class IdxRows final : public RowSource {
+ public:
+  IdxRows(const std::string& images, const std::string& labels) : images_(images, 3) {
+    const Tensor bytes = read_idx(labels, 1);
+    const Shape& size = images_.shape();
+    if (size[0] != bytes.rows())
+      throw Error("{} holds {} images, {} holds {} labels; they belong to different sets", images,
+                  size[0], labels, bytes.rows());
+    if (size[0] == 0) throw Error("{}: no images", images);
+    const std::span<const std::uint8_t> values = bytes.span<std::uint8_t>();
+    labels_.assign(values.begin(), values.end());
+    layout_ = {.rows = size[0],
+               .sample = {size[1], size[2], 1},
+               .x_type = DType::kUInt8,
+               .target = TargetKind::kClass};
   }
-  return names;
-}
+
+  const RowLayout& layout() const override { return layout_; }
+  void read(std::span<const std::int64_t> rows, const RowBlock& to) override {
+    images_.read(rows, to.x.raw());
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      to.y.data<std::int64_t>()[i] = labels_[static_cast<std::size_t>(rows[i])];
+  }
+  std::vector<std::int64_t> labels() override { return labels_; }
+
+ private:
+  IdxReader images_;
+  std::vector<std::int64_t> labels_;
+  RowLayout layout_;
+};
 
 void prepare(const std::string& kind, const IdxOptions& options, const PrepareOptions& common) {
-  check_output(common.output, common.force);
-  const SplitData all = read_pair(options.images, options.labels);
-  SplitData test;
+  check_output(common.output, common.write.force);
+  const auto all = std::make_shared<IdxRows>(options.images, options.labels);
+  std::shared_ptr<IdxRows> test;
   DatasetContents contents;
   contents.info.task = "classification";
   contents.info.source =
       fmt::format("{}: {}, {}", kind, file_name(options.images), file_name(options.labels));
+  std::vector<LabelsOfFile> labels = {{options.labels, all->labels()}};
   if (!options.test_images.empty()) {
-    test = read_pair(options.test_images, options.test_labels);
-    if (test.x.shape().without_rows() != all.x.shape().without_rows())
+    test = std::make_shared<IdxRows>(options.test_images, options.test_labels);
+    if (test->layout().sample != all->layout().sample)
       throw Error("{} holds images of {}, {} of {}", options.images,
-                  all.x.shape().without_rows().to_string(), options.test_images,
-                  test.x.shape().without_rows().to_string());
+                  all->layout().sample.to_string(), options.test_images,
+                  test->layout().sample.to_string());
     contents.info.source +=
         fmt::format(", {}, {}", file_name(options.test_images), file_name(options.test_labels));
+    labels.push_back({options.test_labels, test->labels()});
   }
-  contents.info.classes = class_names(options, all, test);
-  write_parts(all, plan_split(all.y, common), common, std::move(contents), std::move(test));
+  contents.info.classes = name_classes(options.classes, 0, labels);
+  write_parts(all, plan_split(*all, common), common, std::move(contents), test);
 }
 
 }  // namespace

@@ -32,8 +32,13 @@ std::vector<std::int64_t> apportion(std::int64_t total, const std::vector<std::i
   return shares;
 }
 
-std::uint64_t row_key(std::uint64_t seed, std::int64_t row) {
-  const RandomKey key{.seed = seed, .purpose = RandomPurpose::kDatasetSplit};
+// What the key of a row decides.
+enum class KeyUse : std::uint32_t { kPart = 0, kOrder = 1 };
+
+std::uint64_t row_key(std::uint64_t seed, KeyUse use, std::int64_t row) {
+  const RandomKey key{.seed = seed,
+                      .purpose = RandomPurpose::kDatasetSplit,
+                      .layer = static_cast<std::uint32_t>(use)};
   const PhiloxBlock words = key.block(static_cast<std::uint64_t>(row), 0);
   return std::uint64_t{words[0]} << 32 | words[1];
 }
@@ -81,7 +86,8 @@ Split split_rows(std::int64_t rows, std::span<const std::int64_t> labels, Portio
   Split split;
   for (std::size_t stratum = 0; stratum < members.size(); ++stratum) {
     std::vector<std::pair<std::uint64_t, std::int64_t>> drawn;
-    for (const std::int64_t row : members[stratum]) drawn.emplace_back(row_key(seed, row), row);
+    for (const std::int64_t row : members[stratum])
+      drawn.emplace_back(row_key(seed, KeyUse::kPart, row), row);
     std::sort(drawn.begin(), drawn.end());
     for (std::size_t i = 0; i < drawn.size(); ++i) {
       const auto place = static_cast<std::int64_t>(i);
@@ -94,6 +100,24 @@ Split split_rows(std::int64_t rows, std::span<const std::int64_t> labels, Portio
   for (auto* part : {&split.train, &split.validation, &split.test})
     std::sort(part->begin(), part->end());
   return split;
+}
+
+std::vector<std::int64_t> ascending_rows(std::int64_t rows) {
+  std::vector<std::int64_t> all(static_cast<std::size_t>(rows));
+  std::iota(all.begin(), all.end(), std::int64_t{0});
+  return all;
+}
+
+std::vector<std::int64_t> shuffled_rows(std::int64_t rows, std::uint64_t seed) {
+  std::vector<std::pair<std::uint64_t, std::int64_t>> drawn;
+  drawn.reserve(static_cast<std::size_t>(rows));
+  for (std::int64_t row = 0; row < rows; ++row)
+    drawn.emplace_back(row_key(seed, KeyUse::kOrder, row), row);
+  std::sort(drawn.begin(), drawn.end());
+  std::vector<std::int64_t> order;
+  order.reserve(drawn.size());
+  for (const auto& [key, row] : drawn) order.push_back(row);
+  return order;
 }
 
 }  // namespace lockstep

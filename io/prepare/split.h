@@ -29,4 +29,8 @@ struct Split {
 Split split_rows(std::int64_t rows, std::span<const std::int64_t> labels, Portion validation,
                  Portion test, std::uint64_t seed);
 
+std::vector<std::int64_t> ascending_rows(std::int64_t rows);  // 0, 1, 2, ...
+// The rows [0, rows) in an order that is a pure function of the seed.
+std::vector<std::int64_t> shuffled_rows(std::int64_t rows, std::uint64_t seed);
+
 }  // namespace lockstep

@@ -22,19 +22,34 @@ double evenly(double from, double to, std::int64_t k, std::int64_t count) {
   return from + (to - from) * static_cast<double>(k) / static_cast<double>(count - 1);
 }
 
-void write_synthetic(const SyntheticRows& data, const PrepareOptions& common) {
-  check_output(common.output, common.force);
-  const bool regression = data.classes.empty();
-  SplitData all;
-  all.x = host_tensor(data.sample.with_rows(data.rows), data.x_type);
-  all.y = regression ? host_tensor({data.rows, 1}, DType::kFloat32)
-                     : host_tensor({data.rows}, DType::kInt64);
-  const auto rows = static_cast<std::size_t>(data.rows);
-  const std::size_t x_bytes = all.x.bytes() / rows, y_bytes = all.y.bytes() / rows;
-  for (std::size_t row = 0; row < rows; ++row)
-    data.fill(static_cast<std::int64_t>(row), all.x.raw() + row * x_bytes,
-              all.y.raw() + row * y_bytes);
+namespace {
 
+class MadeRows final : public RowSource {
+ public:
+  explicit MadeRows(const SyntheticRows& data)
+      : data_(data),
+        layout_{.rows = data.rows,
+                .sample = data.sample,
+                .x_type = data.x_type,
+                .target = data.classes.empty() ? TargetKind::kValues : TargetKind::kClass} {}
+
+  const RowLayout& layout() const override { return layout_; }
+  void read(std::span<const std::int64_t> rows, const RowBlock& to) override {
+    const std::size_t x_bytes = layout_.x_bytes(), y_bytes = layout_.row_bytes() - x_bytes;
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      data_.fill(rows[i], to.x.raw() + i * x_bytes, to.y.raw() + i * y_bytes);
+  }
+
+ private:
+  SyntheticRows data_;
+  RowLayout layout_;
+};
+
+}  // namespace
+
+void write_synthetic(const SyntheticRows& data, const PrepareOptions& common) {
+  check_output(common.output, common.write.force);
+  const bool regression = data.classes.empty();
   DatasetContents contents;
   contents.info.task = regression ? "regression" : "classification";
   contents.info.classes = data.classes;
@@ -48,7 +63,8 @@ void write_synthetic(const SyntheticRows& data, const PrepareOptions& common) {
     contents.info.mean.assign(static_cast<std::size_t>(data.sample.back()), 0.0);
     contents.info.std.assign(static_cast<std::size_t>(data.sample.back()), 1.0);
   }
-  write_parts(all, plan_split(all.y, common), common, std::move(contents));
+  const auto rows = std::make_shared<MadeRows>(data);
+  write_parts(rows, plan_split(*rows, common), common, std::move(contents));
 }
 
 }  // namespace lockstep

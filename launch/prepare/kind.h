@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "io/dataset/summary.h"
+#include "io/inspection/summary.h"
 #include "io/prepare/prepare.h"
 #include "launch/commands.h"
 
@@ -40,7 +40,17 @@ std::pair<CLI::App*, std::shared_ptr<KindArguments<Options>>> add_kind(
   command->add_option("--test", arguments->test, "rows for /test: a fraction or a count");
   command->add_option("--seed", arguments->common.seed, "of the split, and of random data")
       ->capture_default_str();
-  command->add_flag("--force", arguments->common.force, "replace an existing file");
+  DatasetWriteOptions& write = arguments->common.write;
+  command->add_flag("--force", write.force, "replace an existing file");
+  command->add_option("--chunk", write.chunk_rows, "rows of x in an HDF5 chunk; 0: one piece")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--compress", write.compress, "deflate x at this level, 1 to 9; 0: not")
+      ->check(CLI::Range(0, 9))
+      ->capture_default_str();
+  command->add_option("--max-memory", write.max_memory, "bytes that rows may take, as 512M")
+      ->transform(CLI::AsSizeValue(false))
+      ->option_text("BYTES [1G]");
   command->callback([arguments, run, &action] {
     action = [arguments, run] {
       const PrepareOptions& common = arguments->resolved();
@@ -56,5 +66,7 @@ std::pair<CLI::App*, std::shared_ptr<KindArguments<Options>>> add_kind(
 void add_prepare_csv(CLI::App* prepare, Action& action);
 void add_prepare_idx(CLI::App* prepare, Action& action);
 void add_prepare_synthetic(CLI::App* prepare, Action& action);
+void add_prepare_npy(CLI::App* prepare, Action& action);
+void add_prepare_repack(CLI::App* prepare, Action& action);
 
 }  // namespace lockstep

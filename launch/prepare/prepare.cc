@@ -13,6 +13,8 @@ void add_prepare(CLI::App& app, Action& action) {
       "Each kind has a --help of its own.\n");
   add_prepare_idx(prepare, action);
   add_prepare_csv(prepare, action);
+  add_prepare_npy(prepare, action);
+  add_prepare_repack(prepare, action);
   add_prepare_synthetic(prepare, action);
 }
 

@@ -90,7 +90,7 @@ TEST_F(Prepare, EqualInputsGiveEqualBytes) {
   common_.output = folder_.file("other name.h5");
   prepare_digits({bundled("digits.csv")}, common_);
   EXPECT_EQ(read_text(common_.output), first);
-  common_.force = true;
+  common_.write.force = true;
   common_.seed = 1;
   prepare_digits({bundled("digits.csv")}, common_);
   EXPECT_NE(read_text(common_.output), first);
@@ -110,7 +110,7 @@ TEST_F(Prepare, AnExistingFileNeedsForce) {
   EXPECT_THAT(error_of([&] { prepare_digits({bundled("digits.csv")}, common_); }),
               HasSubstr("exists already"));
   EXPECT_EQ(read_text(common_.output), "precious");
-  common_.force = true;
+  common_.write.force = true;
   common_.test = Portion::of_count(2000);
   EXPECT_THAT(error_of([&] { prepare_digits({bundled("digits.csv")}, common_); }),
               HasSubstr("none of 1797"));
@@ -182,7 +182,7 @@ TEST_F(Prepare, MissingValuesAreDroppedFilledOrRefused) {
   prepare_csv(options, common_);
   EXPECT_EQ(h5py("f['train/x'][:, 0].tolist()"), "[1.0, 3.0, 8.0]");
   options.missing = MissingValues::kMean;
-  common_.force = true;
+  common_.write.force = true;
   prepare_csv(options, common_);
   EXPECT_EQ(h5py("f['train/x'][:].tolist()"),
             "[[1.0, 1.0, 0.0], [4.0, 0.0, 1.0], [4.0, 0.0, 1.0], [3.0, 0.0, 1.0], "
@@ -311,7 +311,7 @@ TEST_F(Prepare, IdxWithATestPartOfItsOwn) {
             "['0', '1', '2', '3'])");
   EXPECT_EQ(h5py("f.attrs['source']"), "idx: images, labels, test-images, test-labels");
 
-  common_.force = true;
+  common_.write.force = true;
   common_.test = Portion::of_count(1);
   EXPECT_THAT(error_of([&] { prepare_idx(options, common_); }), HasSubstr("leave out --test"));
   common_.test.reset();

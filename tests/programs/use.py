@@ -205,7 +205,9 @@ def help_everywhere():
     check(len(result.out.splitlines()) <= 6, f"too long a version:\n{result}")
     for words in ([], ["train"], ["evaluate"], ["predict"], ["inspect"], ["export"], ["prepare"],
                   ["prepare", "csv"], ["prepare", "digits"], ["prepare", "idx"],
-                  ["prepare", "fashion-mnist"], ["bench"], ["bench", "step"], ["bench", "ops"]):
+                  ["prepare", "fashion-mnist"], ["prepare", "npy"], ["prepare", "repack"],
+                  ["prepare", "synthetic"], ["prepare", "synthetic", "moons"], ["check"],
+                  ["check", "data"], ["bench"], ["bench", "step"], ["bench", "ops"]):
         result = succeed(*words, "--help")
         result.says("lockstep " + (" ".join(words[:1]) or "prepare"))
     succeed("train", "--help").says("[optimizer]", "[training.early_stopping]", "shards", "default")

@@ -1,6 +1,6 @@
 // One pass over each dataset in blocks of rows; the text is made of tables whose columns are
 // aligned.
-#include "io/dataset/summary.h"
+#include "io/inspection/summary.h"
 
 #include <fmt/format.h>
 
@@ -14,9 +14,10 @@
 #include <string_view>
 #include <vector>
 
+#include "io/base/progress.h"
 #include "io/dataset/dataset.h"
 #include "io/hdf5/hdf5.h"
-#include "io/base/progress.h"
+#include "io/inspection/duplicates.h"
 
 namespace lockstep {
 namespace {
@@ -176,16 +177,25 @@ Row dataset_row(const hdf5::Dataset& dataset, const Summary* summary) {
   return row;
 }
 
-// Rows of each class in every dataset that holds labels.
+// `#` for each thirtieth of `most`, rounded up, so that only an empty class has none.
+std::string bar(std::int64_t value, std::int64_t most) {
+  constexpr std::int64_t kLongest = 30;
+  return std::string(static_cast<std::size_t>((value * kLongest + most - 1) / most), '#');
+}
+
+// Rows of each class in every dataset that holds labels; the last column draws the first dataset's.
 std::string class_table(
     const std::vector<std::pair<std::string, std::vector<std::int64_t>>>& counts,
     const std::vector<std::string>& names) {
   Row head = {"class"};
   std::size_t classes = names.size();
+  std::int64_t most = 1;  // rows of one class, where the first dataset's bars are full
   for (const auto& [path, rows] : counts) {
     head.push_back(path);
     classes = std::max(classes, rows.size());
   }
+  for (const std::int64_t rows : counts.front().second) most = std::max(most, rows);
+  head.push_back("");
   std::vector<Row> table = {head};
   for (std::size_t label = 0; label < classes; ++label) {
     const std::string plain = std::to_string(label);
@@ -193,8 +203,10 @@ std::string class_table(
     Row& row = table.emplace_back(Row{named ? plain + " " + names[label] : plain});
     for (const auto& column : counts)
       row.push_back(std::to_string(label < column.second.size() ? column.second[label] : 0));
+    const std::vector<std::int64_t>& first = counts.front().second;
+    row.push_back(bar(label < first.size() ? first[label] : 0, most));
   }
-  return aligned(table, {});
+  return aligned(table, {counts.size() + 1});
 }
 
 std::string normalization_table(const hdf5::File& file) {
@@ -210,6 +222,28 @@ std::string normalization_table(const hdf5::File& file) {
   if (mean->size() > kMostColumns)
     text += fmt::format("... and {} more\n", mean->size() - kMostColumns);
   return text;
+}
+
+// Rows that stand in two parts, part by part; "" where there are no two.
+std::string duplicates_text(const hdf5::File& file) {
+  std::vector<std::pair<std::string, RowHashes>> parts;
+  try {
+    for (const char* group : {"/train", "/validation", "/test"})
+      if (file.has_group(group))
+        parts.emplace_back(group, hash_rows(*Dataset::open({.file = file.path(), .group = group})));
+  } catch (const Error& error) {
+    return fmt::format("\nduplicates between parts cannot be looked for: {}\n", error.what());
+  }
+  std::string text;
+  for (std::size_t a = 0; a < parts.size(); ++a)
+    for (std::size_t b = a + 1; b < parts.size(); ++b) {
+      const Duplicates found = duplicates_between(parts[a].second, parts[b].second);
+      text += fmt::format("{} of {}'s {} rows stand in {} too", found.rows, parts[b].first,
+                          parts[b].second.sorted().size(), parts[a].first);
+      if (found.rows > 0) text += ": " + pairs_text(found, parts[a].first, parts[b].first);
+      text += "\n";
+    }
+  return text.empty() ? "" : "\n" + text;
 }
 
 // Recomputed, so that a file changed since it was prepared shows.
@@ -265,7 +299,7 @@ std::string dataset_summary(const std::string& path) {
 
   std::string text = fmt::format("{}\n{}", aligned(head, {1}), aligned(table, {1, 2, 3}));
   if (!classes.empty()) text += fmt::format("\n{}", class_table(classes, names));
-  return text + normalization_table(file);
+  return text + duplicates_text(file) + normalization_table(file);
 }
 
 }  // namespace lockstep

@@ -1,0 +1,44 @@
+// A linter for data: what in a dataset would make training fail, learn the wrong thing, or be slow.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "io/dataset/dataset.h"
+
+namespace lockstep {
+
+enum class Severity { kWarning, kError };  // kError: training refuses, or its outcome is wrong
+
+struct Finding {
+  Severity severity;
+  std::string where;  // file, dataset, column
+  std::string what;
+  std::string cure;  // a command or a line of a config where there is one
+};
+
+struct NamedSource {
+  std::string name;  // "train", "validation", "test"
+  DataSource source;
+};
+
+struct DataCheckOptions {
+  std::string file;
+  std::vector<NamedSource> parts;  // the training part first
+  bool normalize = true;           // data.normalize
+  std::vector<double> mean, std;   // data.mean, data.std; empty: the file's
+};
+
+// The parts /train, /validation, /test of a file, or its root.
+DataCheckOptions check_of_file(const std::string& file);
+
+// Looks at storage (chunks, compression, types), labels and their balance, NaN and infinities,
+// constant columns, scale and normalisation, rows that stand in two parts, weights, the stored
+// checksum. Reads all values, some of them twice; memory for 24 bytes a row.
+std::vector<Finding> check_data(const DataCheckOptions& options);
+
+// "warning: data.h5: '/train/x': what: cure", one line.
+std::string finding_line(const Finding& finding);
+
+}  // namespace lockstep

@@ -1,0 +1,220 @@
+// Arrays of a part, how they are stored, labels, weights.
+#include "io/inspection/part_check.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace lockstep {
+
+namespace {
+
+std::string path_of(const DataSource& source, const std::string& name) {
+  if (name.starts_with('/')) return name;
+  return source.group.ends_with('/') ? source.group + name : source.group + "/" + name;
+}
+
+std::optional<hdf5::Dataset> optional_array(const hdf5::File& file, const DataSource& source,
+                                            const std::string& name) {
+  const std::string path = path_of(source, name);
+  if (name.empty() || !file.has_dataset(path)) return std::nullopt;
+  return file.dataset(path);
+}
+
+// Elements that are decoded to read one row alone, in rows.
+double rows_decoded(const hdf5::Dataset& x) {
+  double elements = 1, chunks = 1;
+  for (std::size_t axis = 0; axis < x.chunk().size(); ++axis) {
+    const auto size = static_cast<double>(x.chunk()[axis]);
+    elements *= size;
+    if (axis > 0) chunks *= std::ceil(static_cast<double>(x.sizes()[axis]) / size);
+  }
+  return elements * chunks / static_cast<double>(std::max<std::int64_t>(1, x.row_elements()));
+}
+
+struct LabelCounts {
+  std::vector<std::int64_t> rows;        // by label
+  std::int64_t outside = 0, first = -1;  // labels that are none, and the first one's row
+  double first_value = 0;
+};
+
+// (N) or (N, 1) integers counted; nothing where y are no such labels.
+std::optional<LabelCounts> count_labels(const hdf5::Dataset& y, std::int64_t classes) {
+  if (!y.type().is_integer() || y.row_elements() != 1) return std::nullopt;
+  constexpr double kMostClasses = 1 << 20;
+  const double limit = classes > 0 ? static_cast<double>(classes) : kMostClasses;
+  LabelCounts counts;
+  counts.rows.resize(static_cast<std::size_t>(classes));
+  for_each_block(y, [&](std::int64_t begin, std::span<const double> values) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (values[i] < 0 || values[i] >= limit) {
+        if (counts.outside++ > 0) continue;
+        counts.first = begin + static_cast<std::int64_t>(i);
+        counts.first_value = values[i];
+        continue;
+      }
+      const auto label = static_cast<std::size_t>(values[i]);
+      if (label >= counts.rows.size()) counts.rows.resize(label + 1);
+      ++counts.rows[label];
+    }
+  });
+  return counts;
+}
+
+std::string class_text(std::size_t label, const LabelRule& rule) {
+  if (label >= rule.names.size() || rule.names[label] == std::to_string(label))
+    return fmt::format("{}", label);
+  return fmt::format("{} ({})", label, rule.names[label]);
+}
+
+// Weights that make every class count the same in sum.
+std::string balancing_line(const LabelCounts& counts) {
+  constexpr std::size_t kMost = 20;
+  if (counts.rows.size() > kMost) return "set loss.class_weights, one weight a class";
+  double rows = 0, present = 0;
+  for (const std::int64_t count : counts.rows) {
+    rows += static_cast<double>(count);
+    present += count > 0 ? 1 : 0;
+  }
+  std::string weights;
+  for (const std::int64_t count : counts.rows)
+    weights += fmt::format("{}{:.4g}", weights.empty() ? "" : ", ",
+                           count > 0 ? rows / present / static_cast<double>(count) : 1.0);
+  return fmt::format("loss.class_weights = [{}]", weights);
+}
+
+void check_balance(const LabelCounts& counts, const LabelRule& rule, const std::string& where,
+                   std::vector<Finding>& findings) {
+  constexpr std::int64_t kLargestRatio = 10;
+  std::string absent;
+  std::size_t rarest = 0, commonest = 0;
+  for (std::size_t label = 0; label < counts.rows.size(); ++label) {
+    if (counts.rows[label] == 0)
+      absent += (absent.empty() ? "" : ", ") + class_text(label, rule);
+    else if (counts.rows[rarest] == 0 || counts.rows[label] < counts.rows[rarest])
+      rarest = label;
+    if (counts.rows[label] > counts.rows[commonest]) commonest = label;
+  }
+  if (!absent.empty())
+    findings.push_back({Severity::kWarning, where, fmt::format("no row of class {}", absent),
+                        "nothing can be learnt of it; add rows, or number the classes anew"});
+  if (counts.rows.empty()) return;
+  if (counts.rows[commonest] > kLargestRatio * counts.rows[rarest])
+    findings.push_back(
+        {Severity::kWarning, where,
+         fmt::format("{} rows of class {}, but {} of class {}", counts.rows[commonest],
+                     class_text(commonest, rule), counts.rows[rarest], class_text(rarest, rule)),
+         balancing_line(counts)});
+  if (counts.rows[commonest] == 0 ||
+      std::count_if(counts.rows.begin(), counts.rows.end(), [](auto n) { return n > 0; }) > 1)
+    return;
+  findings.push_back({Severity::kError, where,
+                      fmt::format("every row is of class {}", class_text(commonest, rule)),
+                      "take another part, or rows of other classes"});
+}
+
+// Floats that are whole numbers from 0 are classes that lost their type on the way.
+void check_float_labels(const hdf5::Dataset& y, std::vector<Finding>& findings) {
+  constexpr double kMostClasses = 100;
+  if (!y.type().is_float() || y.row_elements() != 1) return;
+  bool whole = true;
+  double largest = 0;
+  for_each_block(y, [&](std::int64_t, std::span<const double> values) {
+    for (const double value : values) {
+      whole = whole && value >= 0 && value < kMostClasses && value == std::floor(value);
+      largest = std::max(largest, value);
+    }
+  });
+  if (whole && largest >= 1 && static_cast<double>(y.rows()) > 2 * largest)
+    findings.push_back({Severity::kWarning, y.path(),
+                        fmt::format("{} that are all whole numbers from 0 to {}; training takes "
+                                    "them for values, not for classes",
+                                    y.type().name, largest),
+                        "if they are labels, store them as integers"});
+}
+
+}  // namespace
+
+PartArrays open_arrays(const hdf5::File& file, const NamedSource& part) {
+  const DataSource& source = part.source;
+  return {part.name, file.dataset(path_of(source, source.x)),
+          optional_array(file, source, source.y), optional_array(file, source, source.weight),
+          source.axes};
+}
+
+std::string repack_command(const hdf5::File& file, const PartArrays& part) {
+  std::string command = fmt::format("lockstep prepare repack {}", file.path());
+  const bool usual = part.x.path() == "/" + part.name + "/x" || part.x.path() == "/x";
+  if (!usual) {
+    command += fmt::format(" --x {}", part.x.path());
+    if (part.y) command += fmt::format(" --y {}", part.y->path());
+    if (part.weight) command += fmt::format(" --weight {}", part.weight->path());
+  }
+  if (part.axes == DataSource::Axes::kNchw) command += " --axes nchw";
+  return command + " -o NEW.h5";
+}
+
+void check_storage(const hdf5::File& file, const PartArrays& part, std::vector<Finding>& findings) {
+  const hdf5::Dataset& x = part.x;
+  const std::string cure = repack_command(file, part);
+  constexpr double kManyRows = 8;
+  const double decoded = x.chunk().empty() ? 1 : rows_decoded(x);
+  if (decoded > kManyRows)
+    findings.push_back(
+        {Severity::kWarning, x.path(),
+         fmt::format("{} for rows of ({}): one row read alone decodes as many values "
+                     "as {:.0f} rows hold",
+                     x.layout(), fmt::join(x.sizes().subspan(1), ", "), decoded),
+         cure});
+  else if (x.filtered())
+    findings.push_back({Severity::kWarning, x.path(),
+                        fmt::format("{}: every epoch decodes it anew", x.layout()), cure});
+  const bool bytes_or_ids = x.type().native == DType::kUInt8 || x.type().native == DType::kInt64;
+  if (!bytes_or_ids && x.type().native != DType::kFloat32)
+    findings.push_back({Severity::kWarning, x.path(),
+                        fmt::format("{} is converted whenever a row is read", x.type().name),
+                        cure});
+}
+
+void check_labels(const PartArrays& part, const LabelRule& rule, std::vector<Finding>& findings) {
+  if (!part.y) return;
+  const std::string& where = part.y->path();
+  const std::optional<LabelCounts> counts = count_labels(*part.y, rule.classes);
+  if (!counts) return check_float_labels(*part.y, findings);
+  if (counts->outside > 0)
+    findings.push_back(
+        {Severity::kError, where,
+         rule.classes > 0
+             ? fmt::format("row {} holds the label {:.0f}, but there are {} classes (0 to {}); {} "
+                           "such rows",
+                           counts->first, counts->first_value, rule.classes, rule.classes - 1,
+                           counts->outside)
+             : fmt::format("row {} holds the label {:.0f}; labels count from 0; {} such rows",
+                           counts->first, counts->first_value, counts->outside),
+         "correct or leave out these rows"});
+  if (rule.training) check_balance(*counts, rule, where, findings);
+}
+
+void check_weights(const PartArrays& part, std::vector<Finding>& findings) {
+  if (!part.weight) return;
+  std::int64_t bad = 0, first = -1;
+  double sum = 0;
+  for_each_block(*part.weight, [&](std::int64_t begin, std::span<const double> values) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const bool good = std::isfinite(values[i]) && values[i] >= 0;
+      if (good) sum += values[i];
+      if (!good && bad++ == 0) first = begin + static_cast<std::int64_t>(i);
+    }
+  });
+  const std::string& where = part.weight->path();
+  if (bad > 0)
+    findings.push_back({Severity::kError, where,
+                        fmt::format("row {} holds a weight that is negative or not finite; {} such "
+                                    "rows",
+                                    first, bad),
+                        "weights are finite and not negative"});
+  else if (sum == 0)
+    findings.push_back({Severity::kError, where, "all weights are 0, so no row counts",
+                        "give weights, or leave them out with data.weight = \"\""});
+}
+
+}  // namespace lockstep

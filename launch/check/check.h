@@ -1,0 +1,10 @@
+// The subcommands of `lockstep check`, a file each.
+#pragma once
+
+#include "launch/commands.h"
+
+namespace lockstep {
+
+void add_check_data(CLI::App* check, Action& action);
+
+}  // namespace lockstep

@@ -1,0 +1,61 @@
+// lockstep check data FILE.h5|CONFIG.toml
+#include <algorithm>
+#include <filesystem>
+
+#include "io/hdf5/hdf5.h"
+#include "io/inspection/data_check.h"
+#include "launch/check/check.h"
+#include "runtime/run/session.h"
+
+namespace lockstep {
+
+namespace {
+
+// What the config's training, validation and evaluation would read. The test part is looked at
+// where it is there: training does without it.
+DataCheckOptions check_of_config(const std::string& path) {
+  const DataConfig data = load_config(path).data;
+  DataCheckOptions options;
+  options.file = data.file;
+  options.normalize = data.normalize;
+  options.mean = data.mean;
+  options.std = data.std;
+  const auto add = [&](const char* name, const std::string& group) {
+    options.parts.push_back({name, data_source(data, group)});
+  };
+  add("train", data.train);
+  const hdf5::File file = hdf5::File::open(data.file);
+  if (!data.validation.empty()) add("validation", data.validation);
+  if (file.has_group(data.test) && data.test != data.validation) add("test", data.test);
+  return options;
+}
+
+int check_data_of(const std::string& path) {
+  const std::vector<Finding> findings =
+      check_data(path.ends_with(".toml") ? check_of_config(path) : check_of_file(path));
+  for (const Finding& finding : findings) fmt::print("{}\n", finding_line(finding));
+  const auto errors = std::count_if(findings.begin(), findings.end(), [](const Finding& finding) {
+    return finding.severity == Severity::kError;
+  });
+  fmt::print("{}: {} errors, {} warnings\n", path, errors,
+             static_cast<std::ptrdiff_t>(findings.size()) - errors);
+  return errors > 0 ? 1 : 0;
+}
+
+}  // namespace
+
+void add_check_data(CLI::App* check, Action& action) {
+  auto path = std::make_shared<std::string>();
+  CLI::App* command = check->add_subcommand(
+      "data", "storage, labels and their balance, NaN, constant columns, scale, rows in two parts");
+  command->add_option("file", *path, "dataset FILE.h5, or the CONFIG.toml that names it")
+      ->required();
+  command->footer(
+      "One line a finding: severity, place, what, cure. Exit code 1 if there is an error.\n"
+      "Examples:\n"
+      "  lockstep check data fashion-mnist.h5\n"
+      "  lockstep check data launch/configs/fashion-mnist.toml\n");
+  command->callback([path, &action] { action = [path] { return check_data_of(*path); }; });
+}
+
+}  // namespace lockstep

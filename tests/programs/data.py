@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""The tools for data as a user meets them: synthetic kinds that train, NumPy arrays, repacking,
+the contact sheet, the linter and its exit codes."""
+from lockstep_run import *  # noqa: F403 (the test vocabulary)
+
+
+@test
+def synthetic_data_train():
+    """Two moons are learnt by a network; bit patterns by a line in one representation alone."""
+    succeed("prepare", "synthetic", "moons", "--test", "0.3", "-o", "moons.h5").says("lower")
+    config = write_config("moons.toml", run={"name": "m", "shards": 2, "threads": 1},
+                          data={"file": "moons.h5", "validation": "/test"},
+                          model={"network": "mlp", "widths": [10, 10]},
+                          loss={"kind": "cross_entropy"}, optimizer={"kind": "adam", "lr": 0.02},
+                          training={"epochs": 60, "batch": 35})
+    succeed("train", config, "--out", "moons")
+    accuracy = metrics("moons", "validation")[-1]["accuracy"]
+    check(accuracy > 0.85, f"two moons: {accuracy}")
+
+    reached = {}
+    for representation in ("bits", "changes"):
+        succeed("prepare", "synthetic", "bit-patterns", "--representation", representation,
+                "--rows", "2000", "--test", "0.25", "-o", f"{representation}.h5")
+        config = write_config("line.toml", run={"name": "l", "shards": 2, "threads": 1},
+                              data={"file": f"{representation}.h5", "validation": "/test"},
+                              model={"network": "linear"}, loss={"kind": "cross_entropy"},
+                              optimizer={"kind": "adam", "lr": 0.02},
+                              training={"epochs": 10, "batch": 100})
+        succeed("train", config, "--out", representation)
+        reached[representation] = metrics(representation, "validation")[-1]["accuracy"]
+    check(reached["bits"] < 0.62 and reached["changes"] > 0.97, f"{reached}")
+
+
+@test
+def arrays_and_other_files_become_datasets():
+    random = np.random.default_rng(5)
+    x, y = random.integers(0, 256, (60, 6, 5), "u1"), random.integers(0, 3, 60)
+    np.save("x.npy", np.asfortranarray(x))
+    np.save("y.npy", y.astype(">i4"))
+    succeed("prepare", "npy", "x.npy", "y.npy", "-o", "a.h5").says("npy: x.npy, y.npy")
+    with h5py.File("foreign.h5", "w") as file:
+        file.create_dataset("pictures", data=x, chunks=(30, 2, 2), compression=5)
+        file["kinds"] = y
+    succeed("prepare", "repack", "foreign.h5", "--x", "/pictures", "--y", "/kinds", "-o", "b.h5",
+            "--max-memory", "4K")
+    with h5py.File("a.h5") as a, h5py.File("b.h5") as b:
+        check(np.array_equal(a["train/x"][..., 0], x), "values of x.npy changed")
+        check(a.attrs["checksum"] == b.attrs["checksum"], "one data set, two checksums")
+    refuse("prepare", "repack", "a.h5", "-o", "b.h5", words=("b.h5", "--force"))
+    refuse("prepare", "repack", "a.h5", "-o", "c.h5", "--max-memory", "400",
+           words=("--max-memory 400", "bytes are needed"))
+    refuse("prepare", "npy", "x.npy", "x.npy", "-o", "c.h5", words=("x.npy", "3 axes"))
+
+
+@test
+def looking_at_data():
+    succeed("prepare", "digits", "-o", "digits.h5")
+    succeed("inspect", "digits.h5", "--images", "sheet.png", "--count", "4").says(
+        "##", "stand in /train too", "sheet.png: 40 of 1438 images, 10 of 10 classes")
+    check(Path("sheet.png").read_bytes().startswith(b"\x89PNG"), "no PNG")
+    succeed("check", "data", "digits.h5").says("digits.h5: 0 errors, 0 warnings")
+    config = write_config("digits.toml", data={"file": "digits.h5"},
+                          model={"network": "linear"}, training={"epochs": 1, "batch": 50})
+    succeed("check", "data", config).says("0 errors")
+    succeed("check", "data", config, "--help").says("CONFIG.toml")
+    with h5py.File("digits.h5", "a") as file:
+        file["train/y"][17] = 12
+    result = run("check", "data", "digits.h5")
+    check(result.code == 1, f"an error, and exit code {result.code}:\n{result}")
+    result.says("error: /train/y: row 17 holds the label 12", "digits.h5: 1 errors")
+
+
+if __name__ == "__main__":
+    main()
