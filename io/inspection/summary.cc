@@ -226,11 +226,21 @@ std::string normalization_table(const hdf5::File& file) {
 
 // Rows that stand in two parts, part by part; "" where there are no two.
 std::string duplicates_text(const hdf5::File& file) {
+  constexpr std::int64_t kMostRows = 20'000'000;  // 24 bytes of memory each
   std::vector<std::pair<std::string, RowHashes>> parts;
   try {
+    std::vector<std::pair<std::string, std::unique_ptr<Dataset>>> datasets;
+    std::int64_t rows = 0;
     for (const char* group : {"/train", "/validation", "/test"})
-      if (file.has_group(group))
-        parts.emplace_back(group, hash_rows(*Dataset::open({.file = file.path(), .group = group})));
+      if (file.has_group(group)) {
+        datasets.emplace_back(group, Dataset::open({.file = file.path(), .group = group}));
+        rows += datasets.back().second->rows();
+      }
+    if (datasets.size() < 2) return "";
+    if (rows > kMostRows)
+      return fmt::format("\nduplicates between parts: not looked for among more than {} rows\n",
+                         kMostRows);
+    for (const auto& [group, dataset] : datasets) parts.emplace_back(group, hash_rows(*dataset));
   } catch (const Error& error) {
     return fmt::format("\nduplicates between parts cannot be looked for: {}\n", error.what());
   }
