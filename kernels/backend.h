@@ -61,6 +61,12 @@ struct PoolGeometry {
   std::int64_t out_w() const { return (in_w + 2 * pad_w - kernel_w) / stride_w + 1; }
 };
 
+struct AttentionGeometry {
+  std::int64_t tokens = 0, heads = 1, head_width = 0;
+  bool causal = false;  // a token attends to itself and those before it
+  std::int64_t width() const { return heads * head_width; }
+};
+
 // Windows as PyTorch's AdaptiveAvgPool2d has them: output o of O sees the inputs from floor(o I /
 // O) to ceil((o + 1) I / O); neighbours may overlap.
 struct AdaptivePoolGeometry {
@@ -263,6 +269,46 @@ class Backend : public Device {
   virtual void batch_norm_backward(Stream&, const Tensor& x, const Tensor& dy, const Tensor& gamma,
                                    const Tensor& saved_mean, const Tensor& saved_inv_std,
                                    Tensor& dgamma, Tensor& dbeta, Tensor& dx) = 0;
+
+  // ---- sequences: ids (N, T), tokens (N, T, C) or, with time first, (T, N, C)
+  // y[i] = table[ids[i]]: ids int64 in any shape, table (V · C), y (ids..., C). An id outside the
+  // table is an Error that names the sample (sample_ids: int64 (N), places in the split), the
+  // position and the id.
+  virtual void embedding_forward(Stream&, const Tensor& sample_ids, const Tensor& ids,
+                                 const Tensor& table, Tensor& y) = 0;
+  // dtable[v] = Σ dy over the places that hold v, in the order of the rows; 0 for v = padding (-1:
+  // there is none).
+  virtual void embedding_backward(Stream&, std::int64_t padding, const Tensor& ids,
+                                  const Tensor& dy, Tensor& dtable) = 0;
+  virtual void swap_rows(Stream&, const Tensor& x, Tensor& y) = 0;  // (A, B, ...) -> (B, A, ...)
+  // y[n] = x[n] + row for every row n; y may alias x. The gradient of `row` is sum_rows(dy).
+  virtual void add_row(Stream&, const Tensor& x, const Tensor& row, Tensor& y) = 0;
+  virtual void sum_rows(Stream&, const Tensor& x, Tensor& row) = 0;
+
+  // ---- one step of recurrent layers, h and c (N, H), with torch.nn.LSTM's and GRU's formulas
+  // gates_x = W_ih x + b_ih and gates_h = W_hh h + b_hh are (N, 4H) in the order i, f, g, o or
+  // (N, 3H) in the order r, z, n; `gates` receives their activated values, for backward. gates may
+  // alias gates_x; dgates and dgates_x may alias gates, dgates_h gates_h, and dc_before dc.
+  // dgates, dgates_x, dgates_h are the gradients of gates_x and gates_h (an LSTM's are the same).
+  virtual void lstm_cell_forward(Stream&, const Tensor& gates_x, const Tensor& gates_h,
+                                 const Tensor& c_before, Tensor& gates, Tensor& c, Tensor& h) = 0;
+  virtual void lstm_cell_backward(Stream&, const Tensor& gates, const Tensor& c_before,
+                                  const Tensor& c, const Tensor& dh, const Tensor& dc,
+                                  Tensor& dgates, Tensor& dc_before) = 0;
+  virtual void gru_cell_forward(Stream&, const Tensor& gates_x, const Tensor& gates_h,
+                                const Tensor& h_before, Tensor& gates, Tensor& h) = 0;
+  // dh_before is the part that does not pass through gates_h.
+  virtual void gru_cell_backward(Stream&, const Tensor& gates, const Tensor& gates_h,
+                                 const Tensor& h_before, const Tensor& dh, Tensor& dgates_x,
+                                 Tensor& dgates_h, Tensor& dh_before) = 0;
+
+  // ---- attention within each sample (Vaswani et al. 2017): qkv (N, T, 3 · width) holds queries,
+  // keys and values, each of them heads beside heads. probabilities (N, heads, T, T) =
+  // softmax(q kᵀ / √head_width) is kept for backward; y (N, T, width).
+  virtual void attention_forward(Stream&, const AttentionGeometry&, const Tensor& qkv,
+                                 Tensor& probabilities, Tensor& y) = 0;
+  virtual void attention_backward(Stream&, const AttentionGeometry&, const Tensor& qkv,
+                                  const Tensor& probabilities, const Tensor& dy, Tensor& dqkv) = 0;
 
   // ---- losses, stable from logits. sums[0] = Σ weight · loss, sums[1] = Σ weight. The gradient
   // (undefined in evaluation) is that of sums[0]: the division by the global weight comes after

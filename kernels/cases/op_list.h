@@ -19,6 +19,10 @@ OpCases softmax_cases();        // softmax_*, log_softmax_*, argmax
 OpCases columns_cases();        // maxout_*, write_columns, read_columns
 OpCases layer_norm_cases();     // layer_norm_*
 OpCases batch_norm_cases();     // batch_norm_*, running_average
+OpCases embedding_cases();      // embedding_*
+OpCases sequence_cases();       // swap_rows, add_row, sum_rows
+OpCases recurrent_cases();      // lstm_cell_*, gru_cell_*
+OpCases attention_cases();      // attention_*
 OpCases cross_entropy_cases();  // softmax_cross_entropy
 OpCases loss_cases();           // binary_cross_entropy, mean_*_error, huber
 OpCases hinge_cases();          // hinge

@@ -110,18 +110,19 @@ void Initializer::fill(const RandomKey& key, std::span<float> values) const {
       values[j] = static_cast<float>(value);
     }
   }
+  for (std::int64_t i = zeros_begin; i < zeros_end; ++i) values[static_cast<std::size_t>(i)] = 0;
 }
 
 Initializer constant_values(double value) {
-  return {Initializer::Kind::kConstant, value, 0};
+  return {.kind = Initializer::Kind::kConstant, .first = value};
 }
 
 Initializer normal_values(double mean, double deviation) {
-  return {Initializer::Kind::kNormal, mean, deviation};
+  return {.kind = Initializer::Kind::kNormal, .first = mean, .second = deviation};
 }
 
 Initializer uniform_values(double low, double high) {
-  return {Initializer::Kind::kUniform, low, high};
+  return {.kind = Initializer::Kind::kUniform, .first = low, .second = high};
 }
 
 Fans fans_of(const Shape& file_shape) {

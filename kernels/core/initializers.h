@@ -15,6 +15,8 @@ struct Initializer {
   enum class Kind { kConstant, kNormal, kUniform } kind = Kind::kConstant;
   // kConstant: the value, unused. kNormal: mean, standard deviation. kUniform: bounds, open.
   double first = 0, second = 0;
+  // Elements [zeros_begin, zeros_end) are 0: the padding row of an embedding table.
+  std::int64_t zeros_begin = 0, zeros_end = 0;
 
   void fill(const RandomKey& key, std::span<float> values) const;
 };

@@ -117,6 +117,29 @@ class CpuBackend final : public Backend {
                            const Tensor& saved_mean, const Tensor& saved_inv_std, Tensor& dgamma,
                            Tensor& dbeta, Tensor& dx) override;
 
+  // ---- sequences
+  void embedding_forward(Stream&, const Tensor& sample_ids, const Tensor& ids, const Tensor& table,
+                         Tensor& y) override;
+  void embedding_backward(Stream&, std::int64_t padding, const Tensor& ids, const Tensor& dy,
+                          Tensor& dtable) override;
+  void swap_rows(Stream&, const Tensor& x, Tensor& y) override;
+  void add_row(Stream&, const Tensor& x, const Tensor& row, Tensor& y) override;
+  void sum_rows(Stream&, const Tensor& x, Tensor& row) override;
+  void lstm_cell_forward(Stream&, const Tensor& gates_x, const Tensor& gates_h,
+                         const Tensor& c_before, Tensor& gates, Tensor& c, Tensor& h) override;
+  void lstm_cell_backward(Stream&, const Tensor& gates, const Tensor& c_before, const Tensor& c,
+                          const Tensor& dh, const Tensor& dc, Tensor& dgates,
+                          Tensor& dc_before) override;
+  void gru_cell_forward(Stream&, const Tensor& gates_x, const Tensor& gates_h,
+                        const Tensor& h_before, Tensor& gates, Tensor& h) override;
+  void gru_cell_backward(Stream&, const Tensor& gates, const Tensor& gates_h,
+                         const Tensor& h_before, const Tensor& dh, Tensor& dgates_x,
+                         Tensor& dgates_h, Tensor& dh_before) override;
+  void attention_forward(Stream&, const AttentionGeometry&, const Tensor& qkv,
+                         Tensor& probabilities, Tensor& y) override;
+  void attention_backward(Stream&, const AttentionGeometry&, const Tensor& qkv,
+                          const Tensor& probabilities, const Tensor& dy, Tensor& dqkv) override;
+
   // ---- losses
   void softmax_cross_entropy(Stream&, const CrossEntropyOptions&, const Tensor& logits,
                              const Tensor& target, const Tensor& sample_weight,

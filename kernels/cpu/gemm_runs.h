@@ -81,4 +81,22 @@ class RunBuilder {
   std::int64_t terms_, count_, run_ = 0, done_ = 0, end_ = 0;
 };
 
+// Runs over one dense sum; a_stride lies between neighbouring terms of the left side.
+class PlainRuns {
+ public:
+  static std::size_t bytes(std::int64_t terms) {
+    return Workspace::bytes_of<GemmPiece>(RunBuilder::pieces_needed(1, terms)) +
+           Workspace::bytes_of<GemmRun>(runs_of(terms));
+  }
+  PlainRuns(Workspace& workspace, std::int64_t terms, std::int64_t a_stride)
+      : builder_(workspace.take<GemmPiece>(RunBuilder::pieces_needed(1, terms)),
+                 workspace.take<GemmRun>(runs_of(terms)), terms) {
+    builder_.append(0, 0, terms, a_stride);
+  }
+  void use(GemmProduct& product) const { builder_.use(product); }
+
+ private:
+  RunBuilder builder_;
+};
+
 }  // namespace lockstep

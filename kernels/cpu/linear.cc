@@ -25,16 +25,10 @@ void check_rows(const Tensor& a, const Tensor& b) {
   LOCKSTEP_CHECK(a.rows() == b.rows(), "linear: tensors of {} and {} rows", a.rows(), b.rows());
 }
 
-// Runs over one dense sum, in the stream's workspace; a_stride lies between neighbouring terms.
 void use_plain_runs(Stream& stream, std::int64_t terms, std::int64_t a_stride,
                     GemmProduct& product) {
-  const std::int64_t pieces = RunBuilder::pieces_needed(1, terms), runs = runs_of(terms);
-  Workspace workspace(stream,
-                      Workspace::bytes_of<GemmPiece>(pieces) + Workspace::bytes_of<GemmRun>(runs));
-  auto* const piece_memory = workspace.take<GemmPiece>(pieces);
-  RunBuilder builder(piece_memory, workspace.take<GemmRun>(runs), terms);
-  builder.append(0, 0, terms, a_stride);
-  builder.use(product);
+  Workspace workspace(stream, PlainRuns::bytes(terms));
+  PlainRuns(workspace, terms, a_stride).use(product);
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
   extern const NormKernels kNormKernels;                 \
   extern const LossKernels kLossKernels;                 \
   extern const RobustLossKernels kRobustLossKernels;     \
+  extern const RecurrentKernels kRecurrentKernels;       \
   extern const UpdateKernels kUpdateKernels;             \
   static const VectorKernels kVectorKernels = {          \
       .activation = kActivationKernels,                  \
@@ -26,6 +27,7 @@
       .norm = kNormKernels,                              \
       .loss = kLossKernels,                              \
       .robust_loss = kRobustLossKernels,                 \
+      .recurrent = kRecurrentKernels,                    \
       .update = kUpdateKernels,                          \
   };                                                     \
   }

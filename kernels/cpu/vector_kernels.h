@@ -132,6 +132,17 @@ struct RobustLossKernels {  // losses that grow no faster than the error
                        float* gradient);
 };
 
+struct RecurrentKernels {  // one row; `hidden` elements a state, and a gate
+  void (*lstm_forward)(const float* x, const float* h, const float* c_before, std::int64_t hidden,
+                       float* gates, float* c, float* y);
+  void (*lstm_backward)(const float* gates, const float* c_before, const float* c, const float* dy,
+                        const float* dc, std::int64_t hidden, float* dgates, float* dc_before);
+  void (*gru_forward)(const float* x, const float* h, const float* h_before, std::int64_t hidden,
+                      float* gates, float* y);
+  void (*gru_backward)(const float* gates, const float* h, const float* h_before, const float* dy,
+                       std::int64_t hidden, float* dx, float* dh, float* dh_before);
+};
+
 struct AdamScalars {  // computed in double on the host, then rounded
   float beta2, one_minus_beta1, one_minus_beta2;
   float inv_sqrt_correction2;  // 1 / sqrt(1 - beta2^step)
@@ -158,7 +169,8 @@ struct AdagradScalars {
 
 struct UpdateKernels {
   // y = tree(nodes) / divisor over n elements. joins[i]: how often the newest two sums on the
-  // stack join after node i was pushed; depth: the stack's greatest height, at most kMaxTreeDepth.
+  // stack join after node i was pushed; depth: the stack's greatest height, at most
+  // kMaxTreeDepth.
   void (*tree_sum)(const float* const* nodes, const int* joins, int count, float divisor, float* y,
                    std::int64_t n);
   // out[b]: the sum over block b of `block` elements
@@ -189,6 +201,7 @@ struct VectorKernels {
   const NormKernels& norm;
   const LossKernels& loss;
   const RobustLossKernels& robust_loss;
+  const RecurrentKernels& recurrent;
   const UpdateKernels& update;
 };
 

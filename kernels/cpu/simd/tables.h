@@ -14,6 +14,7 @@ extern const LayerNormKernels kLayerNormKernels;
 extern const NormKernels kNormKernels;
 extern const LossKernels kLossKernels;
 extern const RobustLossKernels kRobustLossKernels;
+extern const RecurrentKernels kRecurrentKernels;
 extern const UpdateKernels kUpdateKernels;
 
 }  // namespace lockstep::cpu::LOCKSTEP_ISA

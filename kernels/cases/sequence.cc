@@ -1,0 +1,85 @@
+// What sequences need beside their layers' own operations: the first two axes exchanged, one row
+// added to all rows, and the sum of all rows.
+#include "kernels/cases/op_list.h"
+
+namespace lockstep::cases {
+
+namespace {
+
+std::size_t row_elements(const Shape& shape) {
+  return static_cast<std::size_t>(shape.without_rows().elements());
+}
+
+OpCase common(const Shape& shape, const std::string& operation) {
+  OpCase c;
+  c.operation = operation;
+  c.label = shape.to_string();
+  c.bytes = 8.0 * static_cast<double>(shape.elements());
+  c.use = shape.elements() > 50'000 ? Use::kBoth : Use::kTest;
+  return c;
+}
+
+OpCase swap_case(const Shape& shape) {
+  OpCase c = common(shape, "swap_rows");
+  const Shape rest = shape.without_rows().without_rows();
+  c.arguments = {input("x", shape), output("y", rest.with_rows(shape[0]).with_rows(shape[1]))};
+  c.run = [](Backend& b, Stream& s, Tensors& t) { b.swap_rows(s, t["x"], t["y"]); };
+  c.reference = [=](const Values& in, Results& out) {
+    const auto outer = static_cast<std::size_t>(shape[0]);
+    const auto inner = static_cast<std::size_t>(shape[1]);
+    const auto length = static_cast<std::size_t>(rest.elements());
+    for (std::size_t i = 0; i < in["x"].size(); ++i) {
+      const std::size_t a = i / (inner * length), b = i / length % inner;
+      out["y"][(b * outer + a) * length + i % length] = in["x"][i];
+    }
+  };
+  return c;
+}
+
+OpCase add_row_case(const Shape& shape) {
+  OpCase c = common(shape, "add_row");
+  c.tolerance = 1;
+  c.arguments = {input("x", shape), input("row", shape.without_rows()), output("y", shape)};
+  c.run = [](Backend& b, Stream& s, Tensors& t) { b.add_row(s, t["x"], t["row"], t["y"]); };
+  c.reference = [=](const Values& in, Results& out) {
+    for (std::size_t i = 0; i < in["x"].size(); ++i)
+      out["y"][i] = Real(in["x"][i]) + in["row"][i % row_elements(shape)];
+  };
+  c.in_place = {{"y", "x"}};
+  return c;
+}
+
+OpCase sum_rows_case(const Shape& shape) {
+  OpCase c = common(shape, "sum_rows");
+  c.tolerance = 16;
+  c.arguments = {input("x", shape), hidden("row", shape.without_rows()),
+                 output("sum", shape.without_rows())};
+  c.run = [](Backend& b, Stream& s, Tensors& t) { b.sum_rows(s, t["x"], t["sum"]); };
+  c.reference = [=](const Values& in, Results& out) {
+    for (std::size_t i = 0; i < in["x"].size(); ++i)
+      out["sum"][i % row_elements(shape)] += in["x"][i];
+  };
+  // The gradient of `row`, where x is what arrives behind add_row.
+  c.derivatives = {{"sum", "row", [=](const Values& in) {
+                      double objective = 0;
+                      for (std::size_t i = 0; i < in["x"].size(); ++i)
+                        objective += in["x"][i] * in["row"][i % row_elements(shape)];
+                      return objective;
+                    }}};
+  return c;
+}
+
+}  // namespace
+
+OpCases sequence_cases() {
+  OpCases cases;
+  for (const Shape& shape :
+       {Shape{1, 1}, {0, 4, 3}, {3, 5}, {4, 1, 7}, {5, 3, 17}, {2, 6, 3, 5}, {64, 64, 128}}) {
+    cases.push_back(swap_case(shape));
+    cases.push_back(add_row_case(shape));
+    cases.push_back(sum_rows_case(shape));
+  }
+  return cases;
+}
+
+}  // namespace lockstep::cases
