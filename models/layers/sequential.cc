@@ -45,6 +45,10 @@ Shape Sequential::build(Build& build, const Shape& in) {
   return shape;
 }
 
+DType Sequential::input_type() const {
+  return children_.empty() ? DType::kFloat32 : children_.front().layer->input_type();
+}
+
 Tensor Sequential::forward(const Pass& pass, const Tensor& x) {
   Tensor y = x;
   for (Child& child : children_) {

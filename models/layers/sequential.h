@@ -20,6 +20,7 @@ class Sequential final : public UnaryLayer {
   Tensor forward(const Pass& pass, const Tensor& x) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
   bool keeps_output() const override { return keeps_output_; }
+  DType input_type() const override;
 
  private:
   struct Child;

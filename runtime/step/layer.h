@@ -70,6 +70,9 @@ class Build {
   // Rank 3 (H, W, C) while the layer's input is that image, flattened in this order: a linear layer
   // then asks for files with columns in PyTorch's order C, H, W. Rank 0 otherwise.
   Shape flattened_image;
+  // Of what reaches the layer: int64 for the first layer of a network that asks for ids
+  // (Layer::input_type), float32 otherwise.
+  DType input_type = DType::kFloat32;
 
   // One line a leaf layer, for `inspect`: name, output shape, parameters.
   struct Row {
@@ -103,6 +106,9 @@ class Layer {
   virtual void backward(const Pass& pass, const Tensor& dy, std::span<Tensor> dx) = 0;
   // Whether backward reads the output of forward, which must then not be overwritten.
   virtual bool keeps_output() const { return false; }
+  // What forward takes where the layer stands first. float32: numbers, whatever type the data have,
+  // normalised where the data say how. int64: ids, as the data hold them.
+  virtual DType input_type() const { return DType::kFloat32; }
 };
 
 // A layer of one input: what most layers derive from.

@@ -17,6 +17,14 @@ Tensor upload_floats(Backend& backend, const std::vector<float>& values) {
   return tensor;
 }
 
+void check_ids(DType x_type) {
+  if (x_type == DType::kInt64) return;
+  throw Error(
+      "the network's first layer takes ids, which are int32 or int64 in the data file, but the "
+      "samples are {}: store x as integers, or begin the network with a layer that takes numbers",
+      name_of(x_type));
+}
+
 }  // namespace
 
 void set_normalization(Blueprint& blueprint, const std::vector<double>& mean,
@@ -53,7 +61,10 @@ Replica::Replica(const Blueprint& blueprint, std::int64_t max_rows, Backend& bac
       loss_(blueprint.make_loss ? blueprint.make_loss() : nullptr),
       loss_sums_(host_tensor({2}, DType::kFloat64)),
       metric_sums_(host_tensor({kMetricSums}, DType::kFloat64)) {
-  if (!blueprint.scale.empty()) {
+  build_.input_type = network_->input_type();
+  if (build_.input_type == DType::kInt64) {
+    check_ids(blueprint.x_type);
+  } else if (!blueprint.scale.empty()) {
     x_ = build_.buffer(blueprint.sample);
     scale_ = upload_floats(backend, blueprint.scale);
     shift_ = upload_floats(backend, blueprint.shift);
@@ -146,7 +157,7 @@ Tensor Replica::score(const Pass& pass, const ShardBatch& batch, const Tensor& o
 }
 
 void Replica::explain_loss(Pass pass, const Tensor& x, double loss) {
-  check_finite(pass, "the input", x);
+  if (x.dtype() == DType::kFloat32) check_finite(pass, "the input", x);
   pass.check_finite = true;
   forward(pass, x);
   throw Error(

@@ -33,6 +33,7 @@ class Rig {
         sample(sample) {
     build.gradient_flows = options.input_gradient;
     build.input_overwritable = options.input_overwritable;
+    build.input_type = this->layer->input_type();
     output = this->layer->build(build, sample);
     params.place();
     values_ = host_tensor({params.elements()}, DType::kFloat32);
