@@ -1,9 +1,9 @@
-// Linear: y = x · wᵀ + bias over vectors. Parameters "weight" (out, in) and "bias" (out), as
-// torch.nn.Linear, initialised as PyTorch does. After Flatten of an image, memory's columns run
-// H, W, C and the file's C, H, W.
+// Linear: y = x · wᵀ + bias over vectors, or over each token of a sequence (T, C). Parameters
+// "weight" (out, in) and "bias" (out), as torch.nn.Linear, initialised as PyTorch does. After
+// Flatten of an image, memory's columns run H, W, C and the file's C, H, W.
 #pragma once
 
-#include "models/layers/packed_weights.h"
+#include "models/layers/projection.h"
 
 namespace lockstep {
 
@@ -16,11 +16,9 @@ class Linear final : public UnaryLayer {
   Tensor backward(const Pass& pass, const Tensor& dy) override;
 
  private:
-  LinearGeometry geometry_;
+  std::int64_t out_;
   bool has_bias_;
-  Param* weight_ = nullptr;
-  Param* bias_ = nullptr;
-  PackedWeights packed_forward_, packed_backward_;
+  Projection projection_;
   Tensor x_, y_, dx_;  // dx_ undefined: no gradient flows to the input
 };
 

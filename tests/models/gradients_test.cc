@@ -6,7 +6,11 @@
 #include "models/layers/dropout.h"
 #include "models/layers/flatten.h"
 #include "models/layers/linear.h"
+#include "models/layers/mean_tokens.h"
+#include "models/layers/multihead_attention.h"
 #include "models/layers/pool.h"
+#include "models/layers/positional_encoding.h"
+#include "models/layers/recurrent.h"
 #include "models/layers/residual.h"
 #include "models/layers/sequential.h"
 #include "tests/models/rig.h"
@@ -77,6 +81,24 @@ Made in_place_residual() {
   return std::make_unique<Residual>(std::move(main));
 }
 
+Made recurrent(RecurrentKind kind, std::int64_t layers, bool sequence) {
+  return std::make_unique<Recurrent>(
+      RecurrentOptions{.kind = kind, .hidden = 3, .layers = layers, .sequence = sequence});
+}
+
+Made bidirectional(RecurrentKind kind, std::int64_t layers, bool sequence, bool bias) {
+  return std::make_unique<Recurrent>(RecurrentOptions{.kind = kind,
+                                                      .hidden = 2,
+                                                      .layers = layers,
+                                                      .bias = bias,
+                                                      .bidirectional = true,
+                                                      .sequence = sequence});
+}
+
+Made attention(const AttentionOptions& options) {
+  return std::make_unique<MultiheadAttention>(options);
+}
+
 const std::vector<Case>& cases() {
   static const std::vector<Case> list = {
       {"linear", {7}, [] { return Made(new Linear(5)); }},
@@ -114,6 +136,27 @@ const std::vector<Case>& cases() {
              new Residual(branch(3), std::make_unique<Conv2d>(Conv2dOptions::square(3, 1))));
        }},
       {"residual_in_place", {2, 7}, in_place_residual},
+      {"linear_of_tokens", {3, 4}, [] { return Made(new Linear(5)); }},
+      {"mean_tokens", {4, 3}, [] { return Made(new MeanTokens); }},
+      {"positions", {4, 5}, [] { return Made(new PositionalEncoding(PositionKind::kSinusoidal)); }},
+      {"learned_positions",
+       {3, 2},
+       [] { return Made(new PositionalEncoding(PositionKind::kLearned)); }},
+      {"rnn_last", {4, 2}, [] { return recurrent(RecurrentKind::kRnnTanh, 1, false); }},
+      {"rnn_sequence", {3, 2}, [] { return recurrent(RecurrentKind::kRnnTanh, 2, true); }},
+      {"lstm_last", {4, 2}, [] { return recurrent(RecurrentKind::kLstm, 1, false); }},
+      {"lstm_sequence", {3, 2}, [] { return recurrent(RecurrentKind::kLstm, 2, true); }},
+      {"lstm_of_one_token", {1, 2}, [] { return recurrent(RecurrentKind::kLstm, 2, false); }},
+      {"gru_last", {4, 2}, [] { return recurrent(RecurrentKind::kGru, 2, false); }},
+      {"gru_sequence", {3, 2}, [] { return recurrent(RecurrentKind::kGru, 1, true); }},
+      {"lstm_both_ways", {3, 2}, [] { return bidirectional(RecurrentKind::kLstm, 2, true, true); }},
+      {"gru_both_ways_no_bias",
+       {3, 5},
+       [] { return bidirectional(RecurrentKind::kGru, 2, false, false); }},
+      {"attention", {3, 4}, [] { return attention({.heads = 2}); }},
+      {"attention_causal_no_bias",
+       {4, 3},
+       [] { return attention({.heads = 1, .causal = true, .bias = false}); }},
   };
   return list;
 }

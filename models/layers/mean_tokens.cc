@@ -1,0 +1,40 @@
+#include "models/layers/mean_tokens.h"
+
+namespace lockstep {
+
+namespace {
+
+// A sequence as the backend's averages see it: an image of one column.
+Tensor as_images(const Tensor& x, const Shape& sample) {
+  return x.view({x.rows(), sample[0], 1, sample[1]});
+}
+
+}  // namespace
+
+Shape MeanTokens::build(Build& build, const Shape& in) {
+  if (in.rank() != 2)
+    throw Error("layer '{}' (mean_tokens) takes sequences (T, C), not {}", build.path(),
+                in.to_string());
+  in_ = in;
+  const Shape out{in[1]};
+  y_ = build.buffer(out);
+  if (build.gradient_flows) dx_ = build.buffer(in);
+  build.table.push_back({build.path(), "mean_tokens", out});
+  return out;
+}
+
+Tensor MeanTokens::forward(const Pass& pass, const Tensor& x) {
+  Tensor y = y_.head(x.rows());
+  pass.backend.global_avg_pool_forward(pass.stream, as_images(x, in_), y);
+  return y;
+}
+
+Tensor MeanTokens::backward(const Pass& pass, const Tensor& dy) {
+  if (!dx_) return {};
+  const Tensor dx = dx_.head(dy.rows());
+  Tensor images = as_images(dx, in_);
+  pass.backend.global_avg_pool_backward(pass.stream, dy, images);
+  return dx;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,58 @@
+#include "models/layers/projection.h"
+
+namespace lockstep {
+
+void Projection::build(Build& build, const ProjectionOptions& options, bool data_gradient) {
+  geometry_ = {.in = options.in, .out = options.out};
+  ParamSpec weight;
+  weight.file_shape = {options.out, options.in};
+  weight.layout.kind = ParamLayout::Kind::kLinear;
+  weight.layout.image = options.image;
+  weight.initializer = options.weight_values;
+  weight_ = build.param(options.weight, weight);
+  if (!options.bias.empty()) {
+    ParamSpec bias;
+    bias.file_shape = {options.out};
+    bias.initializer = options.bias_values;
+    bias.weight_decay = false;
+    bias_ = build.param(options.bias, bias);
+  }
+  packed_forward_.build(build, build.backend().linear_packed_elements(geometry_, false));
+  if (data_gradient)
+    packed_backward_.build(build, build.backend().linear_packed_elements(geometry_, true));
+}
+
+void Projection::forward(const Pass& pass, const Tensor& x, Tensor& y) {
+  const Tensor& packed = packed_forward_.refreshed(pass, [&](Tensor& copy) {
+    pass.backend.linear_pack(pass.stream, geometry_, false, weight_->value, copy);
+  });
+  Tensor rows = outputs(y);
+  pass.backend.linear_forward(pass.stream, geometry_, inputs(x), weight_->value, packed,
+                              bias_ != nullptr ? bias_->value : Tensor(), rows);
+}
+
+void Projection::backward_data(const Pass& pass, const Tensor& dy, Tensor& dx) {
+  const Tensor& packed = packed_backward_.refreshed(pass, [&](Tensor& copy) {
+    pass.backend.linear_pack(pass.stream, geometry_, true, weight_->value, copy);
+  });
+  Tensor rows = inputs(dx);
+  pass.backend.linear_backward_data(pass.stream, geometry_, outputs(dy), weight_->value, packed,
+                                    rows);
+}
+
+void Projection::backward_weights(const Pass& pass, const Tensor& x, const Tensor& dy) {
+  Tensor dbias = bias_ != nullptr ? bias_->grad : Tensor();
+  pass.backend.linear_backward_weights(pass.stream, geometry_, inputs(x), outputs(dy),
+                                       weight_->grad, dbias);
+}
+
+void Projection::ready(const Pass& pass) const {
+  pass.ready(weight_);
+  pass.ready(bias_);
+}
+
+std::int64_t Projection::parameters() const {
+  return multiply_adds() + (bias_ != nullptr ? geometry_.out : 0);
+}
+
+}  // namespace lockstep
