@@ -2,8 +2,7 @@
 """Writes models.json: what PyTorch computes for networks of the zoo, in float64.
 
 Needs torch and numpy; run it in this folder. Weights and inputs are not stored but made by `hashed`
-here and in tests/models/golden_test.cc alike. A gradient is stored as its norm, its product with a
-hashed vector, and its first elements: enough to catch a wrong sum, sign, order or scale.
+in hashed.py and in tests/models/golden.h alike.
 """
 import json
 from collections import OrderedDict
@@ -13,18 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-FIRST = 6
-
-
-def hashed(seed, count):
-    """Numbers in [-1, 1), exact in float32: SplitMix64 of (seed, index), upper 24 bits."""
-    with np.errstate(over="ignore"):
-        z = np.arange(count, dtype=np.uint64) + np.uint64(seed << 32)
-        z = (z + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = z ^ (z >> np.uint64(31))
-    return (z >> np.uint64(40)).astype(np.float64) * 2.0**-23 - 1.0
+from hashed import hashed, summary
 
 
 def set_weights(model):
@@ -42,16 +30,6 @@ def set_weights(model):
             values = 0.5 * values + (1.0 if one else 0.0)
         state[name].copy_(torch.from_numpy(values))
     return names
-
-
-def summary(seed, tensor):
-    flat = tensor.detach().numpy().reshape(-1)
-    return {
-        "shape": list(tensor.shape),
-        "norm": float(np.linalg.norm(flat)),
-        "projection": float(flat @ hashed(seed, flat.size)),
-        "first": [float(value) for value in flat[:FIRST]],
-    }
 
 
 def case(title, network, keys, model, sample, rows, outputs, loss, target):

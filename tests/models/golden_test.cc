@@ -1,42 +1,12 @@
 // Networks of the zoo against PyTorch: tests/golden/models.json, made by make_models.py, which
 // makes weights and inputs by the same `hashed` numbers. Both passes, the loss, and batch norm's
 // statistics, within float32's rounding of PyTorch's float64.
-#include <fstream>
-#include <nlohmann/json.hpp>
-
+#include "tests/models/golden.h"
 #include "models/zoo.h"
 #include "runtime/step/loss.h"
-#include "tests/models/rig.h"
 
 namespace lockstep {
 namespace {
-
-using Json = nlohmann::json;
-
-// SplitMix64 of (seed, index), upper 24 bits, in [-1, 1): as make_models.py has it.
-std::vector<float> hashed(std::uint64_t seed, std::int64_t count) {
-  std::vector<float> values;
-  for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(count); ++i) {
-    std::uint64_t z = (i + (seed << 32) + 1) * 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    z ^= z >> 31;
-    values.push_back(static_cast<float>(z >> 40) * 0x1p-23f - 1.0f);
-  }
-  return values;
-}
-
-Tensor tensor_of(const Shape& shape, const std::vector<float>& values) {
-  Tensor tensor = host_tensor(shape, DType::kFloat32);
-  std::ranges::copy(values, tensor.span<float>().begin());
-  return tensor;
-}
-
-std::vector<double> file_order(Rig& rig, const Param& param, const Tensor& flat) {
-  Tensor values = host_tensor(param.spec.file_shape, DType::kFloat32);
-  rig.backend->to_file_order(param.spec.layout, param.spec.file_shape, flat, values);
-  return {values.span<float>().begin(), values.span<float>().end()};
-}
 
 void set_weights(Rig& rig, const Json& names) {
   ASSERT_EQ(names.size(), rig.params.all().size());
@@ -55,19 +25,6 @@ void set_weights(Rig& rig, const Json& names) {
     }
     rig.backend->from_file_order(param.spec.layout, shape, tensor_of(shape, values), param.value);
   }
-}
-
-void expect_near(const std::vector<double>& found, const std::vector<double>& wanted,
-                 double tolerance, const std::string& name) {
-  ASSERT_EQ(found.size(), wanted.size()) << name;
-  double largest = 1;
-  for (const double value : wanted) largest = std::max(largest, std::abs(value));
-  for (std::size_t i = 0; i < wanted.size(); ++i)
-    ASSERT_NEAR(found[i], wanted[i], tolerance * largest) << name << "[" << i << "]";
-}
-
-std::vector<double> doubles_of(const Tensor& tensor) {
-  return {tensor.span<float>().begin(), tensor.span<float>().end()};
 }
 
 ConfigValue config_value(const Json& value) {
@@ -100,27 +57,6 @@ LossConfig loss_config(const Json& one) {
   return config;
 }
 
-void check_gradients(Rig& rig, const Json& gradients) {
-  std::size_t seed = 2000;
-  for (const Param& param : rig.params.all()) {
-    if (param.spec.kind != ParamKind::kTrainable) continue;
-    const Json& wanted = gradients[param.name];
-    const std::vector<double> found = file_order(rig, param, param.grad);
-    const std::vector<float> weights = hashed(seed++, param.elements);
-    double squares = 0, projection = 0;
-    for (std::size_t i = 0; i < found.size(); ++i) {
-      squares += found[i] * found[i];
-      projection += found[i] * weights[i];
-    }
-    const double norm = wanted["norm"].get<double>();
-    EXPECT_NEAR(std::sqrt(squares), norm, 2e-5 * norm + 1e-6) << param.name;
-    EXPECT_NEAR(projection, wanted["projection"].get<double>(), 2e-5 * norm + 1e-6) << param.name;
-    const auto first = wanted["first"].get<std::vector<double>>();
-    for (std::size_t i = 0; i < first.size(); ++i)
-      EXPECT_NEAR(found[i], first[i], 2e-5 * norm + 1e-6) << param.name << "[" << i << "]";
-  }
-}
-
 void update_statistics(Rig& rig, const Json& statistics, std::int64_t rows) {
   for (const Param& param : rig.params.all()) {
     if (param.spec.kind != ParamKind::kStatistic) continue;
@@ -135,12 +71,7 @@ void update_statistics(Rig& rig, const Json& statistics, std::int64_t rows) {
 }
 
 TEST(Golden, NetworksComputeWhatPyTorchDoes) {
-  const std::string path =
-      std::string(__FILE__).substr(0, std::string(__FILE__).rfind("tests/models")) +
-      "tests/golden/models.json";
-  std::ifstream file(path);
-  ASSERT_TRUE(file.good()) << path;
-  const Json golden = Json::parse(file);
+  const Json golden = read_golden("models.json");
   ASSERT_EQ(golden["cases"].size(), 5u);
   for (const Json& one : golden["cases"]) {
     SCOPED_TRACE(one["title"].get<std::string>());
@@ -170,7 +101,7 @@ TEST(Golden, NetworksComputeWhatPyTorchDoes) {
     EXPECT_NEAR(sums.data<double>()[0], wanted, 1e-5 * std::abs(wanted));
 
     rig.backward(dy);
-    check_gradients(rig, one["gradients"]);
+    check_gradients(rig, one["names"], one["gradients"]);
     update_statistics(rig, one["statistics"], rows);
     expect_near(doubles_of(rig.forward(x, false)),
                 one["evaluation_logits"].get<std::vector<double>>(), 1e-5, "evaluation logits");
