@@ -11,6 +11,7 @@
 #include "models/layers/linear.h"
 #include "models/layers/pool.h"
 #include "models/layers/residual.h"
+#include "models/sequence_kinds.h"
 #include "runtime/config/config_value.h"
 
 namespace lockstep {
@@ -89,13 +90,18 @@ Made make_residual(const LayerKeys& keys) {
   return std::make_unique<Residual>(make_layers(inner(keys, "layers")), std::move(shortcut));
 }
 
+std::vector<LayerKind> joined(std::vector<LayerKind> kinds, const std::vector<LayerKind>& more) {
+  kinds.insert(kinds.end(), more.begin(), more.end());
+  return kinds;
+}
+
 const std::vector<LayerKind>& table() {
   static const LayerKey kernel = {"kernel", "2", "of the window: n or [height, width]"};
   static const LayerKey pool_stride = {"stride", "(kernel)", "n or [height, width]"};
   static const LayerKey padding = {"padding", "0", "n or [height, width]"};
-  static const std::vector<LayerKind> kinds = {
+  static const std::vector<LayerKind> common = {
       {"linear",
-       "y = x wᵀ + b over vectors",
+       "y = x wᵀ + b over vectors, or over each token of (T, C)",
        {{"features", "(the last linear layer: what the loss asks for)", "size of the output"},
         {"bias", "true", "add b"}},
        make_linear},
@@ -132,6 +138,7 @@ const std::vector<LayerKind>& table() {
        {{"layers", "", "list of layers"}, {"shortcut", "(x itself)", "list of layers"}},
        make_residual},
   };
+  static const std::vector<LayerKind> kinds = joined(common, sequence_kinds());
   return kinds;
 }
 

@@ -1,29 +1,10 @@
 #!/usr/bin/env python3
 """Weights that lockstep trained, loaded by PyTorch: the same network in Python gives the logits that
-`lockstep predict --logits` writes, and weights that PyTorch writes start a run of lockstep's.
-
-    SCRIPT LOCKSTEP PYTHON
-
-PYTHON is the interpreter of the environment that `launch/test --oracles` makes. Without it the test
-says so and ends with 77, which ctest counts as skipped."""
-import os
-import subprocess
+`lockstep predict --logits` writes, and weights that PyTorch writes start a run of lockstep's."""
 import sys
-import tempfile
 from pathlib import Path
 
-SKIPPED = 77
-
-
-def relaunch():
-    """Runs this script again under the oracles' interpreter."""
-    lockstep, python = sys.argv[1:3]
-    found = subprocess.run([python, "-c", "import torch, safetensors, h5py"],
-                           capture_output=True) if os.path.exists(python) else None
-    if found is None or found.returncode != 0:
-        print(f"skipped: no PyTorch with safetensors and h5py at {python}; launch/test --oracles makes it")
-        sys.exit(SKIPPED)
-    sys.exit(subprocess.run([python, "-B", __file__, lockstep]).returncode)
+from oracle import run, start
 
 
 def networks():
@@ -48,12 +29,6 @@ def networks():
 
     return {"mlp": (mlp, 'widths = [32]\nactivation = "tanh"', lambda x: x.flatten(1)),
             "cnn": (Cnn(), "batch_norm = true", lambda x: x.permute(0, 3, 1, 2))}
-
-
-def run(*command):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"$ {' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
 
 
 def logits_agree(name, network, to_input):
@@ -100,9 +75,4 @@ weights = "{name}-start.safetensors"
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        relaunch()
-    executable = Path(sys.argv[1]).resolve()
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        main(executable)
+    start(__file__, main)
