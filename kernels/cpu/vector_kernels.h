@@ -169,8 +169,7 @@ struct AdagradScalars {
 
 struct UpdateKernels {
   // y = tree(nodes) / divisor over n elements. joins[i]: how often the newest two sums on the
-  // stack join after node i was pushed; depth: the stack's greatest height, at most
-  // kMaxTreeDepth.
+  // stack join after node i was pushed; depth: the stack's greatest height, at most kMaxTreeDepth.
   void (*tree_sum)(const float* const* nodes, const int* joins, int count, float divisor, float* y,
                    std::int64_t n);
   // out[b]: the sum over block b of `block` elements

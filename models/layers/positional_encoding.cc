@@ -59,7 +59,7 @@ Tensor sinusoidal_rows(std::int64_t tokens, std::int64_t width) {
 
 Shape PositionalEncoding::build(Build& build, const Shape& in) {
   if (in.rank() != 2)
-    throw Error("layer '{}' (positional_encoding) takes sequences (T, C), not {}", build.path(),
+    throw Error("layer '{}' (positions) takes sequences (T, C), not {}", build.path(),
                 in.to_string());
   data_gradient_ = build.gradient_flows;
   if (!build.input_overwritable) y_ = build.buffer(in);
@@ -72,7 +72,7 @@ Shape PositionalEncoding::build(Build& build, const Shape& in) {
     rows_ = build.fixed_buffer(in);
     build.backend().copy(sinusoidal_rows(in[0], in[1]), rows_);
   }
-  build.table.push_back({build.path(), "positional_encoding", in,
+  build.table.push_back({build.path(), "positions", in,
                          kind_ == PositionKind::kLearned ? in.elements() : 0});
   return in;
 }
