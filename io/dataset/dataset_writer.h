@@ -33,8 +33,8 @@ struct DatasetWriteOptions {
   // weight, which are small, always lie in one piece.
   std::int64_t chunk_rows = 0;
   int compress = 0;  // deflate's level, 1 to 9; 0: none
-  // Bytes that rows and the order of rows may take in memory at once while they are written; reading
-  // back takes 8 MiB. The result does not depend on it.
+  // Bytes that rows and the order of rows may take in memory at once while they are written;
+  // reading back takes 8 MiB. The result does not depend on it.
   std::uint64_t max_memory = std::uint64_t{1} << 30;
 };
 

@@ -159,9 +159,9 @@ std::string write_contact_sheet(const ContactSheetOptions& options, const std::s
   const bool drawable = sample.rank() == 3 && (sample[2] == 1 || sample[2] == 3);
   if (!drawable || dataset->x_type() == DType::kInt64)
     throw Error(
-        "samples {} of {} cannot be shown: images are (height, width, channels) with one channel "
-        "or three",
-        sample.to_string(), name_of(dataset->x_type()));
+        "'{}' of '{}': samples {} of {} cannot be shown; images are (height, width, channels) with "
+        "one channel or three",
+        options.source.x, options.source.group, sample.to_string(), name_of(dataset->x_type()));
   if (options.count < 1) throw Error("--count = {}: at least one image is needed", options.count);
 
   const bool classes = dataset->target() == TargetKind::kClass;
