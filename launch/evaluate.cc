@@ -1,12 +1,15 @@
-// lockstep evaluate RUN [--split test]: loss, metrics and the confusions of a trained network.
+// lockstep evaluate RUN [--split test]: loss, metrics, scores and confusions of a trained network.
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "io/base/file.h"
 #include "launch/commands.h"
 #include "launch/console.h"
 #include "launch/job.h"
+#include "launch/score_table.h"
 #include "launch/trained.h"
 #include "runtime/run/evaluation.h"
+#include "runtime/run/scores.h"
 
 namespace lockstep {
 
@@ -17,43 +20,53 @@ struct EvaluateArguments {
   std::string split, json;
 };
 
-void print_confusion(const Evaluation& evaluation, const std::vector<std::string>& names) {
-  std::size_t classes = 0;
-  while (classes * classes < evaluation.confusion.size()) ++classes;
-  if (classes == 0 || classes > 32) return;
-  std::size_t width = 5;
-  for (const std::string& name : names) width = std::max(width, name.size());
-  fmt::print("\nconfusion (rows: true class, columns: predicted)\n");
-  for (std::size_t row = 0; row < classes; ++row) {
-    fmt::print("  {:>{}} ", row < names.size() ? names[row] : std::to_string(row), width);
-    for (std::size_t column = 0; column < classes; ++column)
-      fmt::print(" {:>5}", evaluation.confusion[row * classes + column]);
-    fmt::print("\n");
+// Labels of rows; probabilities count as their likeliest class, as they do for the accuracy.
+Tensor labels_of(const Tensor& targets) {
+  if (targets.dtype() == DType::kInt64) return targets;
+  const std::int64_t columns = targets.shape().back();
+  const Tensor labels = host_tensor({targets.rows()}, DType::kInt64);
+  for (std::int64_t row = 0; row < targets.rows(); ++row) {
+    const float* const values = targets.data<float>() + row * columns;
+    labels.data<std::int64_t>()[row] = std::max_element(values, values + columns) - values;
+  }
+  return labels;
+}
+
+// What the target asks for: figures of classes, or R² of values.
+void report(const RowResults& rows, LossKind loss, const std::vector<std::string>& names,
+            nlohmann::ordered_json& json) {
+  const bool classes = rows.targets.dtype() == DType::kInt64 || loss == LossKind::kCrossEntropy;
+  if (classes && rows.predicted) {
+    const ClassScores scores = score_classes(rows.predicted, rows.outputs, labels_of(rows.targets));
+    fmt::print("{}", score_table(scores, names));
+    add_scores(json, scores, names);
+  } else if (!classes && probabilities(loss) == Head::kRaw &&
+             rows.outputs.shape() == rows.targets.shape()) {
+    json["r2"] = r_squared(rows.outputs, rows.targets);
+    fmt::print("R2 {:.4f}\n", json["r2"].get<double>());
   }
 }
 
-int evaluate_run(const EvaluateArguments& arguments) {
+int evaluate_run(const EvaluateArguments& arguments, const Networks& networks) {
   const auto command = [&](const Config& config, Communicator& communicator) {
     const std::string split = arguments.split.empty() ? config.data.test : arguments.split;
-    TrainedModel model(config, Purpose::kEvaluate, split, communicator);
+    TrainedModel model(config, Purpose::kEvaluate, split, communicator, networks.make);
     Session& session = model.session();
     const Dataset& data = *session.data().data;
     EvaluationOptions options;
     options.batch = config.training.batch;
-    options.confusion = data.target() == TargetKind::kClass;
-    const Evaluation result = evaluate(session.team(), session.data(), options);
+    options.head = probabilities(config.loss.kind);
+    RowResults rows;
+    const Evaluation result = evaluate(session.team(), session.data(), options, &rows);
     if (communicator.rank() != 0) return 0;
 
     for (const std::string& line : session.log()) fmt::print("{}\n", line);
     fmt::print("weights: {}\n{} {}: {} rows  {}\n", config.model.weights, config.data.file, split,
                result.rows, describe(result));
-    print_confusion(result, data.info().classes);
-    if (!arguments.json.empty()) {
-      nlohmann::ordered_json json{{"split", split}, {"rows", result.rows}, {"loss", result.loss}};
-      for (const auto& [name, value] : result.metrics) json[name] = value;
-      if (!result.confusion.empty()) json["confusion"] = result.confusion;
-      write_text(arguments.json, json.dump(1) + "\n");
-    }
+    nlohmann::ordered_json json{{"split", split}, {"rows", result.rows}, {"loss", result.loss}};
+    for (const auto& [name, value] : result.metrics) json[name] = value;
+    report(rows, config.loss.kind, data.info().classes, json);
+    if (!arguments.json.empty()) write_text(arguments.json, json.dump(1) + "\n");
     return 0;
   };
   return run_job([&] { return load_trained_config(arguments.model); }, command);
@@ -61,7 +74,7 @@ int evaluate_run(const EvaluateArguments& arguments) {
 
 }  // namespace
 
-void add_evaluate(CLI::App& app, Action& action) {
+void add_evaluate(CLI::App& app, Action& action, const Networks& networks) {
   auto arguments = std::make_shared<EvaluateArguments>();
   CLI::App* command = app.add_subcommand("evaluate", "measure a trained network on a split");
   command
@@ -74,9 +87,14 @@ void add_evaluate(CLI::App& app, Action& action) {
   command->footer(
       "Examples:\n"
       "  lockstep evaluate runs/first\n"
-      "  mpirun -np 2 lockstep evaluate runs/first --split /validation\n");
-  command->callback(
-      [arguments, &action] { action = [arguments] { return evaluate_run(*arguments); }; });
+      "  mpirun -np 2 lockstep evaluate runs/first --split /validation --json scores.json\n"
+      "\nPrecision, recall and F1 are 0 where they would be 0 / 0; their means are over the "
+      "classes "
+      "that occur.\nROC AUC is of the probabilities that `predict` writes, each class against the "
+      "rest; ties count one half.\n");
+  command->callback([arguments, &networks, &action] {
+    action = [arguments, &networks] { return evaluate_run(*arguments, networks); };
+  });
 }
 
 }  // namespace lockstep

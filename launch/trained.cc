@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "launch/networks.h"
 #include "models/weights.h"
 #include "runtime/communication/agreement.h"
 #include "runtime/run/checkpointing.h"
@@ -40,8 +39,10 @@ Config load_trained_config(const ModelArguments& arguments) {
 }
 
 TrainedModel::TrainedModel(const Config& config, Purpose purpose, const std::string& split,
-                           Communicator& communicator)
-    : session_(std::make_unique<Session>(config, purpose, split, communicator, zoo_networks())) {
+                           Communicator& communicator, const NetworkFactory& networks,
+                           std::shared_ptr<const Dataset> samples)
+    : session_(std::make_unique<Session>(config, purpose, split, communicator, networks,
+                                         std::move(samples))) {
   Team& team = session_->team();
   const auto elements = static_cast<std::size_t>(team.params().elements());
   values_ = communicator.node_memory(elements * sizeof(float));

@@ -22,7 +22,8 @@ Config load_trained_config(const ModelArguments& arguments);
 class TrainedModel {
  public:
   TrainedModel(const Config& config, Purpose purpose, const std::string& split,
-               Communicator& communicator);
+               Communicator& communicator, const NetworkFactory& networks,
+               std::shared_ptr<const Dataset> samples = nullptr);
 
   Session& session() { return *session_; }
 

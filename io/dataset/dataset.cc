@@ -34,6 +34,7 @@ DatasetInfo read_info(const hdf5::File& file) {
   info.std = file.numbers("/", "std").value_or(std::vector<double>{});
   info.source = file.text("/", "source").value_or("");
   info.checksum = file.text("/", "checksum").value_or("");
+  info.encoding = file.text("/", "encoding").value_or("");
   return info;
 }
 

@@ -35,6 +35,7 @@ struct DatasetInfo {
   std::vector<double> mean, std;     // per channel or column of the training part (uint8: of x/255)
   std::string source;
   std::string checksum;  // of the contents, independent of chunking
+  std::string encoding;  // how x was made of a table's columns: CsvEncoding's JSON; or empty
 };
 
 // What becomes of the types in the file:

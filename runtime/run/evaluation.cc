@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <numeric>
+#include <optional>
 
 namespace lockstep {
 
@@ -35,25 +36,100 @@ std::string bytes_of(const std::vector<T>& values) {
   return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
 }
 
-// One row of `confusion` a true class, one column a predicted one; rows without a label are left
-// out.
-void count_confusion(Worker& worker, Backend& backend, const Tensor& output, const Tensor& target,
-                     std::int64_t classes, std::vector<std::int64_t>& confusion) {
-  Tensor predicted = backend.empty({output.rows()}, DType::kInt64);
-  if (output.shape().back() == 1) {  // one logit: class 1 where it is positive
-    const Tensor host = output.to_host();
+// Collects what single rows gave: every shard puts its rows where they stand in the file.
+class RowCollector {
+ public:
+  RowCollector(Team& team, const Dataset& data, const BatchPlan& plan, Head head)
+      : team_(team), plan_(plan), head_(head) {
+    const Shape& output = team.replica().output_shape();
+    results_.outputs = host_tensor(output.with_rows(plan.rows), DType::kFloat32);
+    if (output.rank() == 1) results_.predicted = host_tensor({plan.rows}, DType::kInt64);
+    if (data.target() == TargetKind::kClass)
+      results_.targets = host_tensor({plan.rows}, DType::kInt64);
+    else if (data.target() == TargetKind::kValues)
+      results_.targets = host_tensor({plan.rows, data.target_columns()}, DType::kFloat32);
+  }
+
+  // `output` may be overwritten.
+  void take(Worker& worker, std::int64_t step, std::int64_t shard, const ShardBatch& batch,
+            Tensor output) {
+    if (batch.rows == 0) return;
+    const std::int64_t first = step * plan_.batch + plan_.shard_rows(step, shard).begin;
+    if (results_.predicted) put(results_.predicted, first, predicted(worker, output));
+    Backend& backend = team_.backend();
+    if (head_ == Head::kSigmoid)
+      backend.activation_forward(*worker.stream, Activation::kSigmoid, output, output);
+    Tensor result = output;
+    if (head_ == Head::kSoftmax) {
+      result = backend.empty(output.shape());
+      backend.softmax_forward(*worker.stream, output, result);
+    }
+    put(results_.outputs, first, result.to_host());
+    if (results_.targets) put(results_.targets, first, batch.y);
+  }
+
+  // A collective: the rows of the other ranks come in.
+  RowResults gathered() {
+    for (Tensor* tensor : {&results_.outputs, &results_.predicted, &results_.targets})
+      if (*tensor) gather(*tensor);
+    return results_;
+  }
+
+ private:
+  static std::size_t row_bytes(const Tensor& tensor) {
+    return tensor.bytes() / static_cast<std::size_t>(tensor.rows());
+  }
+
+  static void put(const Tensor& all, std::int64_t first, const Tensor& rows) {
+    std::memcpy(all.raw() + static_cast<std::size_t>(first) * row_bytes(all), rows.raw(),
+                rows.bytes());
+  }
+
+  Tensor predicted(Worker& worker, const Tensor& output) {
+    if (output.shape().back() > 1) {
+      Tensor index = team_.backend().empty({output.rows()}, DType::kInt64);
+      team_.backend().argmax(*worker.stream, output, index);
+      return index.to_host();
+    }
+    const Tensor host = output.to_host(), result = host_tensor({output.rows()}, DType::kInt64);
     for (std::int64_t row = 0; row < output.rows(); ++row)
-      predicted.data<std::int64_t>()[row] = host.data<float>()[row] > 0 ? 1 : 0;
-  } else {
-    backend.argmax(*worker.stream, output, predicted);
+      result.data<std::int64_t>()[row] = host.data<float>()[row] > 0 ? 1 : 0;
+    return result;
   }
-  const Tensor host = predicted.to_host();
-  for (std::int64_t row = 0; row < output.rows(); ++row) {
-    const std::int64_t label = target.data<std::int64_t>()[row];
-    if (label < 0) continue;
-    ++confusion[static_cast<std::size_t>(label * classes + host.data<std::int64_t>()[row])];
+
+  // visit(address, bytes) for the rows of each of the rank's shares, step after step.
+  template <typename Visit>
+  void for_rows_of(int rank, const Tensor& all, const Visit& visit) const {
+    const ShardRange range = team_.plan().of_rank(rank);
+    for (std::int64_t step = 0; step < plan_.steps_per_epoch(); ++step) {
+      const std::int64_t begin = plan_.shard_rows(step, range.begin).begin;
+      const std::int64_t end = plan_.shard_rows(step, range.end - 1).end;
+      visit(all.raw() + static_cast<std::size_t>(step * plan_.batch + begin) * row_bytes(all),
+            static_cast<std::size_t>(end - begin) * row_bytes(all));
+    }
   }
-}
+
+  void gather(const Tensor& all) {
+    if (team_.plan().ranks() == 1) return;
+    std::string mine;
+    for_rows_of(team_.communicator().rank(), all, [&](std::byte* rows, std::size_t bytes) {
+      mine.append(reinterpret_cast<const char*>(rows), bytes);
+    });
+    const std::vector<std::string> tables = team_.communicator().all_gather(mine);
+    for (int rank = 0; rank < team_.plan().ranks(); ++rank) {
+      const char* from = tables[static_cast<std::size_t>(rank)].data();
+      for_rows_of(rank, all, [&](std::byte* rows, std::size_t bytes) {
+        std::memcpy(rows, from, bytes);
+        from += bytes;
+      });
+    }
+  }
+
+  Team& team_;
+  BatchPlan plan_;
+  Head head_;
+  RowResults results_;
+};
 
 }  // namespace
 
@@ -77,19 +153,22 @@ Evaluation summarize(const ShardScalars& total, const Loss& loss) {
   return result;
 }
 
-Evaluation evaluate(Team& team, const NodeDataset& data, const EvaluationOptions& options) {
+Head probabilities(LossKind loss) {
+  if (loss == LossKind::kCrossEntropy) return Head::kSoftmax;
+  if (loss == LossKind::kBinaryCrossEntropy) return Head::kSigmoid;
+  return Head::kRaw;
+}
+
+Evaluation evaluate(Team& team, const NodeDataset& data, const EvaluationOptions& options,
+                    RowResults* rows) {
   const BatchPlan plan = make_plan(team, *data.data, options.batch);
-  const std::int64_t outputs = team.replica().output_shape().back();
-  const std::int64_t classes = outputs == 1 ? 2 : outputs;
   // (step, shard) of this rank's shards, then of all ranks'.
   const auto shards = static_cast<std::size_t>(plan.shards);
   const auto own = static_cast<std::size_t>(team.shards().count());
   const auto steps = static_cast<std::size_t>(plan.steps_per_epoch());
   std::vector<ShardScalars> mine(steps * own);
-  std::vector<std::vector<std::int64_t>> confusions(
-      team.workers().size(),
-      std::vector<std::int64_t>(options.confusion ? static_cast<std::size_t>(classes * classes)
-                                                  : 0));
+  std::optional<RowCollector> collector;
+  if (rows) collector.emplace(team, *data.data, plan, options.head);
 
   for_each_shard(
       team, plan, data,
@@ -98,9 +177,7 @@ Evaluation evaluate(Team& team, const NodeDataset& data, const EvaluationOptions
                            static_cast<std::size_t>(shard - team.shards().begin);
         const Tensor output =
             worker.replica->evaluate_shard(batch, options.weights_version, mine[place]);
-        if (options.confusion && batch.rows > 0)
-          count_confusion(worker, team.backend(), output, batch.y, classes,
-                          confusions[static_cast<std::size_t>(worker.index)]);
+        if (collector) collector->take(worker, step, shard, batch, output);
       });
 
   std::vector<ShardScalars> all(steps * shards);
@@ -117,64 +194,21 @@ Evaluation evaluate(Team& team, const NodeDataset& data, const EvaluationOptions
   std::vector<ShardScalars> by_step;
   for (std::size_t step = 0; step < steps; ++step)
     by_step.push_back(total_scalars(std::span(all).subspan(step * shards, shards)));
-  Evaluation result = summarize(total_scalars(by_step), team.replica().loss());
-
-  if (options.confusion) {
-    std::vector<std::int64_t> sum(confusions[0].size());
-    for (const auto& confusion : confusions)
-      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += confusion[i];
-    result.confusion.resize(sum.size());
-    for (const std::string& bytes : team.communicator().all_gather(bytes_of(sum)))
-      for (std::size_t i = 0; i < sum.size(); ++i) {
-        std::int64_t count;
-        std::memcpy(&count, bytes.data() + i * sizeof count, sizeof count);
-        result.confusion[i] += count;
-      }
-  }
-  return result;
+  if (collector) *rows = collector->gathered();
+  return summarize(total_scalars(by_step), team.replica().loss());
 }
 
-Tensor predict(Team& team, const NodeDataset& data, const EvaluationOptions& options) {
+RowResults predict(Team& team, const NodeDataset& data, const EvaluationOptions& options) {
   const BatchPlan plan = make_plan(team, *data.data, options.batch);
-  const std::int64_t outputs = team.replica().output_shape().elements();
-  const Tensor result =
-      host_tensor(team.replica().output_shape().with_rows(data.data->rows()), DType::kFloat32);
-  const std::size_t row_bytes = static_cast<std::size_t>(outputs) * sizeof(float);
-
+  RowCollector collector(team, *data.data, plan, options.head);
   for_each_shard(
       team, plan, data,
       [&](Worker& worker, std::int64_t step, std::int64_t shard, const ShardBatch& batch) {
         if (batch.rows == 0) return;
-        const Tensor output = worker.replica->predict(batch, options.weights_version).to_host();
-        const std::int64_t first = step * plan.batch + plan.shard_rows(step, shard).begin;
-        std::memcpy(result.raw() + static_cast<std::size_t>(first) * row_bytes, output.raw(),
-                    output.bytes());
+        collector.take(worker, step, shard, batch,
+                       worker.replica->predict(batch, options.weights_version));
       });
-
-  // Every rank gathers the rows of the others: rank after rank, step after step.
-  const auto for_rows_of = [&](int rank, auto&& visit) {
-    const ShardRange range = team.plan().of_rank(rank);
-    for (std::int64_t step = 0; step < plan.steps_per_epoch(); ++step) {
-      const std::int64_t begin = plan.shard_rows(step, range.begin).begin;
-      const std::int64_t end = plan.shard_rows(step, range.end - 1).end;
-      visit(result.raw() + static_cast<std::size_t>(step * plan.batch + begin) * row_bytes,
-            static_cast<std::size_t>(end - begin) * row_bytes);
-    }
-  };
-  if (team.plan().ranks() == 1) return result;
-  std::string mine;
-  for_rows_of(team.communicator().rank(), [&](std::byte* rows, std::size_t bytes) {
-    mine.append(reinterpret_cast<const char*>(rows), bytes);
-  });
-  const std::vector<std::string> tables = team.communicator().all_gather(mine);
-  for (int rank = 0; rank < team.plan().ranks(); ++rank) {
-    const char* from = tables[static_cast<std::size_t>(rank)].data();
-    for_rows_of(rank, [&](std::byte* rows, std::size_t bytes) {
-      std::memcpy(rows, from, bytes);
-      from += bytes;
-    });
-  }
-  return result;
+  return collector.gathered();
 }
 
 }  // namespace lockstep

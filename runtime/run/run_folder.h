@@ -1,5 +1,6 @@
 // The folder of a run and its record:
 //   config.toml               resolved
+//   data.json                 what a sample of the training data is; see io/dataset/description.h
 //   run.json                  where, when and with what it ran; final metrics
 //   metrics.jsonl             what the bits decide; timing.jsonl: what the clock says
 //   checkpoints/step-N.ckpt   see checkpointing.h
@@ -46,6 +47,7 @@ class RunFolder {
   const std::string& path() const { return path_; }
   std::string config_file() const { return path_ + "/config.toml"; }
   std::string record_file() const { return path_ + "/run.json"; }
+  std::string data_file() const { return path_ + "/data.json"; }
   std::string metrics_file() const { return path_ + "/metrics.jsonl"; }
   std::string timing_file() const { return path_ + "/timing.jsonl"; }
   std::string checkpoints() const { return path_ + "/checkpoints"; }

@@ -32,7 +32,8 @@ DataSource data_source(const DataConfig& data, const std::string& split) {
 }
 
 Session::Session(Config config, Purpose purpose, const std::string& split,
-                 Communicator& communicator, const NetworkFactory& networks)
+                 Communicator& communicator, const NetworkFactory& networks,
+                 std::shared_ptr<const Dataset> samples)
     : config_(std::move(config)), communicator_(communicator) {
   std::vector<int> threads;
   together(communicator, [&] {
@@ -53,7 +54,7 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
                   config_.run.device == DeviceKind::kAuto ? ", " + missing_gpu_reason() : "",
                   communicator.description(), threads_, threads_ == 1 ? "" : "s"));
 
-  data_ = open(split);
+  data_ = samples ? NodeDataset{samples, true, samples->access()} : open(split);
   together(communicator, [&] {
     if (purpose != Purpose::kPredict && data_.data->target() == TargetKind::kNone)
       throw Error(

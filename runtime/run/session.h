@@ -28,8 +28,9 @@ class Session {
  public:
   // A collective of all ranks; `split` is the group whose samples the network sees first.
   // Adds lines for the log to log().
+  // `samples`, where given, stand for that group: rows that no dataset file holds.
   Session(Config config, Purpose purpose, const std::string& split, Communicator& communicator,
-          const NetworkFactory& networks);
+          const NetworkFactory& networks, std::shared_ptr<const Dataset> samples = nullptr);
 
   const Config& config() const { return config_; }
   Communicator& communicator() { return communicator_; }

@@ -1,0 +1,33 @@
+// The rows that predict is given: a split of a dataset file, a CSV file, PNG images.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/dataset/description.h"
+#include "io/formats/csv.h"
+#include "launch/trained.h"
+
+namespace lockstep {
+
+struct PredictInput {
+  std::shared_ptr<const Dataset> data;  // null: the dataset file of the config
+  std::vector<std::string> files;       // by row, for images; else empty
+};
+
+// What the trained network knows of its data: of a run folder its data.json, else of the dataset
+// file that the config names. Throws Error where neither is there.
+DataDescription trained_data(const ModelArguments& arguments, const Config& config);
+
+// `data`: one .csv, or .png files and folders of them (in the order of their names). The columns of
+// a CSV are encoded as those of the training's were; where these did not come from a CSV, it must
+// hold one number a column and as many columns as a sample has values. Images must have the size of
+// the training's, and are converted to its number of channels.
+PredictInput read_predict_input(const std::vector<std::string>& data, const CsvOptions& csv,
+                                const DataDescription& trained);
+
+// Whether these are read by read_predict_input; otherwise they are a dataset file.
+bool is_csv_or_images(const std::vector<std::string>& data);
+
+}  // namespace lockstep

@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""predict on rows that no dataset file holds: CSV columns by name through the encoding that travels
+with the run, PNG images as the data have them; and each way in which they do not fit."""
+import csv
+import io
+import zlib
+
+from lockstep_run import *  # noqa: F403 (the test vocabulary)
+
+
+def png(path, pixels, colour):
+    """8-bit PNG after its specification; colour: 0 grey, 2 RGB, 6 RGB and opacity."""
+    def chunk(kind, body):
+        return (struct.pack(">I", len(body)) + kind + body +
+                struct.pack(">I", zlib.crc32(kind + body)))
+    height, width = pixels.shape[:2]
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels.astype(np.uint8))
+    Path(path).write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0,
+                                                          0)) +
+        chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def table(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@test
+def rows_of_another_csv():
+    """Columns in another order, the target absent, a missing cell: as prepare encoded them."""
+    lines = table((DATA / "titanic.csv").read_text())
+    succeed("prepare", "csv", DATA / "titanic.csv", "--target", "survived", "--missing", "mean",
+            "--test", "0.2", "-o", "t.h5")
+    config = write_config("t.toml", run={"name": "t", "threads": 1}, data={"file": "t.h5"},
+                          model={"network": "mlp", "widths": [8]}, loss={"kind": "cross_entropy"},
+                          optimizer={"lr": 0.01}, training={"epochs": 2, "batch": 64})
+    succeed("train", config, "--out", "run")
+    columns = [name for name in lines[0] if name != "survived"]
+    with h5py.File("t.h5") as file:
+        encoded, names = file["/test/x"][:], [str(n.decode() if isinstance(n, bytes) else n)
+                                              for n in file.attrs["columns"]]
+    succeed("predict", "run", "-o", "expected.npy")
+    Path("t.h5").unlink()  # the run alone is enough from here on
+
+    # A row of the test part, written as a table again: its prediction is the file's.
+    numbers = {name: i for i, name in enumerate(names)}
+    with open("some.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, list(reversed(columns)))
+        writer.writeheader()
+        for row in encoded[:5]:
+            cells = {}
+            for name in columns:
+                if name in numbers:
+                    cells[name] = repr(float(row[numbers[name]]))
+                else:
+                    cells[name] = next(n.split("=", 1)[1] for n, i in numbers.items()
+                                       if n.startswith(name + "=") and row[i] == 1)
+            writer.writerow(cells)
+    for ranks in (0, 2):
+        succeed("predict", "run", "--data", "some.csv", "-o", "p.npy", ranks=ranks)
+        check(np.array_equal(np.load("p.npy"), np.load("expected.npy")[:5]),
+              f"{np.load('p.npy')}\n{np.load('expected.npy')[:5]}")
+    shown = table(succeed("predict", "run", "--data", "some.csv").out)
+    check([int(line["label"]) for line in shown] == list(np.load("p.npy").argmax(1)), f"{shown}")
+    check(set(shown[0]) == {"row", "label", "class", "probability"}, f"{shown}")
+
+    text = Path("some.csv").read_text()
+    category = next(c for c in columns if c not in numbers)
+    place = list(reversed(columns)).index(category)
+    first = text.splitlines()[1].split(",")
+    Path("unknown.csv").write_text(text.replace(",".join(first), ",".join(
+        first[:place] + ["purple"] + first[place + 1:]), 1))
+    refuse("predict", "run", "--data", "unknown.csv", words=["unknown.csv", "line 2", category,
+                                                            "purple"])
+    Path("fewer.csv").write_text("a,b\n1,2\n")
+    refuse("predict", "run", "--data", "fewer.csv", words=["fewer.csv", columns[0], "a, b"])
+    refuse("predict", "run", "--data", "some.csv", "fewer.csv", words=["one .csv"])
+    refuse("predict", "run", "--data", "none.csv", words=["none.csv"])
+    Path("empty").mkdir()
+    refuse("predict", "run", "--data", "empty", words=["empty", "no .png"])
+
+
+def train_images(x, y, name):
+    write_h5(name + ".h5", train_x=x, train_y=y)
+    config = write_config(name + ".toml", run={"name": name, "threads": 1},
+                          data={"file": name + ".h5"}, model={"network": "mlp", "widths": [8]},
+                          loss={"kind": "cross_entropy"}, optimizer={"lr": 0.01},
+                          training={"steps": 3, "batch": 50})
+    succeed("train", config, "--out", name)
+    succeed("predict", name, "--split", "/train", "-o", "expected.npy")
+    Path(name + ".h5").unlink()
+    return np.load("expected.npy")
+
+
+@test
+def grey_images():
+    x, y = digits(60)
+    expected = train_images(x, y, "grey")
+    Path("folder").mkdir()
+    for i in range(3):
+        png(f"folder/{i}.png", x[i, ..., 0], 0)
+        png(f"rgb{i}.PNG", np.repeat(x[i], 3, 2), 2)  # equal colours are grey
+    succeed("predict", "grey", "--data", "folder", "-o", "p.npy", ranks=2)
+    check(np.array_equal(np.load("p.npy"), expected[:3]), "a PNG predicts otherwise than its row")
+    shown = table(succeed("predict", "grey", "--data", "rgb1.PNG", "folder", "rgb0.PNG").out)
+    check([line["file"] for line in shown] ==
+          ["rgb1.PNG", *[f"folder/{i}.png" for i in range(3)], "rgb0.PNG"], f"{shown}")
+    order = [1, 0, 1, 2, 0]
+    check([int(line["label"]) for line in shown] == list(expected[order].argmax(1)), f"{shown}")
+    probabilities = [float(line["probability"]) for line in shown]
+    check(np.allclose(probabilities, expected[order].max(1), atol=1e-5), f"{shown}")
+
+    png("large.png", np.zeros((9, 12)), 0)
+    refuse("predict", "grey", "--data", "large.png", words=["large.png", "12 x 9", "8 x 8"])
+    Path("no.png").write_bytes(b"GIF89a")
+    refuse("predict", "grey", "--data", "no.png", words=["no.png", "PNG"])
+    whole = Path("folder/0.png").read_bytes()
+    Path("half.png").write_bytes(whole[:len(whole) // 2])
+    refuse("predict", "grey", "--data", "half.png", words=["half.png"])
+    refuse("predict", "grey", "--data", "folder", "grey.h5", words=["grey.h5", "not mixed"])
+    Path("pixels.csv").write_text("a\n1\n")
+    refuse("predict", "grey", "--data", "pixels.csv", words=["pixels.csv", "(8, 8, 1)"])
+
+
+@test
+def colour_images():
+    random = np.random.default_rng(seeded_random().randrange(1 << 32))
+    x = random.integers(0, 256, (60, 4, 6, 3)).astype(np.uint8)
+    expected = train_images(x, np.arange(60) % 3, "colour")
+    png("rgb.png", x[0], 2)
+    png("opaque.png", np.concatenate([x[1], np.full((4, 6, 1), 255)], 2), 6)
+    succeed("predict", "colour", "--data", "rgb.png", "opaque.png", "-o", "p.npy")
+    check(np.array_equal(np.load("p.npy"), expected[:2]), "a PNG predicts otherwise than its row")
+
+
+@test
+def numbers_without_an_encoding():
+    """Data that came from no table: one column a value."""
+    random = np.random.default_rng(seeded_random().randrange(1 << 32))
+    x = random.normal(size=(50, 2)).astype(np.float32)
+    write_h5("d.h5", train_x=x, train_y=x[:, :1])
+    config = write_config("a.toml", run={"threads": 1}, data={"file": "d.h5"},
+                          model={"network": "linear"}, loss={"kind": "mse"},
+                          training={"steps": 3, "batch": 25})
+    succeed("train", config, "--out", "run")
+    succeed("predict", "run", "--split", "/train", "-o", "e.npy")
+    text = "u;v\n" + "".join(f"{a!r};{b!r}\n" for a, b in x[:4].astype(float))
+    Path("x.csv").write_text(text)
+    shown = table(succeed("predict", "run", "--data", "x.csv", "--delimiter", ";").out)
+    check(np.allclose([float(line["output0"]) for line in shown], np.load("e.npy")[:4, 0]),
+          f"{shown}")
+    refuse("predict", "run", "--data", "x.csv", words=["1 columns", "(2)"])
+
+
+if __name__ == "__main__":
+    main()
