@@ -23,6 +23,14 @@ bool shown_on_terminal() {
   return terminal;
 }
 
+// "42 s", "3:05 min", "2:10 h"
+std::string duration(double seconds) {
+  const auto whole = static_cast<std::int64_t>(seconds + 0.5);
+  if (whole < 100) return fmt::format("{} s", whole);
+  if (whole < 6000) return fmt::format("{}:{:02} min", whole / 60, whole % 60);
+  return fmt::format("{}:{:02} h", whole / 3600, whole / 60 % 60);
+}
+
 }  // namespace
 
 std::string describe(const Evaluation& evaluation) {
@@ -54,9 +62,9 @@ void Console::step(const StepReport& report) {
   const double seconds = std::chrono::duration<double>(now - start_).count();
   const double steps_per_second = static_cast<double>(report.step - first_step_) / seconds;
   const double left = static_cast<double>(report.total_steps - report.step) / steps_per_second;
-  fmt::print("\r\x1b[Kepoch {}/{}  step {}/{}  {}  {:.0f} samples/s  {:.0f} s left", report.epoch,
+  fmt::print("\r\x1b[Kepoch {}/{}  step {}/{}  {}  {:.0f} samples/s  {} left", report.epoch,
              report.epochs, report.step, report.total_steps, describe(report.batch),
-             steps_per_second * static_cast<double>(batch_), left);
+             steps_per_second * static_cast<double>(batch_), duration(left));
   std::fflush(stdout);
   live_line_shown_ = true;
 }
@@ -76,7 +84,22 @@ void Console::finished(const TrainingOutcome& outcome) {
                     "  lockstep train --resume {}",
                     outcome.step, outcome.folder));
   else
-    line(fmt::format("run folder: {}", outcome.folder));
+    summary(outcome);
+}
+
+void Console::summary(const TrainingOutcome& outcome) {
+  if (outcome.training.rows > 0)
+    line(fmt::format("last epoch: {}{}", describe(outcome.training),
+                     outcome.validation ? "  | validation " + describe(*outcome.validation) : ""));
+  if (outcome.best_value)
+    line(fmt::format("best validation {}: {:.4f} after step {}", outcome.best_metric,
+                     *outcome.best_value, outcome.best_step));
+  line(
+      fmt::format("run folder: {}\n"
+                  "next: lockstep evaluate {}\n"
+                  "      lockstep predict {} -o predictions.csv\n"
+                  "      lockstep export {} weights.safetensors",
+                  outcome.folder, outcome.folder, outcome.folder, outcome.folder));
 }
 
 void Console::clear_live_line() {

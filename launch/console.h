@@ -16,10 +16,12 @@ class Console final : public TrainingObserver {
   void line(const std::string& text) override;
   void step(const StepReport& report) override;
   void epoch(const EpochReport& report) override;
+  // The last and the best metrics, the run's folder, and what to do with it.
   void finished(const TrainingOutcome& outcome);
 
  private:
   void clear_live_line();
+  void summary(const TrainingOutcome& outcome);
 
   using Clock = std::chrono::steady_clock;
   bool live_;  // standard output is a terminal

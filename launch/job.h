@@ -7,6 +7,7 @@
 #include "runtime/communication/communicator.h"
 #include "runtime/communication/world.h"
 #include "runtime/config/config.h"
+#include "runtime/run/rank_log.h"
 
 namespace lockstep {
 
@@ -16,6 +17,10 @@ inline constexpr int kExitInterrupted = 75;  // EX_TEMPFAIL: checkpoint written,
 // `configure` reads what the command needs (a config file); an error of it on any rank is the error
 // of all, printed once. `command` then runs with the config, whose transport decides how ranks
 // talk.
+// Where `log` is given, every rank writes a log of its own (see RankLog), errors among its lines.
+int run_job(const std::function<Config()>& configure,
+            const std::function<int(const Config&, Communicator&, RankLog&)>& command,
+            const std::string& log = "");
 int run_job(const std::function<Config()>& configure,
             const std::function<int(const Config&, Communicator&)>& command);
 

@@ -5,7 +5,6 @@
 #include "launch/networks.h"
 #include "models/initial_values.h"
 #include "models/weights.h"
-#include "models/zoo.h"
 #include "runtime/communication/agreement.h"
 #include "runtime/run/training.h"
 
@@ -14,7 +13,7 @@ namespace lockstep {
 namespace {
 
 struct TrainArguments {
-  std::string config, out, resume;
+  std::string config, out, resume, log;
   std::vector<std::string> overrides, allow_change;
 };
 
@@ -50,27 +49,28 @@ Config configure(const TrainArguments& arguments) {
   return config;
 }
 
-int train(const TrainArguments& arguments) {
+int train(const TrainArguments& arguments, const Networks& networks) {
   install_stop_signals();
-  const auto command = [&](const Config& config, Communicator& communicator) {
+  const auto command = [&](const Config& config, Communicator& communicator, RankLog& log) {
     Console console(config.training);
     TrainingRequest request;
     request.out = arguments.out;
     request.resume = arguments.resume;
     request.allow_change = arguments.allow_change;
-    request.networks = zoo_networks();
+    request.networks = networks.make;
     request.initial_weights = set_initial_weights;
     request.observer = &console;
+    request.log = &log;
     const TrainingOutcome outcome = run_training(config, request, communicator);
     if (communicator.rank() == 0) console.finished(outcome);
     return outcome.interrupted ? kExitInterrupted : 0;
   };
-  return run_job([&] { return configure(arguments); }, command);
+  return run_job([&] { return configure(arguments); }, command, arguments.log);
 }
 
 }  // namespace
 
-void add_train(CLI::App& app, Action& action) {
+void add_train(CLI::App& app, Action& action, const Networks& networks) {
   auto arguments = std::make_shared<TrainArguments>();
   CLI::App* command = app.add_subcommand("train", "train a network from a config file");
   command->add_option("config", arguments->config,
@@ -80,6 +80,8 @@ void add_train(CLI::App& app, Action& action) {
                       "run folder to create (default runs/<name>-<date>-<time>)");
   command->add_option("--resume", arguments->resume,
                       "run folder to continue at its newest checkpoint");
+  command->add_option("--log", arguments->log,
+                      "log of every rank: FILE.log is FILE.rank3.log, or %r in the name the rank");
   command
       ->add_option("--allow-change", arguments->allow_change,
                    "a mathematical key that may differ from the resumed run's; repeatable")
@@ -92,8 +94,10 @@ void add_train(CLI::App& app, Action& action) {
       "  mpirun -np 4 lockstep train --resume runs/a\n" +
       std::string(
           "\nKeys of a config (operational: changes no result; a resume compares all others):\n") +
-      config_help() + "\nNetworks and their keys:\n" + networks_help());
-  command->callback([arguments, &action] { action = [arguments] { return train(*arguments); }; });
+      config_help() + "\nNetworks and their keys:\n" + networks.help);
+  command->callback([arguments, &networks, &action] {
+    action = [arguments, &networks] { return train(*arguments, networks); };
+  });
 }
 
 }  // namespace lockstep

@@ -267,6 +267,11 @@ void add_training(std::vector<ConfigKey>& keys) {
   LOCKSTEP_KEY(kOperational, checkpoint.keep, "the newest so many stay, and the best").at_least(1);
   LOCKSTEP_KEY(kOperational, log.every_steps, "steps between lines of metrics; 0: one an epoch")
       .at_least(0);
+  LOCKSTEP_KEY(kOperational, log.tensorboard,
+               "TensorBoard events in the run folder: metrics, images, hyper-parameters");
+  LOCKSTEP_KEY(kOperational, log.histogram_epochs,
+               "epochs between TensorBoard histograms of weights and gradients; 0: none")
+      .at_least(0);
 }
 #undef LOCKSTEP_KEY
 

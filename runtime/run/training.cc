@@ -3,35 +3,26 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <filesystem>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "io/base/file.h"
+#include "io/dataset/description.h"
 #include "runtime/communication/agreement.h"
-#include "runtime/communication/world.h"
-#include "runtime/run/cpu_resources.h"
-#include "runtime/run/metrics_log.h"
 #include "runtime/run/run_folder.h"
+#include "runtime/run/run_log.h"
+#include "runtime/run/run_recorder.h"
 #include "runtime/run/version.h"
 
 namespace lockstep {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
 volatile std::sig_atomic_t stop_signal = 0;  // the only thing a signal handler may touch
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-Json to_json(std::int64_t step, std::int64_t epoch, const std::string& split,
-             const Evaluation& evaluation) {
-  Json line{{"step", step}, {"epoch", epoch}, {"split", split}, {"loss", evaluation.loss}};
-  for (const auto& [name, value] : evaluation.metrics) line[name] = value;
-  return line;
 }
 
 void add(ShardScalars& sums, const ShardScalars& step) {
@@ -50,18 +41,23 @@ class TrainingRun {
   bool main_rank() const { return communicator_.rank() == 0; }
   void say(const std::string& line) const {
     if (main_rank()) request_.observer->line(line);
+    note(line);
+  }
+  void note(const std::string& line) const {
+    if (request_.log) request_.log->line(line);
   }
   void find_checkpoint();
   void agree();
   void check_resumed() const;
   void start_weights();
   void open_folder();
-  void begin_record();
   void end_record(const std::string& outcome);
 
   StepResult step();
-  void finish_epoch(std::int64_t epoch);
-  bool judge(const Evaluation& validation);  // whether it is the best so far
+  void finish_epoch(std::int64_t epoch, double lr);
+  void log_step(const StepResult& result);
+  bool histograms_due(std::int64_t step) const;  // after the step that is counted from 1
+  bool judge(const Evaluation& validation);      // whether it is the best so far
   void save(bool wait);
   void restore_best();
   void write_weights();
@@ -82,12 +78,12 @@ class TrainingRun {
   DeclaredState declared_;
   std::optional<RunFolder> folder_;  // rank 0
   std::string folder_path_;
-  std::unique_ptr<MetricsLog> metrics_, timing_;
+  std::optional<RunLog> log_;
   std::unique_ptr<CheckpointWriter> writer_;
-  RunRecord record_;
+  std::optional<RunRecorder> recorder_;
   TrainingOutcome outcome_;
   bool early_stop_ = false, new_best_ = false;
-  Clock::time_point epoch_start_;
+  Clock::time_point epoch_start_, next_log_line_;
   double epoch_rows_here_ = 0;  // trained by this process, for the rate
 };
 
@@ -115,6 +111,7 @@ TrainingRun::TrainingRun(const Config& config, const TrainingRequest& request,
   start_weights();
   open_folder();
   for (const std::string& line : session_->log()) say(line);
+  next_log_line_ = Clock::now();
   // A segment too large for the machine shows when the exchange is made, after the first line.
   if (communicator.description() != placement) say("exchange: " + communicator.description());
 }
@@ -210,56 +207,23 @@ void TrainingRun::open_folder() {
     folder_ = request_.resume.empty() ? RunFolder::create(request_.out, config.run.name)
                                       : RunFolder::open(request_.resume);
     folder_->write_config(config);
-    MetricsLog::cut_back(folder_->metrics_file(), trainer_->next_step());
-    MetricsLog::cut_back(folder_->timing_file(), trainer_->next_step());
-    metrics_ = std::make_unique<MetricsLog>(folder_->metrics_file());
-    timing_ = std::make_unique<MetricsLog>(folder_->timing_file());
+    write_text(folder_->data_file(), to_json(describe(*session_->data().data)));
+    log_.emplace(*folder_, config, trainer_->next_step());
+    log_->begin(config, *session_->data().data, session_->team().replica().loss().metric_names());
     writer_ = std::make_unique<CheckpointWriter>(
         folder_->checkpoints(), config.checkpoint.keep, session_->team().params(),
         trainer_->optimizer().states(), session_->backend());
-    if (std::filesystem::exists(folder_->record_file())) record_ = folder_->read_record();
-    begin_record();
+    recorder_.emplace(*folder_, *session_, identity_.data_checksum, trainer_->next_step());
   });
   folder_path_ = communicator_.broadcast(main_rank() ? folder_->path() : std::string(), 0);
   if (resumed_)
     say(fmt::format("resumed {} after step {}", checkpoint_file_, trainer_->next_step()));
 }
 
-void TrainingRun::begin_record() {
-  record_.name = session_->config().run.name;
-  record_.seed = session_->config().run.seed;
-  record_.shards = session_->config().run.shards;
-  record_.data_checksum = identity_.data_checksum;
-  RunPart part;
-  part.version = kVersion;
-  part.build = kBuild;
-  part.mpi = World::library_version();
-  part.processor = processor_name();
-  part.isa = session_->backend().isa();
-  part.placement = communicator_.description();
-  for (int rank = 0; rank < communicator_.size(); ++rank)
-    part.threads.push_back(session_->team().plan().workers(rank));
-  part.start = utc_now();
-  part.first_step = trainer_->next_step();
-  record_.parts.push_back(part);
-  folder_->write_record(record_);
-}
-
 void TrainingRun::end_record(const std::string& outcome) {
-  if (!main_rank() || record_.parts.empty()) return;
-  RunPart& part = record_.parts.back();
-  part.end = utc_now();
-  part.last_step = trainer_->next_step();
-  part.outcome = outcome;
-  record_.final_metrics.clear();
-  const auto record = [&](const std::string& split, const Evaluation& evaluation) {
-    record_.final_metrics.emplace_back(split + ".loss", evaluation.loss);
-    for (const auto& [name, value] : evaluation.metrics)
-      record_.final_metrics.emplace_back(split + "." + name, value);
-  };
-  if (outcome_.training.rows > 0) record("train", outcome_.training);
-  if (outcome_.validation) record("validation", *outcome_.validation);
-  folder_->write_record(record_);
+  note("this start of the run: " + outcome);
+  if (recorder_)
+    recorder_->end(outcome, trainer_->next_step(), outcome_.training, outcome_.validation);
 }
 
 TrainingOutcome TrainingRun::run() {
@@ -277,7 +241,7 @@ TrainingOutcome TrainingRun::run() {
       const bool epoch_ends = done % epoch_steps == 0 || last;
       const std::int64_t epoch = (done + epoch_steps - 1) / epoch_steps;
       new_best_ = false;
-      if (epoch_ends) finish_epoch(epoch);
+      if (epoch_ends) finish_epoch(epoch, result.lr);
 
       outcome_.interrupted = result.total.stop > 0 && !last;
       const CheckpointConfig& rule = config.checkpoint;
@@ -289,6 +253,9 @@ TrainingOutcome TrainingRun::run() {
       if (outcome_.interrupted) break;
     }
     outcome_.step = trainer_->next_step();
+    outcome_.best_metric = config.training.early_stopping.metric;
+    outcome_.best_value = declared_.best_metric;
+    outcome_.best_step = declared_.best_step;
     if (!outcome_.interrupted) {
       if (config.training.early_stopping.patience > 0 &&
           config.training.early_stopping.restore_best)
@@ -296,6 +263,7 @@ TrainingOutcome TrainingRun::run() {
       write_weights();
     }
     end_record(outcome_.interrupted ? "interrupted" : "finished");
+    if (log_ && !outcome_.interrupted) log_->finished();
   } catch (const PeerFailed&) {
     end_record("failed: another rank");
     throw;
@@ -309,6 +277,7 @@ TrainingOutcome TrainingRun::run() {
 StepResult TrainingRun::step() {
   if (stop_signal) trainer_->request_stop();
   if (writer_) writer_->check();
+  trainer_->keep_gradients(histograms_due(trainer_->next_step() + 1));
   StepResult result;
   try {
     result = trainer_->step();
@@ -317,25 +286,38 @@ StepResult TrainingRun::step() {
   }
   add(declared_.epoch_sums, result.total);
   epoch_rows_here_ += result.total.rows;
+  log_step(result);
   if (!main_rank()) return result;
 
   const std::int64_t step = result.step + 1, epoch_steps = plan_.steps_per_epoch();
   const std::int64_t epoch = result.step / epoch_steps + 1;
-  const Evaluation batch = summarize(result.total, session_->team().replica().loss());
-  const std::int64_t every = session_->config().log.every_steps;
-  if (every > 0 && step % every == 0) {
-    Json line = to_json(step, epoch, "batch", batch);
-    line["lr"] = result.lr;
-    if (session_->config().training.clip_norm > 0) line["gradient_norm"] = result.gradient_norm;
-    metrics_->append(line);
-  }
-  request_.observer->step({step, trainer_->total_steps(), epoch,
-                           (trainer_->total_steps() + epoch_steps - 1) / epoch_steps, result.lr,
-                           batch});
+  const StepReport report{step,      trainer_->total_steps(),
+                          epoch,     (trainer_->total_steps() + epoch_steps - 1) / epoch_steps,
+                          result.lr, summarize(result.total, session_->team().replica().loss())};
+  const bool clips = session_->config().training.clip_norm > 0;
+  log_->step(report, clips ? std::optional(result.gradient_norm) : std::nullopt);
+  request_.observer->step(report);
   return result;
 }
 
-void TrainingRun::finish_epoch(std::int64_t epoch) {
+// So many lines as log.every_steps asks for, or one a second.
+void TrainingRun::log_step(const StepResult& result) {
+  const std::int64_t step = result.step + 1, every = session_->config().log.every_steps;
+  const Clock::time_point now = Clock::now();
+  if (every > 0 ? step % every != 0 : now < next_log_line_) return;
+  next_log_line_ = now + std::chrono::seconds(1);
+  note(fmt::format("step {}/{} loss {:.6g} lr {:.6g}", step, trainer_->total_steps(),
+                   result.total.loss / result.total.weight, result.lr));
+}
+
+bool TrainingRun::histograms_due(std::int64_t step) const {
+  const LogConfig& rule = session_->config().log;
+  if (!rule.tensorboard || rule.histogram_epochs == 0) return false;
+  const std::int64_t epoch_steps = plan_.steps_per_epoch();
+  return step % (rule.histogram_epochs * epoch_steps) == 0 || step == trainer_->total_steps();
+}
+
+void TrainingRun::finish_epoch(std::int64_t epoch, double lr) {
   const Config& config = session_->config();
   const std::int64_t step = trainer_->next_step();
   const double seconds = seconds_since(epoch_start_);
@@ -352,19 +334,21 @@ void TrainingRun::finish_epoch(std::int64_t epoch) {
   const bool last = step == trainer_->total_steps();
   if (validation_ && (epoch % config.training.evaluate_every == 0 || last)) {
     report.validation = evaluate(session_->team(), *validation_,
-                                 {config.training.batch, false, trainer_->weights_version()});
+                                 {config.training.batch, trainer_->weights_version()});
     outcome_.validation = report.validation;
     new_best_ = judge(*report.validation);
   }
+  if (histograms_due(step)) {
+    const Trainer::Flat flat = trainer_->weights_and_gradients();
+    if (main_rank())
+      log_->histograms(step, session_->team().params(), flat.weights, flat.gradients);
+  }
   if (main_rank()) {
-    metrics_->append(to_json(step, epoch, "train", report.training));
-    if (report.validation) metrics_->append(to_json(step, epoch, "validation", *report.validation));
-    timing_->append(Json{{"step", step},
-                         {"epoch", epoch},
-                         {"seconds", report.seconds},
-                         {"samples_per_second", report.samples_per_second}});
+    log_->epoch(report, lr);
     request_.observer->epoch(report);
   }
+  note(fmt::format("epoch {}/{} step {} loss {:.6g}, {:.1f} s", epoch, report.epochs, step,
+                   report.training.loss, seconds));
   epoch_start_ = Clock::now();
   epoch_rows_here_ = 0;
 }
@@ -398,6 +382,7 @@ void TrainingRun::save(bool wait) {
     writer_->write(std::move(snapshot), {trainer_->next_step(), identity_, declared_});
   communicator_.barrier();
   if (main_rank() && wait) writer_->wait();
+  note(fmt::format("checkpoint of step {}", trainer_->next_step()));
 }
 
 void TrainingRun::restore_best() {

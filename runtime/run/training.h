@@ -10,6 +10,7 @@
 
 #include "runtime/run/checkpointing.h"
 #include "runtime/run/evaluation.h"
+#include "runtime/run/rank_log.h"
 #include "runtime/run/session.h"
 
 namespace lockstep {
@@ -43,7 +44,8 @@ struct TrainingRequest {
   NetworkFactory networks;
   // Sets the weights that a new run starts with, beyond the initialisers: [model] weights, initial.
   std::function<std::vector<std::string>(const Config&, ParamSet&, Backend&)> initial_weights;
-  TrainingObserver* observer = nullptr;
+  TrainingObserver* observer = nullptr;  // of rank 0
+  RankLog* log = nullptr;                // of every rank
 };
 
 struct TrainingOutcome {
@@ -52,6 +54,10 @@ struct TrainingOutcome {
   bool interrupted = false;  // a signal asked for it; the checkpoint is written
   Evaluation training;       // of the last epoch
   std::optional<Evaluation> validation;
+  // Of the validation part: the metric that early stopping watches, and where it was best.
+  std::string best_metric;
+  std::optional<double> best_value;
+  std::int64_t best_step = 0;
 };
 
 // A collective of all ranks.

@@ -1,6 +1,7 @@
 #include "runtime/step/trainer.h"
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 
 #include "runtime/communication/agreement.h"
@@ -75,6 +76,40 @@ void Trainer::start_loader() {
   options.first_step = step_;
   options.last_step = total_steps_;
   loader_ = Loader::make(data_.data, options);
+}
+
+void Trainer::keep_gradients(bool keep) {
+  if (keep != kept_gradient_.empty()) return;
+  kept_gradient_.assign(keep ? static_cast<std::size_t>(team_.params().elements()) : 0, 0.0f);
+  for (const auto& updater : updaters_)
+    updater->keep_gradient(keep ? kept_gradient_.data() : nullptr);
+}
+
+Trainer::Flat Trainer::weights_and_gradients() {
+  // Each rank sends its slices, each behind its range.
+  std::string mine;
+  for (const Worker& worker : team_.workers())
+    for (int bucket = 0; bucket < static_cast<int>(buckets_.size()); ++bucket) {
+      const ElementRange slice = exchange_->slice(worker.index, bucket);
+      mine.append(reinterpret_cast<const char*>(&slice), sizeof slice);
+      mine.append(reinterpret_cast<const char*>(kept_gradient_.data() + slice.begin),
+                  static_cast<std::size_t>(slice.count()) * sizeof(float));
+    }
+  const std::vector<std::string> all = team_.communicator().all_gather(mine);
+  Flat flat;
+  if (team_.communicator().rank() != 0) return flat;
+  flat.weights.assign(exchange_->values(), exchange_->values() + team_.params().elements());
+  flat.gradients.resize(flat.weights.size());
+  for (const std::string& slices : all)
+    for (std::size_t at = 0; at < slices.size();) {
+      ElementRange slice;
+      std::memcpy(&slice, slices.data() + at, sizeof slice);
+      at += sizeof slice;
+      const std::size_t bytes = static_cast<std::size_t>(slice.count()) * sizeof(float);
+      std::memcpy(flat.gradients.data() + slice.begin, slices.data() + at, bytes);
+      at += bytes;
+    }
+  return flat;
 }
 
 Snapshot Trainer::snapshot() {

@@ -138,6 +138,10 @@ void Updater::apply(int bucket, std::int64_t step, double lr, float factor) {
     rule_.optimizer.update(backend_, stream_, segment, step + 1, lr, gradient, value,
                            std::span(states).first(count));
   }
+  if (kept_gradient_ != nullptr) {
+    const Tensor gradient = backend_.borrow(sum, {slice.count()}).to_host();
+    std::copy_n(gradient.data<float>(), slice.count(), kept_gradient_ + slice.begin);
+  }
   exchange_.deliver(worker_, bucket);
 }
 

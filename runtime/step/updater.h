@@ -28,6 +28,9 @@ class Updater {
   void update(std::int64_t step, double lr);
   const ShardScalars& total() const { return total_; }
   double gradient_norm() const { return gradient_norm_; }  // where clip_norm > 0
+  // Later updates copy the gradient of this worker's slices, clipped, to their places in a host
+  // buffer of all elements; null: no more.
+  void keep_gradient(float* flat) { kept_gradient_ = flat; }
 
  private:
   template <typename Wait>
@@ -47,6 +50,7 @@ class Updater {
   Stream& stream_;
   ShardScalars total_;
   double gradient_norm_ = 0;
+  float* kept_gradient_ = nullptr;
   std::vector<TreeNode> nodes_;  // scratch of sum_slice
 };
 
