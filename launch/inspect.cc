@@ -58,7 +58,7 @@ void inspect_safetensors(const std::string& file) {
 }
 
 // The network's layer table needs the shape of a sample, which the data file knows.
-void print_network(const Config& config) {
+void print_network(const Config& config, const Networks& networks) {
   if (config.data.file.empty() || !std::filesystem::exists(config.data.file)) {
     fmt::print("\n(no layer table: the data file '{}' is not there; it knows the sample's shape)\n",
                config.data.file);
@@ -67,7 +67,7 @@ void print_network(const Config& config) {
   const auto communicator = make_self_communicator();
   Config quiet = config;
   if (quiet.training.batch == 0) quiet.training.batch = 1;
-  Session session(quiet, Purpose::kTrain, config.data.train, *communicator, zoo_networks());
+  Session session(quiet, Purpose::kTrain, config.data.train, *communicator, networks.make);
   Replica& replica = session.team().replica();
   fmt::print("\n{:<24}  {:<12}  {:<18}  {:>12}  {:>16}\n", "layer", "kind", "output", "parameters",
              "multiply-adds");
@@ -104,7 +104,7 @@ void inspect_dataset(const InspectArguments& arguments) {
   fmt::print("\n{}\n", write_contact_sheet(sheet, arguments.images));
 }
 
-int inspect(const InspectArguments& arguments) {
+int inspect(const InspectArguments& arguments, const Networks& networks) {
   std::string file = arguments.file;
   if (std::filesystem::is_directory(file)) file += "/config.toml";
   if (!std::filesystem::exists(file)) throw Error("{}: there is no such file", file);
@@ -115,7 +115,7 @@ int inspect(const InspectArguments& arguments) {
   } else if (file.ends_with(".toml")) {
     const Config config = load_config(file);
     fmt::print("{}", to_toml(config));
-    print_network(config);
+    print_network(config, networks);
   } else {
     inspect_dataset(arguments);
     return 0;
@@ -127,7 +127,7 @@ int inspect(const InspectArguments& arguments) {
 
 }  // namespace
 
-void add_inspect(CLI::App& app, Action& action) {
+void add_inspect(CLI::App& app, Action& action, const Networks& networks) {
   auto arguments = std::make_shared<InspectArguments>();
   ContactSheetOptions& sheet = arguments->sheet;
   CLI::App* command =
@@ -155,7 +155,9 @@ void add_inspect(CLI::App& app, Action& action) {
       "  lockstep inspect fashion-mnist.h5 --images sheet.png\n"
       "  lockstep inspect launch/configs/fashion-mnist.toml\n"
       "  lockstep inspect runs/first/checkpoints/step-00000600.ckpt\n");
-  command->callback([arguments, &action] { action = [arguments] { return inspect(*arguments); }; });
+  command->callback([arguments, &networks, &action] {
+    action = [arguments, &networks] { return inspect(*arguments, networks); };
+  });
 }
 
 }  // namespace lockstep

@@ -1,10 +1,20 @@
-// The zoo, as the runtime wants it.
+// The networks that the commands know: the zoo's, and those that a program of its own adds.
 #pragma once
 
+#include <string>
+#include <vector>
+
+#include "models/zoo.h"
 #include "runtime/run/session.h"
 
 namespace lockstep {
 
-NetworkFactory zoo_networks();
+struct Networks {
+  NetworkFactory make;
+  std::string help;  // the tables of both, for --help
+};
+
+// Throws Error where a name of `own` is taken.
+Networks all_networks(std::vector<NetworkEntry> own);
 
 }  // namespace lockstep

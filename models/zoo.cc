@@ -45,12 +45,16 @@ std::span<const NetworkEntry> networks() {
   return table();
 }
 
-Network make_network(const std::string& name, const ModelTable& keys, const NetworkInput& input) {
-  const auto entry = std::find_if(table().begin(), table().end(),
-                                  [&](const NetworkEntry& known) { return known.name == name; });
-  if (entry == table().end()) {
-    std::vector<std::string> names;
-    for (const NetworkEntry& known : table()) names.emplace_back(known.name);
+Network make_network(const std::string& name, const ModelTable& keys, const NetworkInput& input,
+                     std::span<const NetworkEntry> own) {
+  const NetworkEntry* entry = nullptr;
+  std::vector<std::string> names;
+  for (const std::span<const NetworkEntry> entries : {networks(), own})
+    for (const NetworkEntry& known : entries) {
+      if (known.name == name) entry = &known;
+      names.emplace_back(known.name);
+    }
+  if (entry == nullptr) {
     const std::string nearest = nearest_name(name, names);
     throw Error("unknown network '{}'{}; model.network is one of {}", name,
                 nearest.empty() ? "" : fmt::format(" (did you mean '{}'?)", nearest),
@@ -63,13 +67,14 @@ Network make_network(const std::string& name, const ModelTable& keys, const Netw
   return network;
 }
 
-std::string networks_help() {
+std::string networks_help(std::span<const NetworkEntry> own) {
   std::string text;
-  for (const NetworkEntry& entry : table()) {
-    text += fmt::format("{:<10}{}\n", entry.name, entry.help);
-    for (const NetworkKey& key : entry.keys)
-      text += fmt::format("            model.{} = {}: {}\n", key.name, key.fallback, key.help);
-  }
+  for (const std::span<const NetworkEntry> entries : {networks(), own})
+    for (const NetworkEntry& entry : entries) {
+      text += fmt::format("{:<10}{}\n", entry.name, entry.help);
+      for (const NetworkKey& key : entry.keys)
+        text += fmt::format("            model.{} = {}: {}\n", key.name, key.fallback, key.help);
+    }
   text +=
       "\nKinds of layers in [[model.layers]]; every one may have a name:\n" + layer_kinds_help();
   return text;

@@ -22,9 +22,11 @@ std::span<const NetworkEntry> networks();
 
 // Not built yet. Throws Error for an unknown network (with the nearest name and the list), for
 // keys that the network does not read, and for values that it cannot use.
-Network make_network(const std::string& name, const ModelTable& keys, const NetworkInput& input);
+// `own`: entries beside those of the table.
+Network make_network(const std::string& name, const ModelTable& keys, const NetworkInput& input,
+                     std::span<const NetworkEntry> own = {});
 
-// The table as text, for --help.
-std::string networks_help();
+// The table as text, with `own` entries, for --help.
+std::string networks_help(std::span<const NetworkEntry> own = {});
 
 }  // namespace lockstep

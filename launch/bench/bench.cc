@@ -38,7 +38,7 @@ double peak_memory_mib() {
 }
 
 // Steps of the real loop: rows from the data file, forward, backward, exchange, update.
-int bench_step(const BenchStepArguments& arguments) {
+int bench_step(const BenchStepArguments& arguments, const Networks& networks) {
   const auto configure = [&] {
     const Config config = load_config(arguments.config, arguments.overrides);
     require_for_training(config);
@@ -48,7 +48,7 @@ int bench_step(const BenchStepArguments& arguments) {
     Config timed = config;
     timed.training.steps = arguments.warm_up + arguments.steps * arguments.rounds;
     timed.training.epochs = 0;
-    Session session(timed, Purpose::kTrain, timed.data.train, communicator, zoo_networks());
+    Session session(timed, Purpose::kTrain, timed.data.train, communicator, networks.make);
     const BatchPlan plan{session.data().data->rows(), timed.training.batch,
                          session.config().run.shards, timed.training.drop_last};
     Trainer trainer(session.config(), session.team(), session.data(), plan);
@@ -118,7 +118,7 @@ int bench_step(const BenchStepArguments& arguments) {
 
 }  // namespace
 
-void add_bench(CLI::App& app, Action& action) {
+void add_bench(CLI::App& app, Action& action, const Networks& networks) {
   CLI::App* bench = app.add_subcommand("bench", "measure this machine");
   bench->require_subcommand(1);
   bench->footer(
@@ -144,7 +144,9 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--json", step->json, "write the figures to this file too");
   command->footer(
       "Example:\n  lockstep bench step launch/configs/fashion-mnist.toml run.threads=2\n");
-  command->callback([step, &action] { action = [step] { return bench_step(*step); }; });
+  command->callback([step, &networks, &action] {
+    action = [step, &networks] { return bench_step(*step, networks); };
+  });
 
   auto ops = std::make_shared<BenchOpsOptions>();
   command =

@@ -3,12 +3,12 @@
 
 #include <dlfcn.h>
 
-#include <filesystem>
+#include "launch/installation.h"
 
 namespace lockstep {
 
 Peer load_peer() {
-  const auto path = std::filesystem::read_symlink("/proc/self/exe").parent_path() / kPeerFile;
+  const std::string path = plugin_file(kPeerFile);
   Peer peer;
   void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   void* const entry = library != nullptr ? dlsym(library, kPeerEntry) : nullptr;

@@ -23,7 +23,7 @@ struct Peer {
   std::vector<PeerRun> (*runs)(const cases::PeerShape& shape) = nullptr;
 };
 
-// The plug-in beside the executable.
+// The plug-in that comes with the executable.
 Peer load_peer();
 
 // What the plug-in offers under this name.

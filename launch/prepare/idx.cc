@@ -1,4 +1,5 @@
 // lockstep prepare digits, fashion-mnist and idx: images that come with labels.
+#include "launch/installation.h"
 #include "launch/prepare/kind.h"
 
 namespace lockstep {
@@ -7,7 +8,7 @@ void add_prepare_idx(CLI::App* prepare, Action& action) {
   const auto digits = add_kind<DigitsOptions>(prepare, "digits",
                                               "the bundled 1,797 handwritten digits of 8x8 pixels",
                                               prepare_digits, action);
-  digits.second->kind.file = LOCKSTEP_DATA_DIR "/digits.csv";
+  digits.second->kind.file = bundled_data("digits.csv");
   digits.first->add_option("--file", digits.second->kind.file, "CSV of label and 64 pixels")
       ->capture_default_str();
   digits.first->footer("Example:\n  lockstep prepare digits -o digits.h5 --test 0.2\n");
