@@ -9,7 +9,8 @@ using namespace lockstep;
 class Gain final : public UnaryLayer {
  public:
   Shape build(Build& build, const Shape& in) override {
-    gain_ = build.param("gain", {.file_shape = in, .layout = {}, .initializer = constant_values(1)});
+    gain_ =
+        build.param("gain", {.file_shape = in, .layout = {}, .initializer = constant_values(1)});
     y_ = build.buffer(in);
     dx_ = build.buffer(in);
     build.table.push_back({build.path(), "gain", in, in.elements(), in.elements()});
@@ -47,6 +48,9 @@ Network make_gained(const ModelTable& keys, const NetworkInput& input) {
 }
 
 int main(int argc, char** argv) {
-  return lockstep_main(argc, argv, {{"gained", "a gain a feature, then a linear layer",
-                                     {{"bias", "true", "of the linear layer"}}, make_gained}});
+  return lockstep_main(argc, argv,
+                       {{"gained",
+                         "a gain a feature, then a linear layer",
+                         {{"bias", "true", "of the linear layer"}},
+                         make_gained}});
 }
