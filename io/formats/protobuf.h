@@ -10,30 +10,30 @@
 
 namespace lockstep {
 
-class Message {
+class ProtoMessage {
  public:
-  Message& integer(int field, std::int64_t value) {
+  ProtoMessage& integer(int field, std::int64_t value) {
     varint(static_cast<std::uint64_t>(field) << 3);
     varint(static_cast<std::uint64_t>(value));
     return *this;
   }
-  Message& real(int field, double value) {
+  ProtoMessage& real(int field, double value) {
     varint(static_cast<std::uint64_t>(field) << 3 | 1);
     return fixed(std::bit_cast<std::uint64_t>(value));
   }
-  Message& single(int field, float value) {
+  ProtoMessage& single(int field, float value) {
     varint(static_cast<std::uint64_t>(field) << 3 | 5);
     return fixed(std::bit_cast<std::uint32_t>(value));
   }
-  Message& bytes(int field, std::string_view value) {
+  ProtoMessage& bytes(int field, std::string_view value) {
     varint(static_cast<std::uint64_t>(field) << 3 | 2);
     varint(value.size());
     text_ += value;
     return *this;
   }
-  Message& message(int field, const Message& value) { return bytes(field, value.text_); }
-  Message& packed(int field, std::span<const double> values) {
-    Message all;
+  ProtoMessage& message(int field, const ProtoMessage& value) { return bytes(field, value.text_); }
+  ProtoMessage& packed(int field, std::span<const double> values) {
+    ProtoMessage all;
     for (const double value : values) all.fixed(std::bit_cast<std::uint64_t>(value));
     return bytes(field, all.text_);
   }
@@ -46,7 +46,7 @@ class Message {
     text_ += static_cast<char>(value);
   }
   template <typename Bits>
-  Message& fixed(Bits bits) {  // little endian
+  ProtoMessage& fixed(Bits bits) {  // little endian
     for (std::size_t i = 0; i < sizeof bits; ++i) text_ += static_cast<char>(bits >> (8 * i));
     return *this;
   }

@@ -53,8 +53,8 @@ std::string little_endian(Bits bits) {
 }
 
 // A google.protobuf.Value.
-Message to_message(const HyperParameter& parameter) {
-  Message value;
+ProtoMessage to_message(const HyperParameter& parameter) {
+  ProtoMessage value;
   if (const bool* flag = std::get_if<bool>(&parameter))
     value.integer(4, *flag ? 1 : 0);
   else if (const double* number = std::get_if<double>(&parameter))
@@ -65,9 +65,9 @@ Message to_message(const HyperParameter& parameter) {
 }
 
 // The Value by which the HParams plug-in is told something.
-Message hparams_value(const std::string& tag, int field, const Message& content) {
-  Message plugin, metadata, value;
-  plugin.bytes(1, "hparams").bytes(2, Message().message(field, content).text());
+ProtoMessage hparams_value(const std::string& tag, int field, const ProtoMessage& content) {
+  ProtoMessage plugin, metadata, value;
+  plugin.bytes(1, "hparams").bytes(2, ProtoMessage().message(field, content).text());
   metadata.message(1, plugin);
   value.bytes(value_field::kTag, tag).message(value_field::kMetadata, metadata);
   return value;
@@ -118,13 +118,13 @@ EventFile::EventFile(const std::string& folder, std::int64_t first_step) {
     if (descriptor_ < 0 && errno != EEXIST)
       throw Error("{}: cannot open for writing: {}", path_, std::generic_category().message(errno));
   }
-  record(Message()
+  record(ProtoMessage()
              .real(event_field::kWallTime, now())
              .bytes(event_field::kFileVersion, "brain.Event:2")
              .text());
   if (first_step == 0) return;
-  const Message start = Message().integer(1, kStart);
-  record(Message()
+  const ProtoMessage start = ProtoMessage().integer(1, kStart);
+  record(ProtoMessage()
              .real(event_field::kWallTime, now())
              .integer(event_field::kStep, first_step)
              .message(event_field::kSessionLog, start)
@@ -143,25 +143,26 @@ EventFile::~EventFile() {
 }
 
 void EventFile::scalar(const std::string& tag, std::int64_t step, double value) {
-  this->value(step, Message()
+  this->value(step, ProtoMessage()
                         .bytes(value_field::kTag, tag)
                         .single(value_field::kSimpleValue, static_cast<float>(value))
                         .text());
 }
 
 void EventFile::image(const std::string& tag, std::int64_t step, const Tensor& pixels) {
-  Message image;  // the third field is the number of channels
+  ProtoMessage image;  // the third field is the number of channels
   image.integer(1, pixels.shape()[0])
       .integer(2, pixels.shape()[1])
       .integer(3, pixels.shape()[2])
       .bytes(4, encode_png(pixels));
-  value(step, Message().bytes(value_field::kTag, tag).message(value_field::kImage, image).text());
+  value(step,
+        ProtoMessage().bytes(value_field::kTag, tag).message(value_field::kImage, image).text());
 }
 
 void EventFile::histogram(const std::string& tag, std::int64_t step, const Histogram& histogram) {
   std::array<double, Histogram::kBuckets> limits;
   for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = histogram.limit(i);
-  Message message;
+  ProtoMessage message;
   message.real(1, histogram.min)
       .real(2, histogram.max)
       .real(3, histogram.count)
@@ -169,23 +170,24 @@ void EventFile::histogram(const std::string& tag, std::int64_t step, const Histo
       .real(5, histogram.sum_squares)
       .packed(6, limits)
       .packed(7, histogram.counts);
-  value(step, Message().bytes(value_field::kTag, tag).message(value_field::kHisto, message).text());
+  value(step,
+        ProtoMessage().bytes(value_field::kTag, tag).message(value_field::kHisto, message).text());
 }
 
 void EventFile::hyper_parameters(
     const std::string& name, const std::vector<std::pair<std::string, HyperParameter>>& parameters,
     const std::vector<std::string>& metrics) {
-  Message experiment, session;
+  ProtoMessage experiment, session;
   experiment.real(3, now());
   for (const auto& [key, parameter] : parameters) {
     const std::int64_t type = std::holds_alternative<std::string>(parameter) ? 1
                               : std::holds_alternative<bool>(parameter)      ? 2
                                                                              : 3;
-    experiment.message(4, Message().bytes(1, key).integer(4, type));
-    session.message(1, Message().bytes(1, key).message(2, to_message(parameter)));
+    experiment.message(4, ProtoMessage().bytes(1, key).integer(4, type));
+    session.message(1, ProtoMessage().bytes(1, key).message(2, to_message(parameter)));
   }
   for (const std::string& tag : metrics)
-    experiment.message(5, Message().message(1, Message().bytes(2, tag)));
+    experiment.message(5, ProtoMessage().message(1, ProtoMessage().bytes(2, tag)));
   experiment.bytes(6, name);
   session.bytes(4, name).real(5, now());
   value(0, hparams_value("_hparams_/experiment", hparams_field::kExperiment, experiment).text());
@@ -195,16 +197,16 @@ void EventFile::hyper_parameters(
 }
 
 void EventFile::finished() {
-  Message end;
+  ProtoMessage end;
   end.integer(1, kSuccess).real(2, now());
   value(0, hparams_value("_hparams_/session_end_info", hparams_field::kSessionEnd, end).text());
 }
 
 void EventFile::value(std::int64_t step, const std::string& value) {
-  record(Message()
+  record(ProtoMessage()
              .real(event_field::kWallTime, now())
              .integer(event_field::kStep, step)
-             .message(event_field::kSummary, Message().bytes(1, value))
+             .message(event_field::kSummary, ProtoMessage().bytes(1, value))
              .text());
 }
 
