@@ -255,6 +255,16 @@ class Backend : public Device {
                                    const Tensor& saved_mean, const Tensor& saved_inv_std,
                                    Tensor& dgamma, Tensor& dbeta, Tensor& dx) = 0;
 
+  // x (..., K) -> y (..., 1) or (...): the product of the K. Quadratic: y = a x² + b x + c element
+  // by element; a, b, c one number each; dx may be undefined.
+  virtual void product_forward(Stream&, const Tensor& x, Tensor& y) = 0;
+  virtual void product_backward(Stream&, const Tensor& x, const Tensor& dy, Tensor& dx) = 0;
+  virtual void quadratic_forward(Stream&, const Tensor& x, const Tensor& a, const Tensor& b,
+                                 const Tensor& c, Tensor& y) = 0;
+  virtual void quadratic_backward(Stream&, const Tensor& x, const Tensor& dy, const Tensor& a,
+                                  const Tensor& b, Tensor& da, Tensor& db, Tensor& dc,
+                                  Tensor& dx) = 0;
+
   // ---- batch norm over all axes but the last. Biased variance normalises; stat_mean and stat_var
   // receive rows · mean and rows · unbiased variance, the leaves of the running statistics' tree,
   // where rows = x.rows(). One value a channel is an error that names batch and shards.

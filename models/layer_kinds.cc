@@ -9,6 +9,7 @@
 #include "models/layers/dropout.h"
 #include "models/layers/flatten.h"
 #include "models/layers/linear.h"
+#include "models/layers/polynomial.h"
 #include "models/layers/pool.h"
 #include "models/layers/residual.h"
 #include "models/sequence_kinds.h"
@@ -133,6 +134,8 @@ const std::vector<LayerKind>& table() {
       {"sigmoid", "1 / (1 + exp(-x))", {}, make_activation<Activation::kSigmoid>},
       {"tanh", "tanh(x)", {}, make_activation<Activation::kTanh>},
       {"softmax", "over the last axis", {}, make_plain<Softmax>},
+      {"product", "of the values along the last axis", {}, make_plain<Product>},
+      {"quadratic", "a x² + b x + c with the parameters a, b, c", {}, make_plain<Quadratic>},
       {"residual",
        "layers(x) + shortcut(x), parameters \"main.…\" and \"shortcut.…\"",
        {{"layers", "", "list of layers"}, {"shortcut", "(x itself)", "list of layers"}},

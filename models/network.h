@@ -25,6 +25,7 @@ Network make_logistic(const ModelTable& keys, const NetworkInput& input);
 Network make_mlp(const ModelTable& keys, const NetworkInput& input);
 Network make_lenet(const ModelTable& keys, const NetworkInput& input);
 Network make_cnn(const ModelTable& keys, const NetworkInput& input);
+Network make_quadratic(const ModelTable& keys, const NetworkInput& input);
 Network make_listed_layers(const ModelTable& keys, const NetworkInput& input);
 
 // Flattens samples that are not vectors already.

@@ -31,6 +31,7 @@ const std::vector<NetworkEntry>& table() {
        {{"batch_norm", "false", "normalise behind each convolution"},
         {"dropout", "0.0", "probability before the last layer"}},
        make_cnn},
+      {"quadratic", "y = a x² + b x + c with the parameters a, b, c", {}, make_quadratic},
       {"layers",
        "the layers that [[model.layers]] lists",
        {{"layers", "(none)", "one table a layer: kind, name, and the kind's keys"}},

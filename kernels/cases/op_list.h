@@ -17,6 +17,7 @@ OpCases activation_cases();     // activation_*
 OpCases elementwise_cases();    // add, fill, dropout, scale_shift
 OpCases softmax_cases();        // softmax_*, log_softmax_*, argmax
 OpCases columns_cases();        // maxout_*, write_columns, read_columns
+OpCases polynomial_cases();     // product_*, quadratic_*
 OpCases layer_norm_cases();     // layer_norm_*
 OpCases batch_norm_cases();     // batch_norm_*, running_average
 OpCases embedding_cases();      // embedding_*

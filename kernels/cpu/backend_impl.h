@@ -106,6 +106,13 @@ class CpuBackend final : public Backend {
                            const Tensor& saved_mean, const Tensor& saved_inv_std, Tensor& dgamma,
                            Tensor& dbeta, Tensor& dx) override;
 
+  void product_forward(Stream&, const Tensor& x, Tensor& y) override;
+  void product_backward(Stream&, const Tensor& x, const Tensor& dy, Tensor& dx) override;
+  void quadratic_forward(Stream&, const Tensor& x, const Tensor& a, const Tensor& b,
+                         const Tensor& c, Tensor& y) override;
+  void quadratic_backward(Stream&, const Tensor& x, const Tensor& dy, const Tensor& a,
+                          const Tensor& b, Tensor& da, Tensor& db, Tensor& dc, Tensor& dx) override;
+
   // ---- batch norm over all axes but the last
   void batch_norm_forward(Stream&, const BatchNormOptions&, const Tensor& x, const Tensor& gamma,
                           const Tensor& beta, Tensor& y, Tensor& saved_mean, Tensor& saved_inv_std,

@@ -15,7 +15,11 @@ struct PlacedError : Error {
 
 void Sequential::add(std::unique_ptr<UnaryLayer> layer, std::string name, std::string origin) {
   if (name.empty()) name = std::to_string(children_.size());
-  children_.push_back({std::move(name), std::move(layer), std::move(origin), {}});
+  children_.push_back({name, std::move(layer), std::move(origin), name, {}});
+}
+
+void Sequential::add_unscoped(std::unique_ptr<UnaryLayer> layer) {
+  children_.push_back({std::to_string(children_.size()), std::move(layer), {}, {}, {}});
 }
 
 Shape Sequential::build_child(Child& child, Build& build, const Shape& in) {
@@ -35,8 +39,8 @@ Shape Sequential::build(Build& build, const Shape& in) {
   data_gradient_ = build.gradient_flows;
   lowest_in_backward_ = 0;
   for (Child& child : children_) {
-    const Build::Scope scope(build, child.name);
-    child.path = build.path();
+    child.path = build.path(child.name);
+    const Build::Scope scope(build, child.scope);
     build.input_overwritable = !keeps_output_;
     shape = build_child(child, build, shape);
     keeps_output_ = child.layer->keeps_output();
@@ -55,6 +59,7 @@ Tensor Sequential::forward(const Pass& pass, const Tensor& x) {
     const ProfileScope scope(pass.stream.profile(), child.path);
     y = child.layer->forward(pass, y);
     if (pass.check_finite) check_finite(pass, child.path, y);
+    if (pass.observer != nullptr) pass.observer->output(child.path, y);
   }
   return y;
 }
@@ -63,6 +68,7 @@ Tensor Sequential::backward(const Pass& pass, const Tensor& dy) {
   Tensor gradient = dy;
   for (std::size_t i = children_.size(); i-- > lowest_in_backward_;) {
     const ProfileScope scope(pass.stream.profile(), children_[i].path);
+    if (pass.observer != nullptr) pass.observer->gradient(children_[i].path, gradient);
     gradient = children_[i].layer->backward(pass, gradient);
   }
   return data_gradient_ ? gradient : Tensor();

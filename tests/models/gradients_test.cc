@@ -8,6 +8,7 @@
 #include "models/layers/linear.h"
 #include "models/layers/mean_tokens.h"
 #include "models/layers/multihead_attention.h"
+#include "models/layers/polynomial.h"
 #include "models/layers/pool.h"
 #include "models/layers/positional_encoding.h"
 #include "models/layers/recurrent.h"
@@ -125,6 +126,8 @@ const std::vector<Case>& cases() {
        Inputs::kAwayFromZero},
       {"sigmoid", {19}, [] { return Made(new ActivationLayer(Activation::kSigmoid)); }},
       {"tanh", {2, 2, 5}, [] { return Made(new ActivationLayer(Activation::kTanh)); }},
+      {"quadratic", {3}, [] { return Made(new Quadratic); }},
+      {"product", {2, 3}, [] { return Made(new Product); }},
       {"softmax", {6}, [] { return Made(new Softmax); }},
       {"sequential", {6, 4, 2}, small_net},
       {"sequential_empty", {4}, [] { return Made(new Sequential); }},

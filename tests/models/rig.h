@@ -82,7 +82,8 @@ class Rig {
                 .weights_version = version,
                 .sample_ids = ids,
                 .on_ready = {},
-                .check_finite = check_finite};
+                .check_finite = check_finite,
+                .observer = nullptr};
   }
 
   template <typename Work>

@@ -98,6 +98,7 @@ TEST(Zoo, NetworksHavePyTorchsNamesAndShapes) {
        "conv2.bias (32)\nbn2.weight (32)\nbn2.bias (32)\nbn2.running_mean (32)\n"
        "bn2.running_var (32)\nfc1.weight (128, 128)\nfc1.bias (128)\nfc2.weight (4, 128)\n"
        "fc2.bias (4)\n"},
+      {"quadratic", {}, {1}, 1, "a (1)\nb (1)\nc (1)\n"},
       {"layers",
        {{"layers",
          {ConfigValue::Array{{ConfigTable{{{"kind", {{std::string("linear")}, ""}}}, ""}}}}}},
