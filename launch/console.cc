@@ -40,6 +40,19 @@ std::string describe(const Evaluation& evaluation) {
   return text;
 }
 
+namespace {
+
+std::string describe(const ShownParameter& parameter) {
+  const auto list = [](const std::vector<float>& values) {
+    const std::string text = fmt::format("{:.6g}", fmt::join(values, ", "));
+    return values.size() == 1 ? text : "[" + text + "]";
+  };
+  return fmt::format("{} {} (gradient {})", parameter.name, list(parameter.values),
+                     list(parameter.gradients));
+}
+
+}  // namespace
+
 Console::Console(const TrainingConfig& training)
     : live_(shown_on_terminal()), batch_(training.batch) {}
 
@@ -73,6 +86,7 @@ void Console::epoch(const EpochReport& report) {
   std::string text = fmt::format("epoch {}/{}  step {}  {}", report.epoch, report.epochs,
                                  report.step, describe(report.training));
   if (report.validation) text += "  | validation " + describe(*report.validation);
+  for (const ShownParameter& parameter : report.parameters) text += "  | " + describe(parameter);
   line(text +
        fmt::format("  | {:.1f} s, {:.0f} samples/s", report.seconds, report.samples_per_second));
 }

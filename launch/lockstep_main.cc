@@ -26,7 +26,7 @@ int lockstep_main(int argc, char** argv, std::vector<NetworkEntry> own_networks)
     Action action;
     add_prepare(app, action);
     add_inspect(app, action, networks);
-    add_check(app, action);
+    add_check(app, action, networks);
     add_train(app, action, networks);
     add_evaluate(app, action, networks);
     add_predict(app, action, networks);

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "models/initial_values.h"
+#include "models/weights.h"
+
 namespace lockstep {
 
 Networks all_networks(std::vector<NetworkEntry> own) {
@@ -19,6 +22,19 @@ Networks all_networks(std::vector<NetworkEntry> own) {
     return make_network(config.model.network, config.model.table, {sample, outputs}, own);
   };
   return all;
+}
+
+std::vector<std::string> set_initial_weights(const Config& config, ParamSet& params,
+                                             Backend& backend) {
+  std::vector<std::string> notes;
+  if (!config.model.weights.empty()) {
+    read_weights(config.model.weights, backend, params);
+    notes.push_back("initial weights: " + config.model.weights);
+  }
+  set_initial_values(backend, params, config.model.initial);
+  for (const auto& [name, value] : config.model.initial)
+    notes.push_back(fmt::format("initial value of '{}': from the config", name));
+  return notes;
 }
 
 }  // namespace lockstep

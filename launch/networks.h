@@ -1,4 +1,5 @@
-// The networks that the commands know: the zoo's, and those that a program of its own adds.
+// The networks that the commands know: the zoo's, and those that a program of its own adds. And the
+// weights that a new run starts with.
 #pragma once
 
 #include <string>
@@ -16,5 +17,9 @@ struct Networks {
 
 // Throws Error where a name of `own` is taken.
 Networks all_networks(std::vector<NetworkEntry> own);
+
+// [model] weights, then [model.initial]; says what was done.
+std::vector<std::string> set_initial_weights(const Config& config, ParamSet& params,
+                                             Backend& backend);
 
 }  // namespace lockstep

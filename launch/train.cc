@@ -3,8 +3,6 @@
 #include "launch/console.h"
 #include "launch/job.h"
 #include "launch/networks.h"
-#include "models/initial_values.h"
-#include "models/weights.h"
 #include "runtime/communication/agreement.h"
 #include "runtime/run/training.h"
 
@@ -16,20 +14,6 @@ struct TrainArguments {
   std::string config, out, resume, log;
   std::vector<std::string> overrides, allow_change;
 };
-
-// [model] weights, then [model.initial]; says what was done.
-std::vector<std::string> set_initial_weights(const Config& config, ParamSet& params,
-                                             Backend& backend) {
-  std::vector<std::string> notes;
-  if (!config.model.weights.empty()) {
-    read_weights(config.model.weights, backend, params);
-    notes.push_back("initial weights: " + config.model.weights);
-  }
-  set_initial_values(backend, params, config.model.initial);
-  for (const auto& [name, value] : config.model.initial)
-    notes.push_back(fmt::format("initial value of '{}': from the config", name));
-  return notes;
-}
 
 // The config file, or that of the resumed run, with the overrides.
 Config configure(const TrainArguments& arguments) {

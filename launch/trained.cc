@@ -3,20 +3,38 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "models/initial_values.h"
 #include "models/weights.h"
 #include "runtime/communication/agreement.h"
 #include "runtime/run/checkpointing.h"
 
 namespace lockstep {
 
+namespace {
+
+// [model.initial] of a config without a weights file: it must name every parameter.
+void set_all_values(const Config& config, Backend& backend, ParamSet& params) {
+  for (const Param& param : params.all()) {
+    if (param.spec.kind == ParamKind::kTrainable && !config.model.initial.contains(param.name))
+      throw Error(
+          "[model.initial] has no values for '{}': without model.weights it must name every "
+          "parameter of the network",
+          param.name);
+  }
+  params.initialize(backend, config.run.seed);  // running statistics
+  set_initial_values(backend, params, config.model.initial);
+}
+
+}  // namespace
+
 Config load_trained_config(const ModelArguments& arguments) {
   namespace fs = std::filesystem;
   if (!fs::is_directory(arguments.run_or_config)) {
     const Config config = load_config(arguments.run_or_config, arguments.overrides);
-    if (config.model.weights.empty())
+    if (config.model.weights.empty() && config.model.initial.empty())
       throw Error(
-          "{}: a config alone has no trained weights: give model.weights=FILE.safetensors, "
-          "or a run folder instead",
+          "{}: a config alone has no trained weights: give model.weights=FILE.safetensors or all "
+          "of [model.initial], or a run folder instead",
           arguments.run_or_config);
     return config;
   }
@@ -51,7 +69,9 @@ TrainedModel::TrainedModel(const Config& config, Purpose purpose, const std::str
   together(communicator, [&] {
     if (!values_.fill_here) return;
     const std::string& file = config.model.weights;
-    if (file.ends_with(".ckpt"))
+    if (file.empty())
+      set_all_values(config, session_->backend(), team.params());
+    else if (file.ends_with(".ckpt"))
       load_weights(read_checkpoint(file), file, team.params(), session_->backend(), flat);
     else
       read_weights(file, session_->backend(), team.params());

@@ -6,5 +6,6 @@
 namespace lockstep {
 
 void add_check_data(CLI::App* check, Action& action);
+void add_check_step(CLI::App* check, Action& action, const Networks& networks);
 
 }  // namespace lockstep

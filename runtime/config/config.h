@@ -186,9 +186,10 @@ struct CheckpointConfig {
 };
 
 struct LogConfig {
-  std::int64_t every_steps = 0;       // a line of metrics every so many steps; 0: one an epoch
-  bool tensorboard = false;           // event files in the run folder
-  std::int64_t histogram_epochs = 0;  // epochs from one histogram to the next; 0: none
+  std::int64_t every_steps = 0;           // a line of metrics every so many steps; 0: one an epoch
+  bool tensorboard = false;               // event files in the run folder
+  std::int64_t histogram_epochs = 0;      // epochs from one histogram to the next; 0: none
+  std::vector<std::string> parameters{};  // shown after every epoch, with their gradients
 };
 
 struct Config {

@@ -272,6 +272,9 @@ void add_training(std::vector<ConfigKey>& keys) {
   LOCKSTEP_KEY(kOperational, log.histogram_epochs,
                "epochs between TensorBoard histograms of weights and gradients; 0: none")
       .at_least(0);
+  LOCKSTEP_KEY(kOperational, log.parameters,
+               "small parameters shown after every epoch, with the gradients of its last step")
+      .optional();
 }
 #undef LOCKSTEP_KEY
 

@@ -50,7 +50,8 @@ void RunLog::step(const StepReport& report, std::optional<double> gradient_norm)
 }
 
 void RunLog::epoch(const EpochReport& report, double lr) {
-  metrics_.append(to_json(report.step, report.epoch, "train", report.training));
+  metrics_.append(with_parameters(to_json(report.step, report.epoch, "train", report.training),
+                                  report.parameters));
   if (report.validation)
     metrics_.append(to_json(report.step, report.epoch, "validation", *report.validation));
   timing_.append(Json{{"step", report.step},

@@ -67,8 +67,8 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
     const ShardPlan plan(config_.run.shards, threads);
     const std::int64_t max_rows =
         (config_.training.batch + config_.run.shards - 1) / config_.run.shards;
-    team_ = std::make_unique<Team>(make_blueprint(purpose, networks), plan, max_rows, communicator,
-                                   *backend_);
+    blueprint_ = make_blueprint(purpose, networks);
+    team_ = std::make_unique<Team>(blueprint_, plan, max_rows, communicator, *backend_);
   });
 }
 

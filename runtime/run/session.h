@@ -36,6 +36,7 @@ class Session {
   Communicator& communicator() { return communicator_; }
   Backend& backend() { return *backend_; }
   Team& team() { return *team_; }
+  const Blueprint& blueprint() const { return blueprint_; }  // valid as long as the session
   const NodeDataset& data() const { return data_; }
   NodeDataset open(const std::string& split);  // another part of the same data
   const std::string& probe() const { return probe_; }
@@ -54,6 +55,7 @@ class Session {
   int threads_ = 1;
   std::int64_t outputs_ = 0;
   std::vector<std::string> log_;
+  Blueprint blueprint_;
   std::unique_ptr<Team> team_;
 };
 

@@ -74,6 +74,7 @@ class TrainingRun {
   std::optional<NodeDataset> validation_;
   BatchPlan plan_;
   std::unique_ptr<Trainer> trainer_;
+  std::optional<ParameterLog> parameter_log_;
   RunIdentity identity_;
   DeclaredState declared_;
   std::optional<RunFolder> folder_;  // rank 0
@@ -106,6 +107,9 @@ TrainingRun::TrainingRun(const Config& config, const TrainingRequest& request,
                     plan_.rows, plan_.batch));
   const std::string placement = communicator.description();
   trainer_ = std::make_unique<Trainer>(resolved, session_->team(), session_->data(), plan_);
+  together(communicator, [&] {
+    parameter_log_.emplace(resolved.log.parameters, session_->team(), *trainer_);
+  });
   agree();
   if (resumed_) check_resumed();
   start_weights();
@@ -149,6 +153,7 @@ void TrainingRun::agree() {
                   name_of(data.x_type()), data.info().checksum);
   require_same(communicator_, {{"the program", kVersion},
                                {"the config", mathematical_toml(session_->config())},
+                               {"log.parameters", parameter_log_->names()},
                                {"the data", quick},
                                {"arithmetic (the probe)", session_->probe()}});
   std::string checksum;
@@ -338,6 +343,7 @@ void TrainingRun::finish_epoch(std::int64_t epoch, double lr) {
     outcome_.validation = report.validation;
     new_best_ = judge(*report.validation);
   }
+  report.parameters = parameter_log_->read();
   if (histograms_due(step)) {
     const Trainer::Flat flat = trainer_->weights_and_gradients();
     if (main_rank())

@@ -10,6 +10,7 @@
 
 #include "runtime/run/checkpointing.h"
 #include "runtime/run/evaluation.h"
+#include "runtime/run/parameter_log.h"
 #include "runtime/run/rank_log.h"
 #include "runtime/run/session.h"
 
@@ -26,6 +27,7 @@ struct EpochReport {
   Evaluation training;  // over the epoch's steps, as they were trained
   std::optional<Evaluation> validation;
   double seconds = 0, samples_per_second = 0;
+  std::vector<ShownParameter> parameters;  // log.parameters
 };
 
 // Told of what happens, on rank 0 alone.

@@ -14,6 +14,16 @@
 
 namespace lockstep {
 
+// Sees what flows through a network's layers, in a pass that explains itself (`check step`).
+class LayerObserver {
+ public:
+  virtual ~LayerObserver() = default;
+  // Of the layer called `path`: its output, and in backward the gradient with respect to it. The
+  // tensors may be overwritten as soon as the call is over.
+  virtual void output(const std::string& path, const Tensor& y) = 0;
+  virtual void gradient(const std::string& path, const Tensor& dy) = 0;
+};
+
 // One shard's way through the network.
 struct Pass {
   Backend& backend;
@@ -28,6 +38,7 @@ struct Pass {
   std::function<void(const Param&)> on_ready;
   // Names the first layer whose output is not finite, by an Error; costs a scan of every output.
   bool check_finite = false;
+  LayerObserver* observer = nullptr;
 
   void ready(const Param* param) const {
     if (param != nullptr && on_ready) on_ready(*param);

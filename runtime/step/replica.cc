@@ -116,7 +116,8 @@ Pass Replica::make_pass(const ShardBatch& batch, std::int64_t weights_version, b
               .weights_version = weights_version,
               .sample_ids = backend_.upload(stream_, batch.sample_ids),
               .on_ready = {},
-              .check_finite = false};
+              .check_finite = false,
+              .observer = nullptr};
 }
 
 Tensor Replica::input(const Tensor& x) {

@@ -66,6 +66,30 @@ StepResult Trainer::step() {
   return {step_++, lr, updaters_[0]->total(), updaters_[0]->gradient_norm()};
 }
 
+void Trainer::watch(const std::vector<const Param*>& params) {
+  for (const Param* param : params)
+    rule_.watched.push_back({param->offset, param->offset + param->elements});
+}
+
+std::vector<float> Trainer::gradient(const Param& param) const {
+  std::string mine;
+  for (const std::unique_ptr<Updater>& updater : updaters_) {
+    const std::vector<WatchedElement>& watched = updater->watched();
+    mine.append(reinterpret_cast<const char*>(watched.data()),
+                watched.size() * sizeof(WatchedElement));
+  }
+  std::vector<float> gradient(static_cast<std::size_t>(param.elements));
+  for (const std::string& bytes : team_.communicator().all_gather(mine)) {
+    for (std::size_t at = 0; at < bytes.size(); at += sizeof(WatchedElement)) {
+      WatchedElement element;
+      std::memcpy(&element, bytes.data() + at, sizeof element);
+      const std::int64_t i = element.place - param.offset;
+      if (i >= 0 && i < param.elements) gradient[static_cast<std::size_t>(i)] = element.value;
+    }
+  }
+  return gradient;
+}
+
 void Trainer::start_loader() {
   LoaderOptions options;
   options.plan = plan_;

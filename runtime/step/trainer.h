@@ -54,6 +54,10 @@ class Trainer {
   };
   // A collective after a step that kept its gradient: the flat buffers, on rank 0.
   Flat weights_and_gradients();
+  // Keeps the gradients of these parameters, step by step, for gradient().
+  void watch(const std::vector<const Param*>& params);
+  // Of a watched parameter in the last step, in memory's order. A collective, between steps.
+  std::vector<float> gradient(const Param& param) const;
 
   // Asks all ranks to stop after the step that carries the flag; safe in a signal handler.
   void request_stop() { stop_requested_.store(true, std::memory_order_relaxed); }

@@ -15,7 +15,14 @@ namespace lockstep {
 struct UpdateRule {
   const Optimizer& optimizer;
   std::vector<Segment> segments;
-  double clip_norm = 0;  // 0: no clipping
+  double clip_norm = 0;                 // 0: no clipping
+  std::vector<ElementRange> watched{};  // whose gradients are kept for log.parameters
+};
+
+// One element of a watched gradient, and its place in the flat buffer.
+struct WatchedElement {
+  std::int64_t place;
+  float value;
 };
 
 class Updater {
@@ -31,6 +38,8 @@ class Updater {
   // Later updates copy the gradient of this worker's slices, clipped, to their places in a host
   // buffer of all elements; null: no more.
   void keep_gradient(float* flat) { kept_gradient_ = flat; }
+  // Those of this worker's slices, as the optimizer saw them in the last step.
+  const std::vector<WatchedElement>& watched() const { return watched_; }
 
  private:
   template <typename Wait>
@@ -38,6 +47,7 @@ class Updater {
   void sum_slice(int bucket);
   void check_finite(ElementRange slice) const;
   double clip_factor();
+  void watch(ElementRange range, const Tensor& gradient);
   void apply(int bucket, std::int64_t step, double lr, float factor);
 
   const ParamSet& params_;
@@ -51,6 +61,7 @@ class Updater {
   ShardScalars total_;
   double gradient_norm_ = 0;
   float* kept_gradient_ = nullptr;
+  std::vector<WatchedElement> watched_;
   std::vector<TreeNode> nodes_;  // scratch of sum_slice
 };
 
