@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""The rows of the course whose figures take longer (launch/configs/course)."""
+from course_rows import *  # noqa: F403
+
+FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+
+
+@test
+def row_3_titanic():
+    def score(run_folder):
+        succeed("predict", run_folder, "--split", "train", "-o", "p.npy")
+        with h5py.File("data/titanic-spreadsheet.h5") as file:
+            survived = file["train/y"][:].ravel() > 0.5
+        return np.mean((np.load("p.npy").ravel() > 0.5) == survived)
+
+    before, after = [], []
+    for seed in range(1, 6):
+        follow("titanic", seed=seed)
+        weights = read_safetensors("runs/titanic/weights.safetensors")
+        count = sum(values.size for values in weights.values())
+        check(count == 32, f"{count} parameters instead of 24 + 8")
+        after.append(score("runs/titanic"))
+        losses = [line["loss"] for line in metrics("runs/titanic", "train")]
+        check(losses[-1] < 0.75 * losses[0], f"seed {seed}: the loss fell to {losses[-1]} only")
+        succeed("train", "launch/configs/course/titanic.toml", "optimizer.lr=0",
+                "training.epochs=1", f"run.seed={seed}", "--out", f"runs/start{seed}")
+        before.append(score(f"runs/start{seed}"))
+    print(f"  random weights: {np.round(before, 3).tolist()}")
+    mean_within(after, 0.78, 0.025, "accuracy")
+    check(np.mean(after) > np.mean(before) + 0.05, f"{before} at the start")
+
+
+@test
+def row_10_bit_patterns():
+    linear = {"bits": [], "changes": []}
+    network = []
+    for seed in range(1, 6):
+        follow("bit-patterns-linear", seed=seed)
+        for representation, scores in linear.items():
+            scores.append(accuracy(f"runs/{representation}-linear"))
+        follow("bit-patterns-network", seed=seed)
+        network.append(accuracy("runs/bits-network"))
+    mean_within(linear["bits"], 0.5, 0.05, "linear on bits")
+    mean_above(linear["changes"], 0.98, "linear on changes")
+    mean_above(network, 0.97, "one hidden layer on bits")
+
+
+@test
+def row_12_fashion_mnist():
+    if not FASHION_MNIST.exists():
+        print("  NOT TESTED: Debian's dataset-fashion-mnist is not installed")
+        return
+    start = time.monotonic()
+    follow("fashion-mnist")
+    check(time.monotonic() - start < 300, "longer than the lecture's 5 minutes")
+    succeed("evaluate", "runs/fashion-mnist", "--json", "e.json").says("confusion")
+    figures = json.loads(Path("e.json").read_text())
+    print(f"  accuracy {figures['accuracy']}")
+    check(0.86 <= figures["accuracy"] <= 0.885, f"accuracy {figures['accuracy']}")
+    confusion = np.array(figures["confusion"])
+    mixed = confusion + confusion.T
+    pairs = sorted(((mixed[a, b], {a, b}) for a in range(10) for b in range(a)), key=lambda p: -p[0])
+    print(f"  mixed up most: {[(int(count), sorted(pair)) for count, pair in pairs[:3]]}")
+    for pair in ({0, 6}, {2, 4}):  # T-shirt and shirt, pullover and coat
+        check(pair in [found for _, found in pairs[:3]], f"{pair} is not among {pairs[:3]}")
+
+
+@test
+def row_13_digits():
+    """On the bundled digits: MNIST itself is not everywhere."""
+    scores = {"mlp": [], "cnn": []}
+    for seed in range(1, 4):
+        follow("mnist-mlp", ("prepare",), seed=seed, wanted=lambda words: words[1] == "digits")
+        for network, values in scores.items():
+            follow(f"mnist-{network}", ("train",), seed=seed)
+            values.append(accuracy(f"runs/mnist-{network}"))
+    mean_above(scores["mlp"], 0.96, "MLP")
+    mean_above(scores["cnn"], 0.975, "CNN")
+    # Overfitting is visible where nothing keeps the network from it.
+    succeed("train", "launch/configs/course/mnist-mlp.toml", "model.dropout=0",
+            "optimizer.weight_decay=0", "training.early_stopping.patience=1000",
+            "training.early_stopping.restore_best=false", "training.epochs=100", "--out", "over",
+            seconds=200)
+    losses = {split: [line["loss"] for line in metrics("over", split)]
+              for split in ("train", "validation")}
+    print(f"  overfitting: training loss {losses['train'][-1]:.5f}, validation from "
+          f"{min(losses['validation']):.4f} to {losses['validation'][-1]:.4f}")
+    check(losses["validation"][-1] > 1.1 * min(losses["validation"]) and
+          losses["train"][-1] < min(losses["validation"]), "no overfitting to be seen")
+
+
+@test
+def row_14_spirals():
+    scores = {name: [] for name in ("spirals", "linear", "too-large", "l2")}
+    slow = []
+    for seed in range(1, 6):
+        follow("spirals", seed=seed)
+        for name, values in scores.items():
+            values.append(accuracy(f"runs/{name}"))
+        succeed("train", "launch/configs/course/spirals.toml", "optimizer.lr=0.0002",
+                f"run.seed={seed}", "--out", "runs/too-small")
+        slow.append(accuracy("runs/too-small"))
+    mean_within(scores["linear"], 0.5, 0.07, "linear")
+    mean_above(scores["spirals"], 0.95, "one hidden layer")
+    for name, values in (("too large", scores["too-large"]), ("L2 0.1", scores["l2"]),
+                         ("too small", slow)):
+        print(f"  {name}: mean {np.mean(values):.3f}")
+        check(np.mean(values) < 0.85, f"{name} should spoil it: {values}")
+
+
+if __name__ == "__main__":
+    main()
