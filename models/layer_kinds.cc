@@ -4,11 +4,14 @@
 #include <map>
 
 #include "models/layers/activation.h"
+#include "models/layers/adaptive_pool.h"
 #include "models/layers/batch_norm.h"
 #include "models/layers/conv2d.h"
 #include "models/layers/dropout.h"
 #include "models/layers/flatten.h"
+#include "models/layers/layer_norm.h"
 #include "models/layers/linear.h"
+#include "models/layers/maxout.h"
 #include "models/layers/polynomial.h"
 #include "models/layers/pool.h"
 #include "models/layers/residual.h"
@@ -75,6 +78,36 @@ Made make_activation(const LayerKeys&) {
   return std::make_unique<ActivationLayer>(activation);
 }
 
+// An activation with a parameter in [0, 1000].
+template <Activation::Kind kind>
+Made make_activation_with(const LayerKeys& keys) {
+  const char* key = kind == Activation::kElu ? "alpha" : "slope";
+  return std::make_unique<ActivationLayer>(
+      Activation(kind, static_cast<float>(keys.number(key, 0, 1000))));
+}
+
+Made make_gelu(const LayerKeys& keys) {
+  const bool by_tanh = keys.text("approximate", {"none", "tanh"}) == "tanh";
+  return std::make_unique<ActivationLayer>(by_tanh ? Activation::kGeluTanh : Activation::kGelu);
+}
+
+Made make_maxout(const LayerKeys& keys) {
+  const std::int64_t pieces = keys.integer("pieces");
+  if (pieces > 255)
+    throw Error("{}", keys.message("pieces", fmt::format("is at most 255, not {}", pieces)));
+  return std::make_unique<Maxout>(pieces);
+}
+
+template <typename L>
+Made make_adaptive_pool(const LayerKeys& keys) {
+  const auto [height, width] = keys.pair("output");
+  return std::make_unique<L>(height, width);
+}
+
+Made make_layer_norm(const LayerKeys& keys) {
+  return std::make_unique<LayerNorm>(static_cast<float>(keys.number("eps", 0, 1)));
+}
+
 template <typename L>
 Made make_plain(const LayerKeys&) {
   return std::make_unique<L>();
@@ -100,6 +133,7 @@ const std::vector<LayerKind>& table() {
   static const LayerKey kernel = {"kernel", "2", "of the window: n or [height, width]"};
   static const LayerKey pool_stride = {"stride", "(kernel)", "n or [height, width]"};
   static const LayerKey padding = {"padding", "0", "n or [height, width]"};
+  static const LayerKey output = {"output", "1", "n or [height, width]"};
   static const std::vector<LayerKind> common = {
       {"linear",
        "y = x wᵀ + b over vectors, or over each token of (T, C)",
@@ -122,6 +156,18 @@ const std::vector<LayerKind>& table() {
        {kernel, pool_stride, padding, {"count_include_pad", "true", "padding counts as zeros"}},
        make_avg_pool},
       {"global_avg_pool", "(H, W, C) to (C)", {}, make_plain<GlobalAvgPool2d>},
+      {"adaptive_max_pool",
+       "the largest value of windows that give images of one size",
+       {output},
+       make_adaptive_pool<AdaptiveMaxPool2d>},
+      {"adaptive_avg_pool",
+       "the average of such windows",
+       {output},
+       make_adaptive_pool<AdaptiveAvgPool2d>},
+      {"layer_norm",
+       "over the last axis",
+       {{"eps", "1e-5", "added to the variance"}},
+       make_layer_norm},
       {"batch_norm",
        "over all axes but the last",
        {{"eps", "1e-5", "added to the variance"},
@@ -133,7 +179,25 @@ const std::vector<LayerKind>& table() {
       {"relu", "max(0, x)", {}, make_activation<Activation::kRelu>},
       {"sigmoid", "1 / (1 + exp(-x))", {}, make_activation<Activation::kSigmoid>},
       {"tanh", "tanh(x)", {}, make_activation<Activation::kTanh>},
+      {"leaky_relu",
+       "x, or slope x where x < 0",
+       {{"slope", "0.1", "of the negative side"}},
+       make_activation_with<Activation::kLeakyRelu>},
+      {"elu",
+       "x, or alpha (exp(x) - 1) where x < 0",
+       {{"alpha", "1.0", "of the negative side"}},
+       make_activation_with<Activation::kElu>},
+      {"gelu",
+       "x times the normal distribution of x",
+       {{"approximate", "\"none\"", "\"none\" (by erf) or \"tanh\""}},
+       make_gelu},
+      {"silu", "x sigmoid(x)", {}, make_activation<Activation::kSilu>},
+      {"maxout",
+       "the largest of the pieces of the last axis, channel by channel",
+       {{"pieces", "2", "how many; each has an equal share of the channels"}},
+       make_maxout},
       {"softmax", "over the last axis", {}, make_plain<Softmax>},
+      {"log_softmax", "logarithm of softmax", {}, make_plain<LogSoftmax>},
       {"product", "of the values along the last axis", {}, make_plain<Product>},
       {"quadratic", "a x² + b x + c with the parameters a, b, c", {}, make_plain<Quadratic>},
       {"residual",

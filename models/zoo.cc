@@ -10,7 +10,8 @@ namespace {
 
 const std::vector<NetworkEntry>& table() {
   static const NetworkKey bias = {"bias", "true", "linear layers add a bias"};
-  static const NetworkKey activation = {"activation", "\"relu\"", "relu, sigmoid or tanh"};
+  static const NetworkKey activation = {
+      "activation", "\"relu\"", "relu, sigmoid, tanh, leaky_relu, elu, gelu, gelu_tanh or silu"};
   static const NetworkKey dropout = {"dropout", "0.0", "probability behind each hidden layer"};
   static const std::vector<NetworkEntry> entries = {
       {"linear", "one linear layer: linear regression", {bias}, make_linear},

@@ -70,6 +70,26 @@ Tensor Softmax::backward(const Pass& pass, const Tensor& dy) {
   return dx;
 }
 
+Shape LogSoftmax::build(Build& build, const Shape& in) {
+  y_ = build.buffer(in);
+  if (build.gradient_flows) dx_ = build.buffer(in);
+  build.table.push_back({build.path(), "log_softmax", in});
+  return in;
+}
+
+Tensor LogSoftmax::forward(const Pass& pass, const Tensor& x) {
+  Tensor y = y_.head(x.rows());
+  pass.backend.log_softmax_forward(pass.stream, x, y);
+  return y;
+}
+
+Tensor LogSoftmax::backward(const Pass& pass, const Tensor& dy) {
+  if (!dx_) return {};
+  Tensor dx = dx_.head(dy.rows());
+  pass.backend.log_softmax_backward(pass.stream, y_.head(dy.rows()), dy, dx);
+  return dx;
+}
+
 Activation parse_activation(const std::string& name) {
   for (const auto& [known, value] : kActivations)
     if (name == known) return value;

@@ -1,5 +1,6 @@
-// Activations element by element, and softmax over the last axis. The former work in place where
-// they may and where backward does not need their input, and always in place in backward.
+// Activations element by element, softmax and its logarithm over the last axis. The former work in
+// place where they may and where backward does not need their input, and always in place in
+// backward.
 #pragma once
 
 #include "runtime/step/layer.h"
@@ -25,6 +26,17 @@ class ActivationLayer final : public UnaryLayer {
 };
 
 class Softmax final : public UnaryLayer {
+ public:
+  Shape build(Build& build, const Shape& in) override;
+  Tensor forward(const Pass& pass, const Tensor& x) override;
+  Tensor backward(const Pass& pass, const Tensor& dy) override;
+  bool keeps_output() const override { return true; }
+
+ private:
+  Tensor y_, dx_;  // dx_ undefined: no gradient flows to the input
+};
+
+class LogSoftmax final : public UnaryLayer {
  public:
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;

@@ -185,6 +185,13 @@ void check_schedule(const Entries& entries, const std::string& name,
     throw Error("{}: '{}' must ascend", entries.where(path, name), path);
 }
 
+void check_clipping(const Entries& entries, const std::string& name,
+                    const TrainingConfig& training) {
+  if (training.clip_norm > 0 && training.clip_value > 0)
+    throw Error("{}: 'training.clip_norm' and 'training.clip_value' exclude each other; give one",
+                entries.where("training.clip_value", name));
+}
+
 void check_early_stopping(const Entries& entries, const std::string& name, const Config& config) {
   const EarlyStoppingConfig& stopping = config.training.early_stopping;
   if (stopping.patience == 0) return;
@@ -221,6 +228,7 @@ Config build(const Entries& entries, const std::string& name) {
   check_normalisation(entries, name, config.data);
   check_optimizer(entries, name, config.optimizer);
   check_schedule(entries, name, config.schedule);
+  check_clipping(entries, name, config.training);
   check_early_stopping(entries, name, config);
   return config;
 }

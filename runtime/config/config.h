@@ -85,8 +85,8 @@ enum class Reduction { kTree };
 enum class IsaChoice { kAuto, kAvx512, kAvx2, kGeneric };
 enum class TransportChoice { kAuto, kMessages };
 enum class AxesChoice { kNhwc, kNchw };
-enum class LossKind { kCrossEntropy, kBinaryCrossEntropy, kMse };
-enum class OptimizerKind { kSgd, kAdam, kAdamW };
+enum class LossKind { kCrossEntropy, kBinaryCrossEntropy, kMse, kL1, kHuber, kHinge };
+enum class OptimizerKind { kSgd, kAdam, kAdamW, kRmsprop, kAdagrad };
 enum class ScheduleKind { kConstant, kStep, kMultiStep, kExponential, kLinear, kCosine, kOneCycle };
 enum class StopMode { kAuto, kMin, kMax };
 
@@ -140,14 +140,22 @@ struct LossConfig {
   LossKind kind = LossKind::kCrossEntropy;
   double label_smoothing = 0;
   std::vector<double> class_weights{};  // empty: all 1
+  double delta = 1;                     // huber
+  double scale = 1;                     // factor of the loss; 0.5 of mse: half the squared error
+  double l1 = 0, l2 = 0;                // the gradient grows by l1 sign(w) + l2 w
 };
 
 struct OptimizerConfig {
   OptimizerKind kind = OptimizerKind::kAdam;
   double lr = 1e-3;
-  double momentum = 0, dampening = 0;             // sgd
-  bool nesterov = false;                          // sgd
-  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // adam, adamw
+  double momentum = 0;                           // sgd, rmsprop
+  double dampening = 0;                          // sgd
+  bool nesterov = false;                         // sgd
+  double beta1 = 0.9, beta2 = 0.999;             // adam, adamw
+  double eps = 1e-8;                             // all but sgd
+  double alpha = 0.99;                           // rmsprop
+  bool centered = false;                         // rmsprop
+  double lr_decay = 0, initial_accumulator = 0;  // adagrad
   double weight_decay = 0;  // adamw: decoupled; others: L2, added to the gradient
   bool decay_norms_and_biases = true;
 };
@@ -175,6 +183,7 @@ struct TrainingConfig {
   std::int64_t batch = 0;              // global: over all ranks
   bool drop_last = false;
   double clip_norm = 0;             // global norm of the gradient; 0: no clipping
+  double clip_value = 0;            // of each element; 0: no clipping
   std::int64_t evaluate_every = 1;  // epochs, where data.validation is set
   std::int64_t top_k = 0;           // also report top-k accuracy; 0: no
   EarlyStoppingConfig early_stopping;

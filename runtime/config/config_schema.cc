@@ -33,12 +33,13 @@ Names names(AxesChoice) {
   return kNames;
 }
 Names names(LossKind) {
-  static constexpr std::array<std::string_view, 3> kNames{"cross_entropy", "binary_cross_entropy",
-                                                          "mse"};
+  static constexpr std::array<std::string_view, 6> kNames{
+      "cross_entropy", "binary_cross_entropy", "mse", "l1", "huber", "hinge"};
   return kNames;
 }
 Names names(OptimizerKind) {
-  static constexpr std::array<std::string_view, 3> kNames{"sgd", "adam", "adamw"};
+  static constexpr std::array<std::string_view, 5> kNames{"sgd", "adam", "adamw", "rmsprop",
+                                                          "adagrad"};
   return kNames;
 }
 Names names(ScheduleKind) {
@@ -156,6 +157,16 @@ void add_model_and_loss(std::vector<ConfigKey>& keys) {
       .at_least(0)
       .optional()
       .only_for({"cross_entropy"});
+  LOCKSTEP_KEY(kMath, loss.delta, "|error| up to which the loss is a square")
+      .above(0)
+      .only_for({"huber"});
+  LOCKSTEP_KEY(kMath, loss.scale, "factor of the loss; 0.5 makes mse half the squared error")
+      .above(0);
+  LOCKSTEP_KEY(kMath, loss.l1,
+               "penalty l1 Σ|w|: the gradient grows by l1 sign(w); the loss shown is without it")
+      .at_least(0);
+  LOCKSTEP_KEY(kMath, loss.l2, "penalty l2/2 Σw²: the gradient grows by l2 w; as above")
+      .at_least(0);
 }
 
 void add_optimizer_and_schedule(std::vector<ConfigKey>& keys) {
@@ -165,7 +176,7 @@ void add_optimizer_and_schedule(std::vector<ConfigKey>& keys) {
       .at_least(0);
   LOCKSTEP_KEY(kMath, optimizer.momentum, "share of the last update that is kept")
       .within("at least 0 and below 1", below_one)
-      .only_for({"sgd"});
+      .only_for({"sgd", "rmsprop"});
   LOCKSTEP_KEY(kMath, optimizer.dampening, "share of the gradient left out of the momentum")
       .within("at least 0 and below 1", below_one)
       .only_for({"sgd"});
@@ -178,12 +189,23 @@ void add_optimizer_and_schedule(std::vector<ConfigKey>& keys) {
       .only_for({"adam", "adamw"});
   LOCKSTEP_KEY(kMath, optimizer.eps, "added to the root of the squared gradients")
       .above(0)
-      .only_for({"adam", "adamw"});
+      .only_for({"adam", "adamw", "rmsprop", "adagrad"});
+  LOCKSTEP_KEY(kMath, optimizer.alpha, "decay of the mean of squared gradients")
+      .within("at least 0 and below 1", below_one)
+      .only_for({"rmsprop"});
+  LOCKSTEP_KEY(kMath, optimizer.centered, "divide by the spread of gradients, not by their size")
+      .only_for({"rmsprop"});
+  LOCKSTEP_KEY(kMath, optimizer.lr_decay, "the rate is lr / (1 + (step - 1) lr_decay)")
+      .at_least(0)
+      .only_for({"adagrad"});
+  LOCKSTEP_KEY(kMath, optimizer.initial_accumulator, "what sums of squared gradients start from")
+      .at_least(0)
+      .only_for({"adagrad"});
   LOCKSTEP_KEY(kMath, optimizer.weight_decay,
                "adamw: weights shrink by lr times this; others: L2, added to the gradient")
       .at_least(0);
   LOCKSTEP_KEY(kMath, optimizer.decay_norms_and_biases,
-               "false: weight_decay leaves biases and normalisation layers alone");
+               "false: weight_decay, loss.l1 and loss.l2 leave biases and norms alone");
 
   LOCKSTEP_KEY(kMath, schedule.kind, "course of the learning rate");
   LOCKSTEP_KEY(kMath, schedule.warmup_steps, "the rate rises from 0 over so many steps")
@@ -245,6 +267,8 @@ void add_training(std::vector<ConfigKey>& keys) {
   LOCKSTEP_KEY(kMath, training.batch, "rows of an update, over all ranks").at_least(1).optional();
   LOCKSTEP_KEY(kMath, training.drop_last, "leave out the last batch of an epoch if it is short");
   LOCKSTEP_KEY(kMath, training.clip_norm, "largest norm of the gradient; 0: not clipped")
+      .at_least(0);
+  LOCKSTEP_KEY(kMath, training.clip_value, "largest |element| of the gradient; 0: not clipped")
       .at_least(0);
   LOCKSTEP_KEY(kMath, training.evaluate_every, "epochs from one evaluation to the next")
       .at_least(1);

@@ -75,7 +75,7 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
 NodeDataset Session::open(const std::string& split) {
   DataSource source = data_source(config_.data, split);
   // Labels of later parts must be known to the network; the first part tells how many there are.
-  if (outputs_ > 0 && config_.loss.kind != LossKind::kMse)
+  if (outputs_ > 0 && !compares_values(config_.loss.kind))
     source.classes = std::max<std::int64_t>(2, outputs_);
   NodeDataset data =
       open_on_node(source, communicator_, config_.data.in_memory ? memory_limit_bytes() / 4 : 0);

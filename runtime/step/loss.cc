@@ -38,7 +38,7 @@ void check_columns(LossKind kind, std::int64_t outputs, std::int64_t columns) {
 class CrossEntropy final : public Loss {
  public:
   CrossEntropy(const LossConfig& config, std::int64_t top_k)
-      : class_weights_(config.class_weights), top_k_(top_k) {
+      : Loss(config), class_weights_(config.class_weights), top_k_(top_k) {
     options_.label_smoothing = static_cast<float>(config.label_smoothing);
   }
 
@@ -55,9 +55,9 @@ class CrossEntropy final : public Loss {
     gradient_ = backend.empty({max_rows, outputs});
   }
 
-  Tensor run(const Pass& pass, const Tensor& output, const Tensor& target,
-             const Tensor& sample_weight, bool gradient, Tensor& loss_sums,
-             Tensor& metric_sums) override {
+  Tensor compute(const Pass& pass, const Tensor& output, const Tensor& target,
+                 const Tensor& sample_weight, bool gradient, Tensor& loss_sums,
+                 Tensor& metric_sums) override {
     Tensor dlogits = gradient ? gradient_.head(output.rows()) : Tensor();
     pass.backend.softmax_cross_entropy(pass.stream, options_, output, target, sample_weight,
                                        class_weight_, dlogits, loss_sums);
@@ -114,6 +114,8 @@ class CrossEntropy final : public Loss {
 // metric sums: correct, counted; none where the targets are values.
 class BinaryCrossEntropy final : public Loss {
  public:
+  using Loss::Loss;
+
   void build(Backend& backend, std::int64_t max_rows, const Shape& output, TargetKind target,
              std::int64_t target_columns) override {
     const std::int64_t outputs = outputs_of(LossKind::kBinaryCrossEntropy, output);
@@ -123,9 +125,9 @@ class BinaryCrossEntropy final : public Loss {
     gradient_ = backend.empty({max_rows, outputs});
   }
 
-  Tensor run(const Pass& pass, const Tensor& output, const Tensor& target,
-             const Tensor& sample_weight, bool gradient, Tensor& loss_sums,
-             Tensor& metric_sums) override {
+  Tensor compute(const Pass& pass, const Tensor& output, const Tensor& target,
+                 const Tensor& sample_weight, bool gradient, Tensor& loss_sums,
+                 Tensor& metric_sums) override {
     Tensor dlogits = gradient ? gradient_.head(output.rows()) : Tensor();
     pass.backend.binary_cross_entropy(pass.stream, output, target, sample_weight, dlogits,
                                       loss_sums);
@@ -151,23 +153,69 @@ class BinaryCrossEntropy final : public Loss {
   Tensor gradient_;
 };
 
-// metric sums: squared errors, absolute errors (a row's are its means over the columns).
-class MeanSquaredError final : public Loss {
+// metric sums: correct, counted.
+class Hinge final : public Loss {
  public:
+  using Loss::Loss;
+
   void build(Backend& backend, std::int64_t max_rows, const Shape& output, TargetKind target,
              std::int64_t target_columns) override {
-    const std::int64_t outputs = outputs_of(LossKind::kMse, output);
-    check_columns(LossKind::kMse, outputs,
-                  network_outputs(LossKind::kMse, target, target_columns, 0));
+    const std::int64_t outputs = outputs_of(LossKind::kHinge, output);
+    network_outputs(LossKind::kHinge, target, target_columns, outputs);  // are there classes?
     gradient_ = backend.empty({max_rows, outputs});
   }
 
-  Tensor run(const Pass& pass, const Tensor& output, const Tensor& target,
-             const Tensor& sample_weight, bool gradient, Tensor& loss_sums,
-             Tensor& metric_sums) override {
+  Tensor compute(const Pass& pass, const Tensor& output, const Tensor& target,
+                 const Tensor& sample_weight, bool gradient, Tensor& loss_sums,
+                 Tensor& metric_sums) override {
+    const HingeOptions options;
+    Tensor dlogits = gradient ? gradient_.head(output.rows()) : Tensor();
+    pass.backend.hinge(pass.stream, options, output, target, sample_weight, dlogits, loss_sums);
+    if (metric_sums) {
+      clear(metric_sums);
+      Tensor correct = metric_sums.slice(0, 2);
+      pass.backend.top_k_correct(pass.stream, 1, options.ignore_label, output, target, correct);
+    }
+    return dlogits;
+  }
+
+  std::vector<std::string> metric_names() const override { return {"accuracy"}; }
+
+  std::vector<double> metrics(std::span<const double> sums, double) const override {
+    return {ratio(sums[0], sums[1])};
+  }
+
+ private:
+  Tensor gradient_;
+};
+
+// Mean squared, absolute and Huber's error. metric sums: squared errors, absolute errors (a row's
+// are its means over the columns).
+class ValueLoss final : public Loss {
+ public:
+  explicit ValueLoss(const LossConfig& config)
+      : Loss(config), kind_(config.kind), delta_(static_cast<float>(config.delta)) {}
+
+  void build(Backend& backend, std::int64_t max_rows, const Shape& output, TargetKind target,
+             std::int64_t target_columns) override {
+    const std::int64_t outputs = outputs_of(kind_, output);
+    check_columns(kind_, outputs, network_outputs(kind_, target, target_columns, 0));
+    gradient_ = backend.empty({max_rows, outputs});
+  }
+
+  Tensor compute(const Pass& pass, const Tensor& output, const Tensor& target,
+                 const Tensor& sample_weight, bool gradient, Tensor& loss_sums,
+                 Tensor& metric_sums) override {
     Tensor dprediction = gradient ? gradient_.head(output.rows()) : Tensor();
-    pass.backend.mean_squared_error(pass.stream, output, target, sample_weight, dprediction,
-                                    loss_sums);
+    if (kind_ == LossKind::kL1)
+      pass.backend.mean_absolute_error(pass.stream, output, target, sample_weight, dprediction,
+                                       loss_sums);
+    else if (kind_ == LossKind::kHuber)
+      pass.backend.huber(pass.stream, {.delta = delta_}, output, target, sample_weight, dprediction,
+                         loss_sums);
+    else
+      pass.backend.mean_squared_error(pass.stream, output, target, sample_weight, dprediction,
+                                      loss_sums);
     if (metric_sums) {
       clear(metric_sums);
       Tensor errors = metric_sums.slice(0, 2);
@@ -183,21 +231,39 @@ class MeanSquaredError final : public Loss {
   }
 
  private:
+  LossKind kind_;
+  float delta_;
   Tensor gradient_;
 };
 
 }  // namespace
+
+Tensor Loss::run(const Pass& pass, const Tensor& output, const Tensor& target,
+                 const Tensor& sample_weight, bool gradient, Tensor& loss_sums,
+                 Tensor& metric_sums) {
+  Tensor doutput = compute(pass, output, target, sample_weight, gradient, loss_sums, metric_sums);
+  if (doutput && scale_ != 1) pass.backend.scale(pass.stream, static_cast<float>(scale_), doutput);
+  return doutput;
+}
 
 std::unique_ptr<Loss> make_loss(const LossConfig& config, std::int64_t top_k) {
   switch (config.kind) {
     case LossKind::kCrossEntropy:
       return std::make_unique<CrossEntropy>(config, top_k);
     case LossKind::kBinaryCrossEntropy:
-      return std::make_unique<BinaryCrossEntropy>();
+      return std::make_unique<BinaryCrossEntropy>(config);
     case LossKind::kMse:
-      return std::make_unique<MeanSquaredError>();
+    case LossKind::kL1:
+    case LossKind::kHuber:
+      return std::make_unique<ValueLoss>(config);
+    case LossKind::kHinge:
+      return std::make_unique<Hinge>(config);
   }
   throw Error("unknown loss {}", static_cast<int>(config.kind));
+}
+
+bool compares_values(LossKind kind) {
+  return kind == LossKind::kMse || kind == LossKind::kL1 || kind == LossKind::kHuber;
 }
 
 std::int64_t network_outputs(LossKind kind, TargetKind target, std::int64_t target_columns,
@@ -213,13 +279,20 @@ std::int64_t network_outputs(LossKind kind, TargetKind target, std::int64_t targ
           "probabilities; for one column set loss.kind to \"mse\" (values) or "
           "\"binary_cross_entropy\" (probabilities)");
     }
+    if (kind == LossKind::kHinge) {
+      throw Error(
+          "loss 'hinge' takes class labels, but the data hold values; set loss.kind to "
+          "\"mse\", \"l1\" or \"huber\"");
+    }
     return target_columns;
   }
-  if (kind == LossKind::kMse) {
+  if (compares_values(kind)) {
     throw Error(
-        "loss 'mse' takes float32 targets, but the data hold class labels; set loss.kind "
-        "to \"cross_entropy\"");
+        "loss '{}' takes float32 targets, but the data hold class labels; set loss.kind "
+        "to \"cross_entropy\"",
+        name_of(kind));
   }
+  if (kind == LossKind::kHinge && classes == 2) return 1;
   if (kind == LossKind::kBinaryCrossEntropy) {
     if (classes > 2) {
       throw Error(

@@ -57,6 +57,74 @@ class Adam final : public Optimizer {  // and AdamW
   OptimizerConfig config_;
 };
 
+class Rmsprop final : public Optimizer {
+ public:
+  explicit Rmsprop(const OptimizerConfig& config) : config_(config) {}
+
+  std::vector<std::string> states() const override {
+    std::vector<std::string> names = {"square_avg"};
+    if (config_.momentum != 0) names.emplace_back("momentum_buffer");
+    if (config_.centered) names.emplace_back("grad_avg");
+    return names;
+  }
+
+  void update(Backend& backend, Stream& stream, const Segment& segment, std::int64_t, double lr,
+              const Tensor& gradient, Tensor& value, std::span<Tensor> states) const override {
+    RmspropOptions options;
+    options.lr = static_cast<float>(lr * segment.lr_scale);
+    options.alpha = static_cast<float>(config_.alpha);
+    options.epsilon = static_cast<float>(config_.eps);
+    options.momentum = static_cast<float>(config_.momentum);
+    options.weight_decay = segment.decay ? static_cast<float>(config_.weight_decay) : 0.0f;
+    options.centered = config_.centered;
+    Tensor none;
+    Tensor& momentum = options.momentum != 0 ? states[1] : none;
+    Tensor& mean = config_.centered ? states.back() : none;
+    backend.rmsprop(stream, options, gradient, value, states[0], momentum, mean);
+  }
+
+ private:
+  OptimizerConfig config_;
+};
+
+class Adagrad final : public Optimizer {
+ public:
+  explicit Adagrad(const OptimizerConfig& config) : config_(config) {}
+
+  std::vector<std::string> states() const override { return {"sum"}; }
+
+  void update(Backend& backend, Stream& stream, const Segment& segment, std::int64_t step,
+              double lr, const Tensor& gradient, Tensor& value,
+              std::span<Tensor> states) const override {
+    AdagradOptions options;
+    options.lr = static_cast<float>(lr * segment.lr_scale);
+    options.epsilon = static_cast<float>(config_.eps);
+    options.weight_decay = segment.decay ? static_cast<float>(config_.weight_decay) : 0.0f;
+    options.lr_decay = config_.lr_decay;
+    options.initial = static_cast<float>(config_.initial_accumulator);
+    options.step = step;
+    backend.adagrad(stream, options, gradient, value, states[0]);
+  }
+
+ private:
+  OptimizerConfig config_;
+};
+
+std::unique_ptr<Optimizer> make_of_kind(const OptimizerConfig& config) {
+  switch (config.kind) {
+    case OptimizerKind::kSgd:
+      return std::make_unique<Sgd>(config);
+    case OptimizerKind::kAdam:
+    case OptimizerKind::kAdamW:
+      return std::make_unique<Adam>(config);
+    case OptimizerKind::kRmsprop:
+      return std::make_unique<Rmsprop>(config);
+    case OptimizerKind::kAdagrad:
+      return std::make_unique<Adagrad>(config);
+  }
+  throw Error("unknown optimizer {}", static_cast<int>(config.kind));
+}
+
 }  // namespace
 
 std::vector<Segment> make_segments(const ParamSet& params, bool decay_norms_and_biases) {
@@ -88,12 +156,10 @@ std::vector<Segment> make_segments(const ParamSet& params, bool decay_norms_and_
 }
 
 std::unique_ptr<Optimizer> Optimizer::make(const OptimizerConfig& config) {
-  std::unique_ptr<Optimizer> optimizer;
-  if (config.kind == OptimizerKind::kSgd)
-    optimizer = std::make_unique<Sgd>(config);
-  else
-    optimizer = std::make_unique<Adam>(config);
+  std::unique_ptr<Optimizer> optimizer = make_of_kind(config);
   optimizer->state_count_ = optimizer->states().size();
+  LOCKSTEP_CHECK(optimizer->state_count_ <= kMaxStates, "an optimizer of {} states",
+                 optimizer->state_count_);
   return optimizer;
 }
 

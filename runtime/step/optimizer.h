@@ -34,6 +34,8 @@ class Optimizer {
   static std::unique_ptr<Optimizer> make(const OptimizerConfig& config);
   virtual ~Optimizer() = default;
 
+  static constexpr std::size_t kMaxStates = 3;
+
   // Flat arrays beside the values, by the names that checkpoints use.
   virtual std::vector<std::string> states() const = 0;
   std::size_t state_count() const { return state_count_; }

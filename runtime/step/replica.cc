@@ -149,7 +149,7 @@ Tensor Replica::score(const Pass& pass, const ShardBatch& batch, const Tensor& o
   std::fill_n(metric_sums_.data<double>(), kMetricSums, 0.0);
   const Tensor doutput =
       loss_->run(pass, output, target, weight, gradient, loss_sums_, metric_sums_);
-  scalars.loss = loss_sums_.data<double>()[0];
+  scalars.loss = loss_->scale() * loss_sums_.data<double>()[0];
   scalars.weight = loss_sums_.data<double>()[1];
   scalars.rows = static_cast<double>(batch.rows);
   for (std::size_t i = 0; i < scalars.metrics.size(); ++i)

@@ -81,7 +81,7 @@ StepTrace StepTracer::trace(const ShardBatch& batch) {
   recording_ = &trace;
   const Tensor dx = run_loss(true);
   recording_ = nullptr;
-  trace.loss = loss_sums_.data<double>()[0] / trace.weight;
+  trace.loss = loss_->scale() * loss_sums_.data<double>()[0] / trace.weight;
   const std::vector<std::string> names = loss_->metric_names();
   const std::vector<double> metrics =
       loss_->metrics(metric_sums_.span<double>(), static_cast<double>(batch.rows));
@@ -166,7 +166,7 @@ StepTracer::Slope StepTracer::slope(Tensor& place, double width, double loss) {
     one.data<float>()[0] = moved;
     backend_.copy(one, place);
     run_loss(false);
-    return loss_sums_.data<double>()[0] / loss_sums_.data<double>()[1];
+    return loss_->scale() * loss_sums_.data<double>()[0] / loss_sums_.data<double>()[1];
   };
   const double step = width * std::max(1.0, std::fabs(static_cast<double>(value)));
   const auto above = static_cast<float>(value + step), below = static_cast<float>(value - step);
@@ -185,7 +185,7 @@ Differences StepTracer::differences(const Tensor& values, const Tensor& gradient
   double largest = 0;
   for (const float value : gradient.span<float>())
     largest = std::max(largest, std::fabs(static_cast<double>(value)));
-  const double loss = loss_sums_.data<double>()[0] / loss_sums_.data<double>()[1];
+  const double loss = loss_->scale() * loss_sums_.data<double>()[0] / loss_sums_.data<double>()[1];
   const std::int64_t stride = count <= kAllElements ? 1 : count / kFewElements;
   double deviation = 0;
   for (std::int64_t i = 0; i < count; i += stride) {

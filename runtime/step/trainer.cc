@@ -28,8 +28,11 @@ Trainer::Trainer(const Config& config, Team& team, const NodeDataset& data, cons
       total_steps_(lockstep::total_steps(config.training, plan)),
       optimizer_(Optimizer::make(config.optimizer)),
       buckets_(make_buckets(team.params().elements(), kBucketElements)),
-      rule_{*optimizer_, make_segments(team.params(), config.optimizer.decay_norms_and_biases),
-            config.training.clip_norm} {
+      rule_{*optimizer_,
+            make_segments(team.params(), config.optimizer.decay_norms_and_biases),
+            config.training.clip_norm,
+            config.training.clip_value,
+            {static_cast<float>(config.loss.l1), static_cast<float>(config.loss.l2)}} {
   const ExchangePlan exchange{team.params().elements(), buckets_, kShardScalars,
                               static_cast<int>(optimizer_->state_count()),
                               config.run.patience_seconds};

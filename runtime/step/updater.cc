@@ -84,12 +84,24 @@ void Updater::sum_slice(int bucket) {
     Tensor sum = part(gradient, slice, range);
     backend_.tree_sum(stream_, nodes_, static_cast<float>(divisor), sum);
   }
+  add_penalties(slice, gradient);
   if (slice.count() > 0) {
     const std::int64_t first_block = slice.begin / kBlockElements;
     const std::int64_t blocks = (slice.count() + kBlockElements - 1) / kBlockElements;
     Tensor norms =
         backend_.borrow(exchange_.block_norms() + first_block, {blocks}, DType::kFloat64);
     backend_.squared_norms(stream_, gradient, norms);
+  }
+}
+
+void Updater::add_penalties(ElementRange slice, const Tensor& gradient) {
+  if (rule_.penalty.l1 == 0 && rule_.penalty.l2 == 0) return;
+  for (const Segment& segment : rule_.segments) {
+    const ElementRange range = intersect(slice, segment.range);
+    if (range.count() == 0 || segment.kind != ParamKind::kTrainable || !segment.decay) continue;
+    const Tensor value = backend_.borrow(exchange_.values() + range.begin, {range.count()});
+    Tensor target = part(gradient, slice, range);
+    backend_.add_penalty(stream_, rule_.penalty, value, target);
   }
 }
 
@@ -143,8 +155,10 @@ void Updater::apply(int bucket, std::int64_t step, double lr, float factor) {
       continue;
     }
     if (factor != 1.0f) backend_.scale(stream_, factor, gradient);
+    if (rule_.clip_value > 0)
+      backend_.clamp(stream_, static_cast<float>(rule_.clip_value), gradient);
     watch(range, gradient);
-    std::array<Tensor, 2> states;
+    std::array<Tensor, Optimizer::kMaxStates> states;
     const std::size_t count = rule_.optimizer.state_count();
     for (std::size_t i = 0; i < count; ++i) states[i] = flat(exchange_.state(static_cast<int>(i)));
     rule_.optimizer.update(backend_, stream_, segment, step + 1, lr, gradient, value,

@@ -1,6 +1,6 @@
 // Updater: an owner's side of a step. For the slices that its worker owns it finishes the tree,
-// divides by the global weight, checks that the gradient is finite, clips, and takes the
-// optimizer's step: in that order.
+// divides by the global weight, adds the penalties, checks that the gradient is finite, clips, and
+// takes the optimizer's step: in that order.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,9 @@ namespace lockstep {
 struct UpdateRule {
   const Optimizer& optimizer;
   std::vector<Segment> segments;
-  double clip_norm = 0;                 // 0: no clipping
-  std::vector<ElementRange> watched{};  // whose gradients are kept for log.parameters
+  double clip_norm = 0, clip_value = 0;  // at most one; 0: no clipping
+  PenaltyOptions penalty = {};           // of the segments that decay
+  std::vector<ElementRange> watched{};   // whose gradients are kept for log.parameters
 };
 
 // One element of a watched gradient, and its place in the flat buffer.
@@ -45,6 +46,7 @@ class Updater {
   template <typename Wait>
   void wait(const Wait& wait);  // for other workers: its time has a name of its own in profiles
   void sum_slice(int bucket);
+  void add_penalties(ElementRange slice, const Tensor& gradient);
   void check_finite(ElementRange slice) const;
   double clip_factor();
   void watch(ElementRange range, const Tensor& gradient);

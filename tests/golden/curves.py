@@ -36,6 +36,17 @@ CASES = {
         "model": {"network": "mlp", "widths": [32]},
         "optimizer": {"kind": "adamw", "lr": 0.005, "weight_decay": 0.1,
                       "decay_norms_and_biases": False}},
+    "mlp, rmsprop, gelu, clipping by value": {
+        "shapes": MLP, "shards": 8, "batch": 64, "steps": 20,
+        "model": {"network": "mlp", "widths": [32], "activation": "gelu"},
+        "optimizer": {"kind": "rmsprop", "lr": 0.002, "momentum": 0.5, "centered": True},
+        "clip_value": 0.01},
+    "mlp, adagrad, elu, hinge, penalties": {
+        "shapes": MLP, "shards": 4, "batch": 40, "steps": 20,
+        "model": {"network": "mlp", "widths": [32], "activation": "elu"},
+        "optimizer": {"kind": "adagrad", "lr": 0.02, "lr_decay": 0.01, "initial_accumulator": 0.1,
+                      "decay_norms_and_biases": False},
+        "loss": {"kind": "hinge", "scale": 0.5, "l1": 0.001, "l2": 0.02}},
     "cnn, batch norm, nesterov": {
         "shapes": CNN, "shards": 1, "batch": 64, "steps": 20,
         "model": {"network": "cnn", "batch_norm": True},

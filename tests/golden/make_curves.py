@@ -14,7 +14,8 @@ import curves
 
 def network(model):
     if model["network"] == "mlp":
-        activation = nn.Tanh() if model.get("activation") == "tanh" else nn.ReLU()
+        activation = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU,
+                      "elu": nn.ELU}[model.get("activation", "relu")]()
         return nn.Sequential(OrderedDict(flatten=nn.Flatten(), fc1=nn.Linear(64, 32),
                                          act1=activation, fc2=nn.Linear(32, 10)))
     return nn.Sequential(OrderedDict(
@@ -31,8 +32,29 @@ def make_optimizer(model, keys):
     if keys["kind"] == "sgd":
         return torch.optim.SGD(groups, lr=keys["lr"], momentum=keys["momentum"],
                                nesterov=keys.get("nesterov", False))
+    if keys["kind"] == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=keys["lr"], momentum=keys["momentum"],
+                                   centered=keys["centered"])
+    if keys["kind"] == "adagrad":
+        return torch.optim.Adagrad(groups, lr=keys["lr"], lr_decay=keys["lr_decay"], eps=1e-8,
+                                   initial_accumulator_value=keys["initial_accumulator"])
     kind = torch.optim.Adam if keys["kind"] == "adam" else torch.optim.AdamW
     return kind(groups, lr=keys["lr"])
+
+
+def loss_of(case, output, labels):
+    keys = case.get("loss", {})
+    if keys.get("kind") == "hinge":
+        return keys["scale"] * F.multi_margin_loss(output, labels)
+    return F.cross_entropy(output, labels, label_smoothing=case.get("label_smoothing", 0.0))
+
+
+def add_penalties(model, case):
+    keys = case.get("loss", {})
+    for parameter in model.parameters():
+        if parameter.dim() > 1 or case["optimizer"].get("decay_norms_and_biases", True):
+            w = parameter.detach()
+            parameter.grad += keys.get("l1", 0.0) * torch.sign(w) + keys.get("l2", 0.0) * w
 
 
 def clip(model, norm):
@@ -54,9 +76,11 @@ def train(case):
     losses = []
     for rows in curves.batches(case["batch"], case["steps"]):
         optimizer.zero_grad()
-        loss = F.cross_entropy(model(x[rows]), y[rows],
-                               label_smoothing=case.get("label_smoothing", 0.0))
+        loss = loss_of(case, model(x[rows]), y[rows])
         loss.backward()
+        add_penalties(model, case)
+        if "clip_value" in case:
+            nn.utils.clip_grad_value_(model.parameters(), case["clip_value"])
         if "clip_norm" in case:
             clip(model, case["clip_norm"])
         optimizer.step()

@@ -51,6 +51,8 @@ struct Case {
 std::vector<Case> cases() {
   return {
       {"exp", [](V x) { return exp(x); }, [](double x) { return std::exp(x); }, 1.5, -88, 89},
+      {"expm1", [](V x) { return expm1_negative(min(set1(0.0f), x)); },
+       [](double x) { return std::expm1(x > 0 ? 0 : x); }, 1.5, -20, 0},
       {"log", [](V x) { return log(x); }, [](double x) { return std::log(x); }, 1.5, 0, 3},
       {"tanh", [](V x) { return tanh(x); }, [](double x) { return std::tanh(x); }, 2, -10, 10},
       {"sigmoid", [](V x) { return sigmoid(x); }, [](double x) { return 1 / (1 + std::exp(-x)); },

@@ -1,11 +1,14 @@
 // Every layer's gradients, of its input and its parameters, against central differences through the
 // whole contract. A new layer adds one line to the list.
 #include "models/layers/activation.h"
+#include "models/layers/adaptive_pool.h"
 #include "models/layers/batch_norm.h"
 #include "models/layers/conv2d.h"
 #include "models/layers/dropout.h"
 #include "models/layers/flatten.h"
+#include "models/layers/layer_norm.h"
 #include "models/layers/linear.h"
+#include "models/layers/maxout.h"
 #include "models/layers/mean_tokens.h"
 #include "models/layers/multihead_attention.h"
 #include "models/layers/polynomial.h"
@@ -100,6 +103,17 @@ Made attention(const AttentionOptions& options) {
   return std::make_unique<MultiheadAttention>(options);
 }
 
+// GELU keeps its input, which the layers around it may not overwrite.
+Made gelu_inside() {
+  auto net = std::make_unique<Sequential>();
+  net->add_named<Linear>("fc1", 5);
+  net->add_named<ActivationLayer>("gelu", Activation::kGelu);
+  net->add_named<ActivationLayer>("tanh", Activation::kTanh);
+  net->add_named<ActivationLayer>("silu", Activation::kSilu);
+  net->add_named<Linear>("fc2", 3);
+  return net;
+}
+
 const std::vector<Case>& cases() {
   static const std::vector<Case> list = {
       {"linear", {7}, [] { return Made(new Linear(5)); }},
@@ -128,7 +142,29 @@ const std::vector<Case>& cases() {
       {"tanh", {2, 2, 5}, [] { return Made(new ActivationLayer(Activation::kTanh)); }},
       {"quadratic", {3}, [] { return Made(new Quadratic); }},
       {"product", {2, 3}, [] { return Made(new Product); }},
+      {"leaky_relu",
+       {3, 5},
+       [] { return Made(new ActivationLayer(Activation::kLeakyRelu)); },
+       Inputs::kAwayFromZero},
+      {"elu",
+       {17},
+       [] { return Made(new ActivationLayer(Activation(Activation::kElu, 0.5f))); },
+       Inputs::kAwayFromZero},
+      {"gelu", {3, 5}, [] { return Made(new ActivationLayer(Activation::kGelu)); }},
+      {"gelu_tanh", {19}, [] { return Made(new ActivationLayer(Activation::kGeluTanh)); }},
+      {"silu", {2, 2, 5}, [] { return Made(new ActivationLayer(Activation::kSilu)); }},
+      {"gelu_inside", {4}, gelu_inside},
+      {"maxout", {12}, [] { return Made(new Maxout(3)); }, Inputs::kDistinct},
+      {"maxout_images", {2, 3, 4}, [] { return Made(new Maxout(2)); }, Inputs::kDistinct},
+      {"adaptive_max_pool",
+       {5, 3, 2},
+       [] { return Made(new AdaptiveMaxPool2d(3, 2)); },
+       Inputs::kDistinct},
+      {"adaptive_avg_pool", {5, 3, 2}, [] { return Made(new AdaptiveAvgPool2d(2, 4)); }},
+      {"layer_norm_vectors", {6}, [] { return Made(new LayerNorm); }, Inputs::kDistinct},
+      {"layer_norm_images", {2, 2, 4}, [] { return Made(new LayerNorm); }, Inputs::kDistinct},
       {"softmax", {6}, [] { return Made(new Softmax); }},
+      {"log_softmax", {6}, [] { return Made(new LogSoftmax); }},
       {"sequential", {6, 4, 2}, small_net},
       {"sequential_empty", {4}, [] { return Made(new Sequential); }},
       {"residual", {4, 3, 2}, [] { return Made(new Residual(branch(2))); }},

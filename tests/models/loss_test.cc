@@ -137,6 +137,10 @@ TEST(Losses, GradientsMatchDifferencesOfTheSum) {
   LossConfig smoothed = config_of(LossKind::kCrossEntropy);
   smoothed.label_smoothing = 0.1;
   smoothed.class_weights = {1, 0.5, 2};
+  LossConfig halved = config_of(LossKind::kMse);
+  halved.scale = 0.5;
+  LossConfig narrow = config_of(LossKind::kHuber);
+  narrow.delta = 0.3;
   struct Case {
     LossConfig config;
     TargetKind kind;
@@ -150,6 +154,9 @@ TEST(Losses, GradientsMatchDifferencesOfTheSum) {
       {config_of(LossKind::kBinaryCrossEntropy), TargetKind::kValues, random.uniform({4, 3}, 0, 1),
        3},
       {config_of(LossKind::kMse), TargetKind::kValues, random.uniform({4, 3}), 3},
+      {halved, TargetKind::kValues, random.uniform({4, 3}), 3},
+      {config_of(LossKind::kL1), TargetKind::kValues, random.uniform({4, 3}, 1.2f, 2), 3},
+      {narrow, TargetKind::kValues, random.uniform({4, 3}), 3},
   };
   for (std::size_t i = 0; i < cases.size(); ++i) {
     SCOPED_TRACE(fmt::format("case {}", i));
@@ -170,12 +177,51 @@ TEST(Losses, GradientsMatchDifferencesOfTheSum) {
       rig.run(output, one.target, weight, false);
       const double below = rig.sums.data<double>()[0];
       place = value;
-      EXPECT_NEAR(gradient[e], (above - below) / (high - low), 1e-3) << e;
+      // A difference across the bend of Huber's loss is within delta's share of the slope.
+      EXPECT_NEAR(gradient[e], rig.loss->scale() * (above - below) / (high - low), 4e-3) << e;
     }
   }
 }
 
+TEST(Losses, ScaleIsAFactorOfTheGradient) {
+  LossConfig config = config_of(LossKind::kMse);
+  config.scale = 0.5;
+  LossRig rig(config, 0, 2, TargetKind::kValues, 2);
+  const Tensor gradient = rig.run(floats({2, 2}, {1, 2, 3, 4}), floats({2, 2}, {0, 4, 3, 1}));
+  EXPECT_EQ(list_of(gradient), (std::vector<float>{0.5f, -1, 0, 1.5f}));
+  EXPECT_EQ(rig.loss->scale(), 0.5);
+}
+
+TEST(Losses, AbsoluteAndHubersError) {
+  LossRig absolute(config_of(LossKind::kL1), 0, 2, TargetKind::kValues, 2);
+  const Tensor x = floats({2, 2}, {1, 2, 3, 4}), t = floats({2, 2}, {0.5f, 4, 3, 1});
+  EXPECT_EQ(list_of(absolute.run(x, t)), (std::vector<float>{0.5f, -0.5f, 0, 0.5f}));
+  EXPECT_DOUBLE_EQ(absolute.sums.data<double>()[0], (0.5 + 2 + 0 + 3) / 2);
+  EXPECT_EQ(absolute.loss->metric_names(), (std::vector<std::string>{"rmse", "mae"}));
+  LossRig huber(config_of(LossKind::kHuber), 0, 2, TargetKind::kValues, 2);
+  EXPECT_EQ(list_of(huber.run(x, t)), (std::vector<float>{0.25f, -0.5f, 0, 0.5f}));
+  EXPECT_DOUBLE_EQ(huber.sums.data<double>()[0], (0.125 + 1.5 + 0 + 2.5) / 2);
+}
+
+TEST(Losses, HingeOfSeveralClassesAndOfTwo) {
+  LossRig many(config_of(LossKind::kHinge), 0, 3, TargetKind::kClass, 1);
+  const Tensor gradient =
+      many.run(floats({3, 3}, {3, 2.5f, 1, 0, 0, 0, 5, 1, 1}), labels({0, 1, -1}));
+  EXPECT_NEAR(many.sums.data<double>()[0], (0.5 + 2) / 3, 1e-6);
+  EXPECT_EQ(many.sums.data<double>()[1], 2);  // the label -1 is ignored
+  EXPECT_FLOAT_EQ(gradient.data<float>()[0], -1.0f / 3);
+  EXPECT_FLOAT_EQ(gradient.data<float>()[4], -2.0f / 3);
+  EXPECT_DOUBLE_EQ(many.metrics(3)[0], 0.5);
+  LossRig two(config_of(LossKind::kHinge), 0, 1, TargetKind::kClass, 1);
+  EXPECT_EQ(list_of(two.run(floats({3, 1}, {2, -0.5f, 0.25f}), labels({1, 1, 0}))),
+            (std::vector<float>{0, -1, 1}));
+  EXPECT_DOUBLE_EQ(two.sums.data<double>()[0], 0 + 1.5 + 1.25);
+}
+
 TEST(Losses, OutputsFollowFromTheData) {
+  EXPECT_EQ(network_outputs(LossKind::kHinge, TargetKind::kClass, 1, 2), 1);
+  EXPECT_EQ(network_outputs(LossKind::kHinge, TargetKind::kClass, 1, 5), 5);
+  EXPECT_EQ(network_outputs(LossKind::kHuber, TargetKind::kValues, 2, 0), 2);
   EXPECT_EQ(network_outputs(LossKind::kCrossEntropy, TargetKind::kClass, 1, 10), 10);
   EXPECT_EQ(network_outputs(LossKind::kCrossEntropy, TargetKind::kValues, 4, 0), 4);
   EXPECT_EQ(network_outputs(LossKind::kBinaryCrossEntropy, TargetKind::kClass, 1, 2), 1);
@@ -199,6 +245,8 @@ TEST(Losses, MessagesSayWhatDoesNotFit) {
     EXPECT_NE(message.find(part), std::string::npos) << message;
   };
   expect(outputs(LossKind::kMse, TargetKind::kClass, 1, 3), "cross_entropy");
+  expect(outputs(LossKind::kHuber, TargetKind::kClass, 1, 3), "loss 'huber' takes float32");
+  expect(outputs(LossKind::kHinge, TargetKind::kValues, 1, 0), "class labels");
   expect(outputs(LossKind::kMse, TargetKind::kNone, 0, 0), "data.y");
   expect(outputs(LossKind::kBinaryCrossEntropy, TargetKind::kClass, 1, 3), "2 classes");
   expect(outputs(LossKind::kCrossEntropy, TargetKind::kValues, 1, 0), "mse");

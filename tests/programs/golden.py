@@ -17,10 +17,12 @@ def compare(name):
         "a.toml", run={"name": "golden", "seed": curves.SEED, "shards": case["shards"]},
         data={"file": "d.h5", "mean": [curves.MEAN], "std": [curves.STD]},
         model={**case["model"], "weights": "start.safetensors"},
-        loss={"kind": "cross_entropy", "label_smoothing": case.get("label_smoothing", 0.0)},
+        loss=case.get("loss", {"kind": "cross_entropy",
+                               "label_smoothing": case.get("label_smoothing", 0.0)}),
         optimizer=case["optimizer"],
         training={"steps": case["steps"], "batch": case["batch"],
-                  "clip_norm": case.get("clip_norm", 0.0)},
+                  "clip_norm": case.get("clip_norm", 0.0),
+                  "clip_value": case.get("clip_value", 0.0)},
         log={"every_steps": 1})
     succeed("train", config, "--out", "run", ranks=min(2, case["shards"]))
     losses = np.array([line["loss"] for line in metrics("run", "batch")])
@@ -50,6 +52,16 @@ def mlp_with_adam():
 @test
 def mlp_with_adamw():
     compare("mlp, adamw without decay of biases")
+
+
+@test
+def mlp_with_rmsprop():
+    compare("mlp, rmsprop, gelu, clipping by value")
+
+
+@test
+def mlp_with_adagrad():
+    compare("mlp, adagrad, elu, hinge, penalties")
 
 
 @test

@@ -108,6 +108,24 @@ TEST(Config, NetworkKeysAreTypedAndUnreadOnesNamed) {
             "'model.widths'?");
 }
 
+TEST(Config, PenaltiesAndLimitsOfTheGradient) {
+  const Config config =
+      parse({"loss={kind = \"huber\", delta = 0.5, scale = 0.5, l1 = 0.1, l2 = 0.2}",
+             "training.clip_value=2", "optimizer.kind=rmsprop", "optimizer.momentum=0.9",
+             "optimizer.centered=true"});
+  EXPECT_EQ(config.loss.kind, LossKind::kHuber);
+  EXPECT_EQ(config.loss.delta + config.loss.scale + config.loss.l1 + config.loss.l2, 1.3);
+  EXPECT_EQ(config.training.clip_value, 2);
+  EXPECT_TRUE(config.optimizer.centered);
+  const std::string both = override_error({"training.clip_value=1", "training.clip_norm=1"});
+  EXPECT_EQ(both,
+            "override training.clip_value=1: 'training.clip_norm' and 'training.clip_value' "
+            "exclude each other; give one");
+  EXPECT_NE(override_error({"loss.delta=1"}).find("does not belong to loss.kind"),
+            std::string::npos);
+  EXPECT_NE(override_error({"optimizer.lr_decay=1"}).find("does not belong"), std::string::npos);
+}
+
 TEST(Config, OverridesAreTomlElseText) {
   const Config config =
       parse({"run.device=cpu", "data.file=a b/c=d.h5", "optimizer.lr=0.5", "optimizer.lr=2",

@@ -16,10 +16,9 @@ LOCKSTEP_INLINE std::int64_t size_of(Span span) {
   return span.end - span.begin;
 }
 
-// [floor(i b / a), ceil((i + 1) b / a)): the inputs b that output i of a sees and, since the
-// relation is symmetric, also the outputs b that see input i of a.
-LOCKSTEP_INLINE Span partners(std::int64_t i, std::int64_t a, std::int64_t b) {
-  return {i * b / a, ((i + 1) * b + a - 1) / a};
+// What output o of `outputs` sees of `inputs`: [floor(o I / O), ceil((o + 1) I / O)).
+LOCKSTEP_INLINE Span window(std::int64_t o, std::int64_t outputs, std::int64_t inputs) {
+  return {o * inputs / outputs, ((o + 1) * inputs + outputs - 1) / outputs};
 }
 
 // step(c, n) for the channels, n at a time; n is a constant but for the last ones.
@@ -45,10 +44,14 @@ LOCKSTEP_INLINE void store_lanes(float* p, V v, int n) {
 template <typename Step>
 LOCKSTEP_INLINE void for_windows(const AdaptivePoolPlan& g, Step step) {
   for (std::int64_t oh = 0; oh < g.out_h; ++oh) {
-    const Span rows = partners(oh, g.out_h, g.in_h);
+    const Span rows = window(oh, g.out_h, g.in_h);
     for (std::int64_t ow = 0; ow < g.out_w; ++ow)
-      step(oh * g.out_w + ow, rows, partners(ow, g.out_w, g.in_w));
+      step(oh * g.out_w + ow, rows, window(ow, g.out_w, g.in_w));
   }
+}
+
+LOCKSTEP_INLINE void clear(float* x, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) x[i] = 0.0f;
 }
 
 void max_forward(const AdaptivePoolPlan& g, const float* x, float* y, std::int64_t* place) {
@@ -79,8 +82,7 @@ void max_forward(const AdaptivePoolPlan& g, const float* x, float* y, std::int64
 
 void max_backward(const AdaptivePoolPlan& g, const float* dy, const std::int64_t* place,
                   float* dx) {
-  const std::int64_t elements = g.in_h * g.in_w * g.channels;
-  for (std::int64_t i = 0; i < elements; ++i) dx[i] = 0.0f;
+  clear(dx, g.in_h * g.in_w * g.channels);
   for (std::int64_t out = 0; out < g.out_h * g.out_w; ++out) {
     for (std::int64_t c = 0; c < g.channels; ++c) {
       const std::int64_t from = out * g.channels + c;
@@ -106,25 +108,21 @@ void avg_forward(const AdaptivePoolPlan& g, const float* x, float* y) {
 }
 
 void avg_backward(const AdaptivePoolPlan& g, const float* dy, float* dx) {
-  for (std::int64_t h = 0; h < g.in_h; ++h) {
-    const Span rows = partners(h, g.in_h, g.out_h);
-    for (std::int64_t w = 0; w < g.in_w; ++w) {
-      const Span columns = partners(w, g.in_w, g.out_w);
-      for_channels(
-          g.channels, [&](std::int64_t c, int n) __attribute__((always_inline)) {
-            V sum = set1(0.0f);
-            for (std::int64_t oh = rows.begin; oh < rows.end; ++oh) {
-              const std::int64_t high = size_of(partners(oh, g.out_h, g.in_h));
-              for (std::int64_t ow = columns.begin; ow < columns.end; ++ow) {
-                const std::int64_t wide = size_of(partners(ow, g.out_w, g.in_w));
-                const V d = load_lanes(dy + (oh * g.out_w + ow) * g.channels + c, n);
-                sum = add(sum, div(d, set1(static_cast<float>(high * wide))));
+  clear(dx, g.in_h * g.in_w * g.channels);
+  for_windows(
+      g, [&](std::int64_t out, Span rows, Span columns) __attribute__((always_inline)) {
+        const V size = set1(static_cast<float>(size_of(rows) * size_of(columns)));
+        for_channels(
+            g.channels, [&](std::int64_t c, int n) __attribute__((always_inline)) {
+              const V share = div(load_lanes(dy + out * g.channels + c, n), size);
+              for (std::int64_t h = rows.begin; h < rows.end; ++h) {
+                for (std::int64_t w = columns.begin; w < columns.end; ++w) {
+                  float* place = dx + (h * g.in_w + w) * g.channels + c;
+                  store_lanes(place, add(load_lanes(place, n), share), n);
+                }
               }
-            }
-            store_lanes(dx + (h * g.in_w + w) * g.channels + c, sum, n);
-          });
-    }
-  }
+            });
+      });
 }
 
 }  // namespace
