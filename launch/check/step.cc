@@ -144,7 +144,7 @@ void add_check_step(CLI::App* check, Action& action, const Networks& networks) {
       "Gradients are those of the loss, the mean over the rows, and are compared with central\n"
       "differences (of large tensors a few elements). Exit code 1 where they do not agree.\n"
       "Examples:\n"
-      "  lockstep check step launch/configs/course/apples-oranges.toml\n"
+      "  lockstep check step launch/configs/course/sigmoid-by-hand.toml\n"
       "  lockstep check step launch/configs/digits.toml --rows 0-7 --save step\n");
   command->callback([arguments, &networks, &action] {
     action = [arguments, &networks] { return check_step(*arguments, networks); };

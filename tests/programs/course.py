@@ -74,6 +74,62 @@ def row_5_apples_and_oranges():
 
 
 @test
+def row_6_sigmoid_by_hand():
+    """The chain rule in double precision, and the textbook's three digits."""
+    def sigmoid(z):
+        return 1 / (1 + np.exp(-z))
+
+    follow("sigmoid-by-hand", ("prepare",))
+    follow("sigmoid-by-hand", ("check",))[0].says("finite differences", "agree")
+    succeed("check", "step", "launch/configs/course/sigmoid-by-hand.toml", "--save", "step")
+    x, target, rate = np.array([1.0, 0, 1]), 1.0, 0.9
+    w1, b1 = np.array([[0.2, 0.4, -0.5], [-0.3, 0.1, 0.2]]), np.array([-0.4, 0.2])
+    w2, b2 = np.array([-0.3, -0.2]), 0.1
+    hidden = sigmoid(w1 @ x + b1)
+    out = sigmoid(w2 @ hidden + b2)
+    delta_o = (out - target) * out * (1 - out)
+    delta_h = delta_o * w2 * hidden * (1 - hidden)
+    for name, value in {
+        "output.hidden": [w1 @ x + b1], "output.hidden_sigmoid": [hidden],
+        "output.out": [[w2 @ hidden + b2]], "output.out_sigmoid": [[out]],
+        "gradient.out_sigmoid": [[out - target]], "gradient.out": [[delta_o]],
+        "gradient.hidden_sigmoid": [delta_o * w2], "gradient.hidden": [delta_h],
+        "input-gradient": [delta_h @ w1],
+        "parameter-gradient.out.weight": [delta_o * hidden],
+        "parameter-gradient.out.bias": [delta_o],
+        "parameter-gradient.hidden.weight": np.outer(delta_h, x),
+        "parameter-gradient.hidden.bias": delta_h,
+        "parameter-after.out.weight": [w2 - rate * delta_o * hidden],
+        "parameter-after.out.bias": [b2 - rate * delta_o],
+        "parameter-after.hidden.weight": w1 - rate * np.outer(delta_h, x),
+        "parameter-after.hidden.bias": b1 - rate * delta_h,
+    }.items():
+        near(intermediate(name), value, 1e-6, name)
+    for name, digits_of_the_book in {
+        "output.hidden_sigmoid": [[0.332, 0.525]], "output.out_sigmoid": [[0.474]],
+        "gradient.hidden": [[0.0087, 0.0065]], "gradient.out": [[-0.1311]],
+        "parameter-after.out.weight": [[-0.261, -0.138]], "parameter-after.out.bias": [0.218],
+        "parameter-after.hidden.weight": [[0.192, 0.4, -0.508], [-0.306, 0.1, 0.194]],
+        "parameter-after.hidden.bias": [-0.408, 0.194],
+    }.items():
+        near(intermediate(name), digits_of_the_book, 6e-4, name)
+
+
+@test
+def row_7_computation_graph():
+    follow("computation-graph", ("prepare",))
+    follow("computation-graph", ("check",))[0].says("output of f", "-12", "agree")
+    succeed("check", "step", "launch/configs/course/computation-graph.toml", "--save", "step")
+    near(intermediate("output.factors"), [[3, -4]], 0, "x + y, z")
+    near(intermediate("output.f"), [[-12]], 0, "f")
+    near(intermediate("input-gradient"), [[-4, -4, 3]], 1e-6, "df/dx, df/dy, df/dz")
+    for rows, words in (("3", ("no row 3", "1, counted from 0")), ("0-", ("--rows 0-", "0,3,7-9")),
+                        ("a", ("'a' is no row",)), ("5-2", ("5-2",))):
+        refuse("check", "step", "launch/configs/course/computation-graph.toml", "--rows", rows,
+               words=words)
+
+
+@test
 def row_8_two_moons():
     scores = {"train": [], "test": []}
     for seed in range(1, 6):
