@@ -12,6 +12,7 @@
 #include "models/layers/layer_norm.h"
 #include "models/layers/linear.h"
 #include "models/layers/maxout.h"
+#include "models/layers/parallel.h"
 #include "models/layers/polynomial.h"
 #include "models/layers/pool.h"
 #include "models/layers/residual.h"
@@ -129,6 +130,24 @@ std::vector<LayerKind> joined(std::vector<LayerKind> kinds, const std::vector<La
   return kinds;
 }
 
+Made make_parallel(const LayerKeys& keys) {
+  const bool add = keys.text("join", {"concat", "add"}) == "add";
+  const LayerList branches = inner(keys, "branches");
+  const auto* lists = std::get_if<ConfigValue::Array>(&branches.value.value);
+  if (lists == nullptr || lists->size() < 2)
+    throw Error("{}", keys.message("branches",
+                                   "must be a list of at least two lists of layers; an empty one "
+                                   "passes its input on"));
+  std::vector<Made> made;
+  for (std::size_t i = 0; i < lists->size(); ++i) {
+    const LayerList branch{(*lists)[i], branches.where, fmt::format("{}[{}]", branches.path, i)};
+    const bool identity = branch.value == ConfigValue{ConfigValue::Array{}};
+    made.push_back(identity ? nullptr : make_layers(branch));
+  }
+  return std::make_unique<Parallel>(std::move(made),
+                                    add ? Parallel::Join::kAdd : Parallel::Join::kConcat);
+}
+
 const std::vector<LayerKind>& table() {
   static const LayerKey kernel = {"kernel", "2", "of the window: n or [height, width]"};
   static const LayerKey pool_stride = {"stride", "(kernel)", "n or [height, width]"};
@@ -204,6 +223,11 @@ const std::vector<LayerKind>& table() {
        "layers(x) + shortcut(x), parameters \"main.…\" and \"shortcut.…\"",
        {{"layers", "", "list of layers"}, {"shortcut", "(x itself)", "list of layers"}},
        make_residual},
+      {"parallel",
+       "branches of the same input, side by side or summed; parameters \"0.…\", \"1.…\", ...",
+       {{"branches", "", "list of lists of layers; an empty one passes its input on"},
+        {"join", "\"concat\"", "concat (along the last axis) or add"}},
+       make_parallel},
   };
   static const std::vector<LayerKind> kinds = joined(common, sequence_kinds());
   return kinds;

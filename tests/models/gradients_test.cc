@@ -11,6 +11,7 @@
 #include "models/layers/maxout.h"
 #include "models/layers/mean_tokens.h"
 #include "models/layers/multihead_attention.h"
+#include "models/layers/parallel.h"
 #include "models/layers/polynomial.h"
 #include "models/layers/pool.h"
 #include "models/layers/positional_encoding.h"
@@ -114,6 +115,18 @@ Made gelu_inside() {
   return net;
 }
 
+// A learning branch, an in-place one and the input itself.
+Made in_parallel(Parallel::Join join) {
+  auto in_place = std::make_unique<Sequential>();
+  in_place->add_named<ActivationLayer>("act", Activation::kTanh);
+  in_place->add_named<Dropout>("drop", 0.25);
+  std::vector<Made> branches;
+  branches.push_back(branch(2));
+  branches.push_back(std::move(in_place));
+  branches.push_back(nullptr);
+  return std::make_unique<Parallel>(std::move(branches), join);
+}
+
 const std::vector<Case>& cases() {
   static const std::vector<Case> list = {
       {"linear", {7}, [] { return Made(new Linear(5)); }},
@@ -174,6 +187,8 @@ const std::vector<Case>& cases() {
          return Made(
              new Residual(branch(3), std::make_unique<Conv2d>(Conv2dOptions::square(3, 1))));
        }},
+      {"parallel_concat", {4, 3, 2}, [] { return in_parallel(Parallel::Join::kConcat); }},
+      {"parallel_add", {4, 3, 2}, [] { return in_parallel(Parallel::Join::kAdd); }},
       {"residual_in_place", {2, 7}, in_place_residual},
       {"linear_of_tokens", {3, 4}, [] { return Made(new Linear(5)); }},
       {"mean_tokens", {4, 3}, [] { return Made(new MeanTokens); }},

@@ -86,6 +86,31 @@ kind = "linear"
       "block.shortcut.match.bias (4)\n1.weight (2, 4)\n1.bias (2)\n(2)");
 }
 
+TEST(LayerKinds, BranchesRunSideBySide) {
+  const std::string branches =
+      "layers = [{ kind = \"parallel\", branches = [[{ kind = \"linear\", features = 3 }], [], "
+      "[{ kind = \"relu\" }, { kind = \"linear\", features = 5, bias = false }]] }]";
+  EXPECT_EQ(described(branches, {4}, 1),
+            "0.0.0.weight (3, 4)\n0.0.0.bias (3)\n0.2.1.weight (5, 4)\n(12)");
+  EXPECT_EQ(message_of("layers = [{ kind = \"parallel\", join = \"add\", branches = [[], [{ kind = "
+                       "\"linear\", features = 3 }]] }]"),
+            "net.toml:2: model.layers[0]: layer '0' (parallel): branch 0 gives (4), branch 1 gives "
+            "(3); they must agree");
+  EXPECT_EQ(message_of("layers = [{ kind = \"parallel\", branches = [[]] }]"),
+            "net.toml:2: model.layers[0].branches must be a list of at least two lists of layers; "
+            "an empty one passes its input on");
+  EXPECT_EQ(message_of("layers = [{ kind = \"parallel\", branches = [[], [{ kind = \"dropout\", "
+                       "p = 2 }]] }]"),
+            "net.toml:2: model.layers[0].branches[1][0].p must be a number of at least 0 and below "
+            "1, found the integer 2");
+  // A flattened image beside something else: files and memory would order its columns otherwise.
+  EXPECT_NE(message_of("layers = [{ kind = \"parallel\", branches = [[{ kind = \"flatten\" }], "
+                       "[{ kind = \"global_avg_pool\" }]] }]",
+                       {3, 3, 2})
+                .find("put the flatten layer behind the parallel one"),
+            std::string::npos);
+}
+
 TEST(LayerKinds, ALayerHasTheDefaultsOfItsRow) {
   Rig rig(network_of("layers = [{ kind = \"avg_pool\", kernel = 3, padding = 1 }]", {6, 6, 1}, 1),
           {6, 6, 1});
