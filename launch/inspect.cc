@@ -1,5 +1,6 @@
 // lockstep inspect FILE: a dataset, a checkpoint, safetensors, a config (with its network) or a
 // run.
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
@@ -59,7 +60,11 @@ void inspect_safetensors(const std::string& file) {
 
 // The network's layer table needs the shape of a sample, which the data file knows.
 void print_network(const Config& config, const Networks& networks) {
-  if (config.data.file.empty() || !std::filesystem::exists(config.data.file)) {
+  const std::vector<std::string>& files = config.data.file.names();
+  const auto absent = [](const std::string& file) {
+    return file.find_first_of("*?[") == std::string::npos && !std::filesystem::exists(file);
+  };
+  if (files.empty() || std::any_of(files.begin(), files.end(), absent)) {
     fmt::print("\n(no layer table: the data file '{}' is not there; it knows the sample's shape)\n",
                config.data.file);
     return;

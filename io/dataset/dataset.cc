@@ -3,12 +3,14 @@
 #include "io/dataset/dataset.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <numeric>
 #include <utility>
 
 #include "io/dataset/dataset_checks.h"
-#include "io/hdf5/hdf5.h"
+#include "io/dataset/joined_dataset.h"
 #include "io/dataset/row_reader.h"
+#include "io/hdf5/hdf5.h"
 
 namespace lockstep {
 
@@ -17,6 +19,7 @@ namespace {
 constexpr std::int64_t kFormat = 1;            // of lockstep files that this version understands
 constexpr std::int64_t kOneHotProbe = 1024;    // rows that decide whether a matrix is one-hot
 constexpr std::int64_t kLabelBlock = 1 << 16;  // rows read at once to find the largest label
+constexpr double kNoticeableAmplification = 4;
 constexpr std::int64_t kMostClasses = std::int64_t{1} << 31;
 
 using FilePointer = std::shared_ptr<const FileReader>;
@@ -35,6 +38,8 @@ DatasetInfo read_info(const hdf5::File& file) {
   info.source = file.text("/", "source").value_or("");
   info.checksum = file.text("/", "checksum").value_or("");
   info.encoding = file.text("/", "encoding").value_or("");
+  if (!info.mean.empty() && file.has_dataset("/train/x"))
+    info.statistics_rows = file.dataset("/train/x").rows();
   return info;
 }
 
@@ -153,6 +158,8 @@ class FileDataset final : public Dataset {
         known_classes_(source.classes) {
     if (known_classes_ == 0) known_classes_ = static_cast<std::int64_t>(info_.classes.size());
     if (known_classes_ == 0 && y_ && y_->one_hot) known_classes_ = y_->columns;
+    if (y_) y_->reader.keep_if_small();
+    if (weight_) weight_->keep_if_small();
   }
 
   const DatasetInfo& info() const override { return info_; }
@@ -166,6 +173,7 @@ class FileDataset final : public Dataset {
   std::int64_t class_count() const override;
   bool has_weight() const override { return weight_.has_value(); }
   std::string access() const override { return x_.reader.access(); }
+  std::string shuffle_warning(std::int64_t rows) const override;
   std::size_t row_bytes() const override;
   void read(std::span<const std::int64_t> rows, Tensor& x, Tensor& y,
             Tensor& weight) const override;
@@ -189,6 +197,17 @@ std::size_t FileDataset::row_bytes() const {
   if (y_) bytes += y_->one_hot ? sizeof(std::int64_t) : y_->reader.row_bytes();
   if (weight_) bytes += weight_->row_bytes();
   return bytes;
+}
+
+std::string FileDataset::shuffle_warning(std::int64_t rows) const {
+  const double times = x_.reader.chunks() == nullptr ? 1 : x_.reader.chunks()->amplification(rows);
+  if (times < kNoticeableAmplification) return "";
+  const std::string& file = x_.reader.dataset().file();
+  return fmt::format(
+      "{}: in shuffled order its {} are unpacked again for every few rows, {:.0f} times the bytes "
+      "that are used; this cures it: lockstep prepare repack {} -o {}",
+      x_.reader.where(), x_.reader.dataset().layout(), times, file,
+      std::filesystem::path(file).replace_extension(".repacked.h5").string());
 }
 
 void FileDataset::read(std::span<const std::int64_t> rows, Tensor& x, Tensor& y,
@@ -248,11 +267,9 @@ std::int64_t FileDataset::class_count() const {
   return largest + 1;
 }
 
-}  // namespace
-
-std::unique_ptr<Dataset> Dataset::open(const DataSource& source) {
-  const hdf5::File file = hdf5::File::open(source.file);
-  const auto reader = std::make_shared<const FileReader>(source.file);
+std::unique_ptr<Dataset> open_file(const DataSource& source, const std::string& path) {
+  const hdf5::File file = hdf5::File::open(path);
+  const auto reader = std::make_shared<const FileReader>(path);
   DatasetInfo info = read_info(file);
   const hdf5::Dataset x = file.dataset(full_path(source.group, source.x));
   Input input = open_x(x, reader, source.axes);
@@ -268,6 +285,22 @@ std::unique_ptr<Dataset> Dataset::open(const DataSource& source) {
   }
   return std::make_unique<FileDataset>(source, std::move(info), std::move(input), std::move(target),
                                        std::move(weights));
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> Dataset::open(const DataSource& source) {
+  const std::vector<std::string> files = source.file.expand();
+  if (files.size() == 1) return open_file(source, files.front());
+  DataSource part = source;
+  std::vector<NamedDataset> parts;
+  for (const std::string& file : files) {
+    parts.push_back({file, open_file(part, file)});
+    // Names of classes in one file bound the labels of those after it.
+    if (part.classes == 0)
+      part.classes = static_cast<std::int64_t>(parts.back().dataset->info().classes.size());
+  }
+  return join_datasets(std::move(parts));
 }
 
 Tensor host_tensor(const Shape& shape, DType type) {

@@ -1,7 +1,7 @@
-// One split of a dataset file: x (N, ...), y and an optional weight (N), in HDF5. Metadata come
-// from the HDF5 library; rows of contiguous datasets are read by pread at the dataset's place in
-// the file, without the library's lock; other layouts through H5Dread. Foreign files are
-// first-class: paths, axis order and any integer or float type of either byte order.
+// One split of a dataset, of one file or of several: x (N, ...), y and an optional weight (N), in
+// HDF5. Metadata come from the HDF5 library; rows of contiguous datasets are read by pread at the
+// dataset's place in the file, without the library's lock; other layouts through H5Dread. Foreign
+// files are first-class: paths, axis order and any integer or float type of either byte order.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +11,14 @@
 #include <string>
 #include <vector>
 
+#include "io/dataset/file_names.h"
 #include "kernels/core/tensor.h"
 
 namespace lockstep {
 
 // Where the data lie; the config's [data] table.
 struct DataSource {
-  std::string file;
+  FileNames file;     // several files are read as one dataset: see joined_dataset.h
   std::string group;  // "/train"; x, y, weight are looked for inside it
   std::string x = "x", y = "y", weight = "weight";      // or absolute paths of foreign files
   enum class Axes { kNhwc, kNchw } axes = Axes::kNhwc;  // of 4-dimensional x (3-dimensional: N,H,W)
@@ -33,6 +34,7 @@ struct DatasetInfo {
   std::string task;                  // "classification" or "regression"; "" if unknown
   std::vector<std::string> classes;  // names, by label
   std::vector<double> mean, std;     // per channel or column of the training part (uint8: of x/255)
+  std::int64_t statistics_rows = 0;  // that mean and std are of; 0: unknown
   std::string source;
   std::string checksum;  // of the contents, independent of chunking
   std::string encoding;  // how x was made of a table's columns: CsvEncoding's JSON; or empty
@@ -64,6 +66,9 @@ class Dataset {
   virtual bool has_weight() const = 0;
   // "contiguous, read by pread" or why not: the one line that the log prints.
   virtual std::string access() const = 0;
+  // Where reading `rows` rows at random unpacks chunks over and over: how much more than it uses,
+  // and the command that cures it. "" where it does not.
+  virtual std::string shuffle_warning(std::int64_t /*rows*/) const { return ""; }
   // Bytes of one row of x, y and weight in memory after conversion.
   virtual std::size_t row_bytes() const = 0;
 

@@ -1,7 +1,7 @@
 // HDF5: a thin throwing wrapper over the HDF5 C library. Every handle is an RAII object; an error
 // carries the file, the object and the library's own text, and the library prints nothing itself.
 // Calls take one lock of the whole process, as the library's own state asks for; what must be read
-// by many threads is read by pread at Dataset::offset() instead.
+// by many threads is read by pread instead, at Dataset::offset() or, of chunks, by chunk_store.h.
 #pragma once
 
 #include <cstddef>
@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "io/hdf5/chunk_filters.h"
+#include "io/hdf5/chunk_walker.h"
 #include "kernels/core/dtype.h"
 #include "kernels/core/shape.h"
 
@@ -25,12 +27,22 @@ using Handle = std::shared_ptr<const std::int64_t>;
 struct ElementType {
   enum class Kind { kInteger, kFloat, kOther } kind = Kind::kOther;
   std::size_t bytes = 0;
-  bool is_signed = false;       // of integers
+  bool is_signed = false;    // of integers
+  bool is_standard = false;  // two's complement or IEEE 754 of 1, 2, 4 or 8 bytes
+  bool is_big_endian = false;
   std::optional<DType> native;  // set where memory may hold the file's bytes as they are
   std::string name;             // "uint16, big-endian"
 
   bool is_integer() const { return kind == Kind::kInteger; }
   bool is_float() const { return kind == Kind::kFloat; }
+};
+
+// How a chunked dataset is cut and what was done to its chunks.
+struct ChunkStorage {
+  ChunkGrid grid;
+  std::vector<Filter> filters;    // in the order in which writing applied them
+  bool edges_unfiltered = false;  // chunks that reach past the dataset's size were left as they are
+  std::vector<std::byte> fill;    // an element of a chunk that was never written, as in the file
 };
 
 class Dataset {
@@ -50,19 +62,29 @@ class Dataset {
   const std::string& layout() const { return layout_; }
   std::span<const std::int64_t> chunk() const { return chunk_; }  // sizes; empty without chunks
   bool filtered() const { return filtered_; }                     // compressed or the like
+  // The file that holds the elements: another than file() behind an external link.
+  const std::string& storage_file() const { return storage_file_; }
+  // Nothing where the dataset is not chunked.
+  const std::optional<ChunkStorage>& chunk_storage() const { return chunk_storage_; }
+  std::uint64_t object_header() const;  // its address, from the superblock on
 
   // Rows [begin, begin + count), converted by the library to `type`, to `out`.
   void read_rows(std::int64_t begin, std::int64_t count, DType type, void* out) const;
   // Any set of rows, strictly ascending, in one read.
   void read_rows(std::span<const std::int64_t> ascending, DType type, void* out) const;
+  // The same, in the file's own type but the machine's byte order; for standard types.
+  void read_stored_rows(std::span<const std::int64_t> ascending, void* out) const;
   // Rows [begin, begin + count) from values of `type` in memory.
   void write_rows(std::int64_t begin, std::int64_t count, DType type, const void* values);
 
  private:
   friend class File;
   Dataset(std::string file, std::string path, Handle handle);
+  void read_run(std::int64_t begin, std::int64_t count, std::int64_t memory_type, void* out) const;
+  void read_runs(std::span<const std::int64_t> ascending, std::int64_t memory_type,
+                 std::size_t row_bytes, void* out) const;
 
-  std::string file_, path_;
+  std::string file_, path_, storage_file_;
   Handle handle_;
   std::vector<std::int64_t> sizes_;
   ElementType type_;
@@ -70,6 +92,7 @@ class Dataset {
   std::string layout_;
   std::vector<std::int64_t> chunk_;
   bool filtered_ = false;
+  std::optional<ChunkStorage> chunk_storage_;
 };
 
 // How a new dataset is stored: in one piece, unless chunk_rows is set.

@@ -167,7 +167,7 @@ class ReadAheadLoader final : public PlannedLoader {
                    "step {} is past the last, {}", step, options_.last_step - 1);
     in_use_[index] = step;
     room_.notify_all();
-    filled_.wait(lock, [&] { return cell.step == step; });
+    cell.filled.wait(lock, [&] { return cell.step == step; });
     if (cell.error) std::rethrow_exception(cell.error);
     return cell.buffer.batch();
   }
@@ -176,8 +176,9 @@ class ReadAheadLoader final : public PlannedLoader {
   struct Cell {
     Cell(const Dataset& dataset, std::int64_t most_rows) : buffer(dataset, most_rows) {}
     ShardBuffer buffer;
-    std::int64_t step = -1;    // that it holds
-    std::exception_ptr error;  // of reading it
+    std::int64_t step = -1;          // that it holds
+    std::exception_ptr error;        // of reading it
+    std::condition_variable filled;  // wakes its own worker alone
   };
   struct Ticket {  // one shard of one step, to be read
     std::int64_t step;
@@ -211,7 +212,7 @@ class ReadAheadLoader final : public PlannedLoader {
         cell.error = error;
         cell.step = ticket->step;
       }
-      filled_.notify_all();
+      cell.filled.notify_all();
     }
   }
 
@@ -232,7 +233,7 @@ class ReadAheadLoader final : public PlannedLoader {
 
   const std::int64_t ring_;  // steps
   std::mutex mutex_;
-  std::condition_variable room_, filled_;
+  std::condition_variable room_;
   std::vector<std::unique_ptr<Cell>> cells_;  // (ring, shards)
   std::vector<std::int64_t> in_use_;          // the step that each shard's worker has
   std::int64_t next_step_;                    // of the next ticket

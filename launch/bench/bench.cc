@@ -1,4 +1,4 @@
-// lockstep bench: step (the real training loop, timed) and ops (single operations).
+// lockstep bench: step (the real training loop, timed), ops (single operations), loader (rows).
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 
 #include "io/base/file.h"
 #include "kernels/core/profile.h"
+#include "launch/bench/bench_loader.h"
 #include "launch/bench/bench_ops.h"
 #include "launch/commands.h"
 #include "launch/job.h"
@@ -164,6 +165,24 @@ void add_bench(CLI::App& app, Action& action, const Networks& networks) {
       "--no-peer", [ops] { ops->peer = false; }, "do not time oneDNN beside");
   command->footer("Example:\n  lockstep bench ops linear --repetitions 21\n");
   command->callback([ops, &action] { action = [ops] { return bench_ops(*ops); }; });
+
+  auto loader = std::make_shared<BenchLoaderOptions>();
+  command = bench->add_subcommand("loader", "shuffled rows a second, beside plain reading");
+  command->add_option("file", loader->file, "HDF5 file, or a config in TOML")->required();
+  command->add_option("overrides", loader->overrides, "key=value, of a config");
+  command->add_option("--split", loader->split, "group of an HDF5 file")->capture_default_str();
+  command->add_option("--batch", loader->batch, "rows of a step")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--threads", loader->threads, "reader threads; 0: one a core")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--rounds", loader->rounds, "rounds; their median rate is reported")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--json", loader->json, "write the figures to this file too");
+  command->footer("Example:\n  lockstep bench loader data/fashion-mnist.h5 --threads 2\n");
+  command->callback([loader, &action] { action = [loader] { return bench_loader(*loader); }; });
 }
 
 }  // namespace lockstep

@@ -15,8 +15,12 @@ namespace {
 // where it is there: training does without it.
 DataCheckOptions check_of_config(const std::string& path) {
   const DataConfig data = load_config(path).data;
+  const std::vector<std::string> files = data.file.expand();
+  if (files.size() != 1)
+    throw Error("{}: it reads {} files ({}), and they are checked one at a time: name each of them",
+                path, files.size(), data.file);
   DataCheckOptions options;
-  options.file = data.file;
+  options.file = files.front();
   options.normalize = data.normalize;
   options.mean = data.mean;
   options.std = data.std;
@@ -24,7 +28,7 @@ DataCheckOptions check_of_config(const std::string& path) {
     options.parts.push_back({name, data_source(data, group)});
   };
   add("train", data.train);
-  const hdf5::File file = hdf5::File::open(data.file);
+  const hdf5::File file = hdf5::File::open(files.front());
   if (!data.validation.empty()) add("validation", data.validation);
   if (file.has_group(data.test) && data.test != data.validation) add("test", data.test);
   return options;

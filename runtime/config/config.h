@@ -13,6 +13,8 @@
 #include <variant>
 #include <vector>
 
+#include "io/dataset/file_names.h"
+
 namespace lockstep {
 
 struct ConfigItem;
@@ -115,7 +117,7 @@ struct RunConfig {
 };
 
 struct DataConfig {
-  std::string file;
+  FileNames file;  // one path, a list of paths, globs
   std::string train = "/train";
   std::string validation;  // empty: no evaluation while training
   std::string test = "/test";

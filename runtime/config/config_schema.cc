@@ -127,7 +127,8 @@ void add_run_and_data(std::vector<ConfigKey>& keys) {
                "a wait for other ranks longer than this ends the job")
       .above(0);
 
-  LOCKSTEP_KEY(kOperational, data.file, "HDF5 file");
+  LOCKSTEP_KEY(kOperational, data.file,
+               "HDF5 file; several as one dataset: a list of paths, or a glob");
   LOCKSTEP_KEY(kOperational, data.train, "group of the training part");
   LOCKSTEP_KEY(kMath, data.validation, "group evaluated while training; empty: none");
   LOCKSTEP_KEY(kOperational, data.test, "group that evaluate and predict read");

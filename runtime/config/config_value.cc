@@ -153,6 +153,16 @@ bool convert(const ConfigValue& value, std::vector<double>& result) {
 bool convert(const ConfigValue& value, std::vector<std::string>& result) {
   return convert_array(value, result);
 }
+bool convert(const ConfigValue& value, FileNames& result) {
+  std::vector<std::string> names;
+  if (const auto* name = std::get_if<std::string>(&value.value))
+    result = *name;
+  else if (convert(value, names))
+    result = std::move(names);
+  else
+    return false;
+  return true;
+}
 
 std::string describe(const ConfigValue& value) {
   switch (value.value.index()) {

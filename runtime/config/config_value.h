@@ -20,6 +20,7 @@ bool convert(const ConfigValue& value, std::string& result);
 bool convert(const ConfigValue& value, std::vector<std::int64_t>& result);
 bool convert(const ConfigValue& value, std::vector<double>& result);
 bool convert(const ConfigValue& value, std::vector<std::string>& result);
+bool convert(const ConfigValue& value, FileNames& result);  // a string, or an array of strings
 
 template <typename T>
 ConfigValue to_value(const std::vector<T>& values) {
@@ -41,6 +42,10 @@ inline ConfigValue to_value(double value) {
 }
 inline ConfigValue to_value(const std::string& value) {
   return {value};
+}
+inline ConfigValue to_value(const FileNames& files) {
+  if (files.empty()) return {std::string()};
+  return files.names().size() == 1 ? to_value(files.names().front()) : to_value(files.names());
 }
 
 // What messages call a type.
@@ -67,6 +72,9 @@ inline std::string_view type_name(const std::vector<double>&) {
 }
 inline std::string_view type_name(const std::vector<std::string>&) {
   return "an array of strings";
+}
+inline std::string_view type_name(const FileNames&) {
+  return "a string or an array of strings";
 }
 
 std::string describe(const ConfigValue& value);   // `the string "ten"`, "the integer -3"

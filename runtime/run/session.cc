@@ -64,6 +64,11 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
     if (config_.run.shards == 0)
       config_.run.shards = auto_shards(config_.training.batch, kMinShardRows);
     resolve_outputs();
+    if (purpose == Purpose::kTrain && !data_.resident) {  // readers take one shard at a time
+      const std::string warning = data_.data->shuffle_warning(
+          std::max<std::int64_t>(config_.training.batch / config_.run.shards, 1));
+      if (!warning.empty()) log_.push_back("warning: " + warning);
+    }
     const ShardPlan plan(config_.run.shards, threads);
     const std::int64_t max_rows =
         (config_.training.batch + config_.run.shards - 1) / config_.run.shards;

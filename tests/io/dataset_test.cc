@@ -99,8 +99,8 @@ TEST_F(DatasetForms, ImagesInEveryLayout) {
       {"images_compact", "contiguous, read by pread"},
       {"images_one_hot", "contiguous, read by pread"},
       {"images_one_hot_i32", "contiguous, read by pread"},
-      {"images_chunked", "chunked (7, 2, 5, 3), read through the HDF5 library"},
-      {"images_gzip", "chunked (16, 4, 5, 3), shuffle, deflate, read through the HDF5 library"},
+      {"images_chunked", "chunked (7, 2, 5, 3), read by pread"},
+      {"images_gzip", "chunked (16, 4, 5, 3), shuffle, deflate, unpacked by own threads"},
       {"images_virtual", "virtual, read through the HDF5 library"}};
   std::string checksum;
   for (const auto& [name, access] : forms) {
@@ -212,7 +212,7 @@ TEST_F(DatasetForms, ResidentCopyHoldsTheSameRows) {
 
 // Opens and reads all; the message must hold every text of `wanted`.
 void expect_refused(const DataSource& source, const std::vector<std::string>& wanted) {
-  SCOPED_TRACE(source.file);
+  SCOPED_TRACE(source.file.text());
   const std::string message = error_of([&] {
     const auto dataset = Dataset::open(source);
     read(*dataset, all_rows(*dataset));

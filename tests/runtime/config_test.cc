@@ -206,7 +206,7 @@ TEST(Config, TypesAndRanges) {
   ends("run.reduction=fast", "'run.reduction' must be \"tree\", found the string \"fast\"");
   ends("training.drop_last=1", "'training.drop_last' must be true or false, found the integer 1");
   ends("loss.class_weights=[1, -2]", "'loss.class_weights' must be at least 0, found -2");
-  ends("data.file=3", "'data.file' must be a string, found the integer 3");
+  ends("data.file=3", "'data.file' must be a string or an array of strings, found the integer 3");
   ends("model.initial.a=[[1, 2], [3]]", "the rows of 'model.initial.a' differ in length or depth");
   ends("model.initial.a=[[1, 2], 3]", "the rows of 'model.initial.a' differ in length or depth");
   ends("model.initial.a=[1, \"x\"]",

@@ -1,13 +1,14 @@
 // Datasets of the HDF5 wrapper: what they say of themselves, rows in and out.
 #include <algorithm>
-#include <array>
 
 #include "io/hdf5/hdf5.h"
 #include "io/hdf5/hdf5_detail.h"
+#include "io/hdf5/hdf5_types.h"
 
 namespace lockstep::hdf5 {
 
 using detail::check;
+using detail::describe_type;
 using detail::memory_type;
 using detail::own;
 using detail::Session;
@@ -18,81 +19,6 @@ constexpr std::size_t kChunkCache = std::size_t{32} << 20;
 
 std::vector<hsize_t> to_hsize(std::span<const std::int64_t> sizes) {
   return {sizes.begin(), sizes.end()};
-}
-
-std::string byte_order_name(hid_t type) {
-  if (H5Tget_size(type) == 1) return "";
-  return H5Tget_order(type) == H5T_ORDER_BE ? ", big-endian" : "";
-}
-
-ElementType describe_type(const Handle& type) {
-  ElementType result;
-  result.bytes = H5Tget_size(*type);
-  for (DType candidate : {DType::kUInt8, DType::kInt64, DType::kFloat32, DType::kFloat64})
-    if (H5Tequal(*type, memory_type(candidate)) > 0) result.native = candidate;
-  switch (H5Tget_class(*type)) {
-    case H5T_INTEGER:
-      result.kind = ElementType::Kind::kInteger;
-      result.is_signed = H5Tget_sign(*type) == H5T_SGN_2;
-      result.name = fmt::format("{}int{}{}", result.is_signed ? "" : "u", 8 * result.bytes,
-                                byte_order_name(*type));
-      break;
-    case H5T_ENUM:  // h5py's bool; the library converts it to its integers
-      result.kind = ElementType::Kind::kInteger;
-      result.is_signed = true;
-      result.name = fmt::format("enumeration of {} bytes", result.bytes);
-      break;
-    case H5T_FLOAT:
-      result.kind = ElementType::Kind::kFloat;
-      result.name = fmt::format("float{}{}", 8 * result.bytes, byte_order_name(*type));
-      break;
-    case H5T_STRING:
-      result.name = "text";
-      break;
-    case H5T_COMPOUND:
-      result.name = "compound";
-      break;
-    default:
-      result.name = "no number";
-      break;
-  }
-  return result;
-}
-
-std::string filter_names(const Handle& creation) {
-  std::string names;
-  const int count = H5Pget_nfilters(*creation);
-  for (int i = 0; i < count; ++i) {
-    unsigned flags = 0, config = 0;
-    std::size_t values = 0;
-    std::array<char, 64> name{};
-    const H5Z_filter_t filter = H5Pget_filter2(*creation, static_cast<unsigned>(i), &flags, &values,
-                                               nullptr, name.size() - 1, name.data(), &config);
-    names += ", ";
-    if (name[0] != '\0')
-      names += name.data();
-    else
-      names += fmt::format("filter {}", filter);
-  }
-  return names;
-}
-
-std::string describe_layout(const Handle& creation, int rank) {
-  switch (H5Pget_layout(*creation)) {
-    case H5D_CONTIGUOUS:
-      return H5Pget_external_count(*creation) > 0 ? "in external files" : "contiguous";
-    case H5D_COMPACT:
-      return "compact";
-    case H5D_VIRTUAL:
-      return "virtual";
-    case H5D_CHUNKED: {
-      std::vector<hsize_t> chunk(static_cast<std::size_t>(rank));
-      H5Pget_chunk(*creation, rank, chunk.data());
-      return fmt::format("chunked ({}){}", fmt::join(chunk, ", "), filter_names(creation));
-    }
-    default:
-      return "of an unknown layout";
-  }
 }
 
 // A cache that holds whole chunks, or each row of a large chunk would decompress all of it again.
@@ -124,6 +50,14 @@ struct Selection {
   }
 };
 
+std::string name_of_file(hid_t object, const std::string& where) {
+  const auto length = check(H5Fget_name(object, nullptr, 0), where, "name its file");
+  std::string name(static_cast<std::size_t>(length) + 1, '\0');
+  check(H5Fget_name(object, name.data(), name.size()), where, "name its file");
+  name.pop_back();
+  return name;
+}
+
 }  // namespace
 
 Dataset::Dataset(std::string file, std::string path, Handle file_handle)
@@ -135,9 +69,10 @@ Dataset::Dataset(std::string file, std::string path, Handle file_handle)
       static_cast<std::size_t>(check(H5Sget_simple_extent_ndims(*space), here, "read its shape")));
   check(H5Sget_simple_extent_dims(*space, sizes.data(), nullptr), here, "read its shape");
   sizes_.assign(sizes.begin(), sizes.end());
-  type_ = describe_type(own(H5Dget_type(*handle_), here, "read its type"));
+  const Handle type = own(H5Dget_type(*handle_), here, "read its type");
+  type_ = describe_type(type);
   const Handle creation = own(H5Dget_create_plist(*handle_), here, "read its layout");
-  layout_ = describe_layout(creation, static_cast<int>(sizes.size()));
+  layout_ = detail::describe_layout(creation, static_cast<int>(sizes.size()));
   if (H5Pget_layout(*creation) == H5D_CHUNKED) {
     std::vector<hsize_t> chunk(sizes.size());
     check(H5Pget_chunk(*creation, static_cast<int>(chunk.size()), chunk.data()), here,
@@ -145,6 +80,9 @@ Dataset::Dataset(std::string file, std::string path, Handle file_handle)
     chunk_.assign(chunk.begin(), chunk.end());
     filtered_ = H5Pget_nfilters(*creation) > 0;
   }
+  chunk_storage_ = detail::chunk_storage(creation, space, type, here);
+  storage_file_ = name_of_file(*handle_, here);
+  if (layout_ == "virtual") detail::check_virtual_sources(creation, storage_file_, here);
   if (layout_ == "contiguous") {
     const haddr_t address = H5Dget_offset(*handle_);
     if (address != HADDR_UNDEF)
@@ -165,28 +103,62 @@ std::int64_t Dataset::row_elements() const {
 }
 
 void Dataset::read_rows(std::int64_t begin, std::int64_t count, DType type, void* out) const {
-  if (count == 0 || row_elements() == 0) return;
   Session session;
+  read_run(begin, count, memory_type(type), out);
+}
+
+void Dataset::read_run(std::int64_t begin, std::int64_t count, std::int64_t memory_type,
+                       void* out) const {
+  if (count == 0 || row_elements() == 0) return;
   const Selection selection(*handle_, sizes_, begin, count, where());
   const herr_t status =
-      H5Dread(*handle_, memory_type(type), *selection.memory, *selection.file, H5P_DEFAULT, out);
-  if (status < 0)
-    throw Error("{}: cannot read rows {} to {}: {}", where(), begin, begin + count - 1,
-                detail::library_error());
+      H5Dread(*handle_, memory_type, *selection.memory, *selection.file, H5P_DEFAULT, out);
+  if (status >= 0) return;
+  const std::string reason = detail::library_error();
+  for (const Filter& filter : chunk_storage_ ? chunk_storage_->filters : std::vector<Filter>{})
+    if (H5Zfilter_avail(filter.id) <= 0)
+      throw Error(
+          "{}: its chunks were packed with the filter {}, which this machine's HDF5 library does "
+          "not "
+          "have; put its plug-in where HDF5_PLUGIN_PATH says, or write the file with gzip",
+          where(), filter.name);
+  throw Error("{}: cannot read rows {} to {}: {}", where(), begin, begin + count - 1, reason);
 }
 
 void Dataset::read_rows(std::span<const std::int64_t> ascending, DType type, void* out) const {
-  // One read a run of neighbours: one selection of many rows is a hundred times slower in HDF5.
   Session session;
-  const std::size_t row_bytes = static_cast<std::size_t>(row_elements()) * size_of(type);
+  read_runs(ascending, memory_type(type), static_cast<std::size_t>(row_elements()) * size_of(type),
+            out);
+}
+
+void Dataset::read_stored_rows(std::span<const std::int64_t> ascending, void* out) const {
+  Session session;
+  Handle stored = own(H5Dget_type(*handle_), where(), "read its type");
+  if (H5Tget_class(*stored) == H5T_ENUM)
+    stored = own(H5Tget_super(*stored), where(), "read its type");
+  const Handle native = own(H5Tcopy(*stored), where(), "read its type");
+  check(H5Tset_order(*native, H5Tget_order(H5T_NATIVE_INT)), where(), "read its type");
+  read_runs(ascending, *native, static_cast<std::size_t>(row_elements()) * type_.bytes, out);
+}
+
+void Dataset::read_runs(std::span<const std::int64_t> ascending, std::int64_t memory_type,
+                        std::size_t row_bytes, void* out) const {
+  // One read a run of neighbours: one selection of many rows is a hundred times slower in HDF5.
   std::size_t first = 0;
   while (first < ascending.size()) {
     std::size_t last = first + 1;
     while (last < ascending.size() && ascending[last] == ascending[last - 1] + 1) ++last;
-    read_rows(ascending[first], static_cast<std::int64_t>(last - first), type,
-              static_cast<std::byte*>(out) + first * row_bytes);
+    read_run(ascending[first], static_cast<std::int64_t>(last - first), memory_type,
+             static_cast<std::byte*>(out) + first * row_bytes);
     first = last;
   }
+}
+
+std::uint64_t Dataset::object_header() const {
+  Session session;
+  H5O_info_t info{};
+  check(H5Oget_info2(*handle_, &info, H5O_INFO_BASIC), where(), "find its object header");
+  return info.addr;
 }
 
 void Dataset::write_rows(std::int64_t begin, std::int64_t count, DType type, const void* values) {
