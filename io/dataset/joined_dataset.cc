@@ -43,6 +43,11 @@ void check_agreement(const NamedDataset& first, const NamedDataset& other) {
   const auto task_text = [](const DatasetInfo& info) { return "task " + info.task; };
   if (!a.info().task.empty() && !b.info().task.empty())
     agree(task_text(a.info()), task_text(b.info()));
+  if (a.info().encoding != b.info().encoding)
+    throw Error(
+        "{} and {} encode the columns of their sources in different ways; prepare them from "
+        "one table, or with the same columns and categories",
+        first.file, other.file);
   if (!a.info().classes.empty() && !b.info().classes.empty())
     agree(classes_text(a.info()), classes_text(b.info()));
 }

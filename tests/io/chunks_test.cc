@@ -243,6 +243,32 @@ TEST_F(Chunks, DamagedIndexesAreErrors) {
   EXPECT_GT(refused, 1000);
 }
 
+TEST_F(Chunks, AVirtualDatasetNamesItsMissingSource) {
+  const ScratchFolder folder;
+  const std::string command = "cd '" + folder.path() +
+                              "' && /usr/bin/python3 -c \""
+                              "import h5py, numpy\n"
+                              "layout = h5py.VirtualLayout((6, 2), 'f4')\n"
+                              "for i in 0, 1:\n"
+                              "    with h5py.File(f'part{i}.h5', 'w') as part:\n"
+                              "        part['x'] = numpy.full((3, 2), i + 1, 'f4')\n"
+                              "    layout[3 * i:3 * i + 3] = "
+                              "h5py.VirtualSource(f'part{i}.h5', 'x', (3, 2))\n"
+                              "h5py.File('whole.h5', 'w').create_virtual_dataset('x', layout)\"";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const std::string whole = folder.file("whole.h5");
+  const auto open = [&] { return hdf5::File::open(whole).dataset("/x"); };
+  std::vector<float> values(12);
+  open().read_rows(0, 6, DType::kFloat32, values.data());
+  EXPECT_EQ(values.front(), 1.0f);
+  EXPECT_EQ(values.back(), 2.0f);
+  std::filesystem::remove(folder.file("part1.h5"));
+  const std::string message = error_of(open);
+  EXPECT_NE(message.find(whole + ": dataset '/x': its source file 'part1.h5' is missing"),
+            std::string::npos)
+      << message;
+}
+
 TEST_F(Chunks, ExternalLinksLeadToTheirOwnFile) {
   const ScratchFolder folder;
   const std::string link = folder.file("link.h5");
