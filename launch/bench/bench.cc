@@ -1,4 +1,5 @@
-// lockstep bench: step (the real training loop, timed), ops (single operations), loader (rows).
+// lockstep bench: step (the real training loop, timed), ops (single operations), loader (rows);
+// allreduce and scaling have files of their own.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -7,8 +8,10 @@
 
 #include "io/base/file.h"
 #include "kernels/core/profile.h"
+#include "launch/bench/bench_allreduce.h"
 #include "launch/bench/bench_loader.h"
 #include "launch/bench/bench_ops.h"
+#include "launch/bench/bench_scaling.h"
 #include "launch/commands.h"
 #include "launch/job.h"
 #include "launch/networks.h"
@@ -84,6 +87,7 @@ int bench_step(const BenchStepArguments& arguments, const Networks& networks) {
         {"ranks", communicator.size()},
         {"threads", session.threads()},
         {"shards", session.config().run.shards},
+        {"gradient_bytes", session.team().params().elements() * 4},
         {"batch", timed.training.batch},
         {"isa", session.backend().isa()},
         {"samples_per_second", median(rates)},
@@ -125,7 +129,9 @@ void add_bench(CLI::App& app, Action& action, const Networks& networks) {
   bench->footer(
       "Examples:\n"
       "  mpirun -np 2 lockstep bench step launch/configs/fashion-mnist.toml --json step.json\n"
-      "  lockstep bench ops conv\n");
+      "  lockstep bench ops conv\n"
+      "  mpirun -np 2 lockstep bench allreduce\n"
+      "  lockstep bench scaling launch/configs/fashion-mnist.toml --ranks 1,2,4\n");
 
   auto step = std::make_shared<BenchStepArguments>();
   CLI::App* command = bench->add_subcommand("step", "steps of the real training loop");
@@ -183,6 +189,8 @@ void add_bench(CLI::App& app, Action& action, const Networks& networks) {
   command->add_option("--json", loader->json, "write the figures to this file too");
   command->footer("Example:\n  lockstep bench loader data/fashion-mnist.h5 --threads 2\n");
   command->callback([loader, &action] { action = [loader] { return bench_loader(*loader); }; });
+  add_bench_allreduce(*bench, action);
+  add_bench_scaling(*bench, action);
 }
 
 }  // namespace lockstep

@@ -34,12 +34,20 @@ struct ElementRange {  // of the flat parameter buffer; multiples of kBlockEleme
   std::int64_t count() const { return end - begin; }
 };
 
+// How the gradients of shards become one.
+enum class PlanReduction {
+  kTree,          // the fixed tree over the shards: the same bits anywhere
+  kFast,          // one sum by the library a bucket
+  kFastBFloat16,  // gradients travel as bfloat16, sums are float32
+};
+
 struct ExchangePlan {
   std::int64_t elements = 0;          // of the flat parameter buffer
   std::vector<ElementRange> buckets;  // cover it, counted from the end; the exchange's order
   int scalars = 0;                    // doubles a shard contributes each step (loss, weight, ...)
   int states = 0;                     // flat arrays the optimizer keeps (0, 1 or 2)
   double patience_seconds = 300;      // a wait longer than this names the ranks that are late
+  PlanReduction reduction = PlanReduction::kTree;
 };
 
 // One training step's exchange. Workers are those of this rank, 0 .. workers - 1; worker 0 runs on
@@ -119,6 +127,8 @@ class Communicator {
   virtual std::vector<std::string> all_gather(const std::string& mine) = 0;  // any lengths, by rank
   std::string broadcast(std::string text, int root);                         // of any length
 
+  // The library's own sum over ranks, where it has one: what the exchange is measured against.
+  virtual void all_reduce(std::span<float> values) = 0;
   virtual NodeMemory node_memory(std::size_t bytes) = 0;  // collective
   virtual std::unique_ptr<Exchange> make_exchange(const ExchangePlan& plan, const ShardPlan& shards,
                                                   Device& device) = 0;

@@ -31,6 +31,14 @@ std::span<std::byte> bytes_of(T* array, ElementRange range) {
       std::span<T>(array + range.begin, static_cast<std::size_t>(range.count())));
 }
 
+std::vector<int> worker_names(const PartyPlan& parties, int party,
+                              const std::vector<int>& job_ranks) {
+  std::vector<int> names;
+  for (int worker = 0; worker < parties.workers(party); ++worker)
+    names.push_back(job_ranks[static_cast<std::size_t>(parties.rank_of_worker(party, worker))]);
+  return names;
+}
+
 bool are_siblings(const Subtree& left, const Subtree& right) {
   return left.shards == right.shards && left.begin % (2 * left.shards) == 0;
 }
@@ -51,17 +59,17 @@ ExchangeArena message_arena(const ExchangePlan& plan, const PartyPlan& parties, 
 }
 
 MessageExchange::MessageExchange(const ExchangePlan& plan, const PartyPlan& parties, int rank,
-                                 std::vector<int> job_ranks, Device& device, PartyMemory memory,
-                                 MessageLink* link)
+                                 const std::vector<int>& job_ranks, Device& device,
+                                 PartyMemory memory, MessageLink* link)
     : plan_(plan),
       parties_(parties),
       rank_(rank),
       party_(parties.party_of(rank)),
       first_worker_(parties.first_worker(rank)),
-      job_ranks_(std::move(job_ranks)),
       arena_(std::move(memory.arena)),
       memory_(std::move(memory.owner)),
-      waiter_(memory.waiter),
+      groups_(arena_.counters(), worker_names(parties, party_, job_ranks), first_worker_,
+              memory.waiter),
       link_(link),
       workers_(static_cast<std::size_t>(parties.shards().workers(rank))) {
   join_own_workers();
@@ -187,44 +195,22 @@ MessageExchange::Traffic MessageExchange::plan_root(std::span<float* const> arra
   return traffic;
 }
 
-std::span<StepCounter> MessageExchange::group(std::size_t index) const {
-  const auto workers = static_cast<std::size_t>(parties_.workers(party_));
-  return {arena_.counters() + index * workers, workers};
+void MessageExchange::publish_in(std::size_t group, int index) {
+  groups_.publish(group, index, worker(index).turn);
 }
 
-void MessageExchange::publish_in(std::size_t index, int worker_index) {
-  group(index)[static_cast<std::size_t>(first_worker_ + worker_index)].publish(
-      worker(worker_index).turn);
+void MessageExchange::wait_for(std::size_t group, int index, const char* what) {
+  groups_.wait(group, worker(index).turn, worker(index).step, what);
 }
 
-void MessageExchange::wait_for(std::size_t index, int worker_index, const char* what) {
-  const Worker& self = worker(worker_index);
-  const std::span<StepCounter> workers = group(index);
-  for (StepCounter& counter : workers) {
-    if (waiter_.wait(counter, self.turn)) continue;
-    std::vector<int> late;
-    for (std::size_t w = 0; w < workers.size(); ++w) {
-      // Who arrived just now was late by as much.
-      if (workers[w].reached(self.turn) && &workers[w] != &counter) continue;
-      const int rank = parties_.rank_of_worker(party_, static_cast<int>(w));
-      late.push_back(job_ranks_[static_cast<std::size_t>(rank)]);
-    }
-    throw late_error(std::move(late), what, self.step, waiter_.patience_seconds());
-  }
-}
-
-// The speaker names the late ranks when its own patience ends; this wait leaves it the time to.
-void MessageExchange::wait_for_speaker(std::size_t index, std::uint32_t turn, std::int64_t step,
-                                       const char* what) {
-  StepCounter& counter = group(index)[0];
-  if (waiter_.wait(counter, turn) || waiter_.wait(counter, turn)) return;
-  const auto speaker = static_cast<std::size_t>(parties_.speaker(party_));
-  throw late_error({job_ranks_[speaker]}, what, step, 2 * waiter_.patience_seconds());
+void MessageExchange::wait_for_speaker(std::size_t group, int index, const char* what) {
+  groups_.wait_for_speaker(group, worker(index).turn, worker(index).step, what);
 }
 
 void MessageExchange::send(const Traffic& traffic, const char* what) {
   const bool alone = parties_.parties() == parties_.shards().ranks();
-  const double patience = waiter_.patience_seconds() * (alone ? 1.0 : kPatienceBetweenParties);
+  const double patience =
+      groups_.waiter().patience_seconds() * (alone ? 1.0 : kPatienceBetweenParties);
   link_->exchange(traffic.sends, traffic.receives, {what, worker(0).step, patience});
 }
 
@@ -251,7 +237,7 @@ void MessageExchange::wait_scalars(int index) {
     send(scalars_[worker(0).turn % 2], what);
     publish_in(kAllScalars, 0);
   } else {
-    wait_for_speaker(kAllScalars, worker(index).turn, worker(index).step, what);
+    wait_for_speaker(kAllScalars, index, what);
   }
 }
 
@@ -271,7 +257,7 @@ std::span<const TreeNode> MessageExchange::collect(int index, int bucket) {
     send(gradients_[static_cast<std::size_t>(bucket)], what);
     publish_in(of_bucket(bucket, kReceived), 0);
   } else {
-    wait_for_speaker(of_bucket(bucket, kReceived), worker(index).turn, worker(index).step, what);
+    wait_for_speaker(of_bucket(bucket, kReceived), index, what);
   }
   return worker(index).nodes[static_cast<std::size_t>(bucket)];
 }
@@ -299,7 +285,7 @@ void MessageExchange::wait_norms(int index) {
     send(norms_, what);
     publish_in(kAllNorms, 0);
   } else {
-    wait_for_speaker(kAllNorms, worker(index).turn, worker(index).step, what);
+    wait_for_speaker(kAllNorms, index, what);
   }
 }
 
@@ -314,7 +300,7 @@ void MessageExchange::deliver(int index, int bucket) {
 
 void MessageExchange::finish(int index) {
   if (buckets() == 0) return;
-  wait_for_speaker(kWeights, worker(index).turn, worker(index).step, "delivered its weights");
+  wait_for_speaker(kWeights, index, "delivered its weights");
 }
 
 void MessageExchange::gather_states() {
@@ -329,12 +315,12 @@ void MessageExchange::gather_states() {
 void MessageExchange::filled() {
   const char* what = "loaded the weights";
   ++fills_;
-  if (!speaks(0)) return wait_for_speaker(kFilled, fills_, -1, what);
+  if (!speaks(0)) return groups_.wait_for_speaker(kFilled, fills_, -1, what);
   std::vector<float*> arrays = {arena_.values()};
   for (int i = 0; i < plan_.states; ++i) arrays.push_back(arena_.state(i));
   send(plan_root(arrays, false), what);
   for (const Traffic& weights : weights_) send(weights, what);
-  group(kFilled)[0].publish(fills_);
+  groups_.counter(kFilled, 0).publish(fills_);
 }
 
 }  // namespace lockstep

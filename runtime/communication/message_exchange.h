@@ -10,7 +10,7 @@
 #include "runtime/communication/exchange_arena.h"
 #include "runtime/communication/node_segment.h"
 #include "runtime/communication/party_plan.h"
-#include "runtime/communication/waiter.h"
+#include "runtime/communication/worker_groups.h"
 
 namespace lockstep {
 
@@ -32,6 +32,8 @@ class MessageLink {
   // ranks that are late, or PeerFailed.
   virtual void exchange(std::span<const Message> sends, std::span<const Message> receives,
                         const MessagePurpose& purpose) = 0;
+  // Sums over all parties, in an order of the library's own; the same bits on each.
+  virtual void all_reduce(std::span<float> values, const MessagePurpose& purpose) = 0;
 };
 
 // One party's memory, laid out by message_arena(), and how its workers wait for each other.
@@ -48,7 +50,7 @@ class MessageExchange final : public Exchange {
   // `link` (null but for speakers) and the waiter's flag outlive the exchange. `job_ranks`: the
   // numbers by which messages name the ranks of the plan.
   MessageExchange(const ExchangePlan& plan, const PartyPlan& parties, int rank,
-                  std::vector<int> job_ranks, Device& device, PartyMemory memory,
+                  const std::vector<int>& job_ranks, Device& device, PartyMemory memory,
                   MessageLink* link);
   ~MessageExchange() override;
 
@@ -102,20 +104,18 @@ class MessageExchange final : public Exchange {
   // Between party 0, which has or gets all, and the slices' owners.
   Traffic plan_root(std::span<float* const> arrays, bool to_root) const;
 
-  std::span<StepCounter> group(std::size_t index) const;
   void publish_in(std::size_t group, int worker);
   void wait_for(std::size_t group, int worker, const char* what);
-  void wait_for_speaker(std::size_t group, std::uint32_t turn, std::int64_t step, const char* what);
+  void wait_for_speaker(std::size_t group, int worker, const char* what);
   void join_part(int worker, int bucket);
   void send(const Traffic& traffic, const char* what);
 
   ExchangePlan plan_;
   PartyPlan parties_;
   int rank_, party_, first_worker_;
-  std::vector<int> job_ranks_;
   ExchangeArena arena_;
   std::shared_ptr<NodeSegment> memory_;
-  Waiter waiter_;
+  WorkerGroups groups_;
   MessageLink* link_;
   std::vector<Worker> workers_;
   std::vector<Join> joins_;

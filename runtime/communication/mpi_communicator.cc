@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "runtime/communication/agreement.h"
+#include "runtime/communication/fast_exchange.h"
 #include "runtime/communication/message_exchange.h"
 #include "runtime/communication/mpi_link.h"
 #include "runtime/communication/node_segment.h"
@@ -111,7 +112,11 @@ class MpiCommunicator final : public Communicator {
     const std::string ranks = fmt::format("{} ranks on {} node{}{}", size(), count,
                                           count == 1 ? "" : "s", alone() ? "" : pretended);
     std::string how = "one shared segment";
-    if (alone())
+    if (fast_ == PlanReduction::kFast)
+      how = "MPI_Allreduce a bucket (reduction = \"fast\")";
+    else if (fast_ == PlanReduction::kFastBFloat16)
+      how = "gradients as bfloat16, sums in float32 (reduction = \"fast\")";
+    else if (alone())
       how = "messages (as configured)";
     else if (!shared_)
       how = fmt::format("messages between all ranks (no shared segment: {})", reason_);
@@ -127,6 +132,10 @@ class MpiCommunicator final : public Communicator {
   }
   std::vector<std::string> all_gather(const std::string& mine) override {
     return world_.all_gather(mine, patience_seconds_);
+  }
+
+  void all_reduce(std::span<float> values) override {
+    world_.all_reduce(values, {"come to an all-reduce", -1, patience_seconds_});
   }
 
   NodeMemory node_memory(std::size_t bytes) override {
@@ -150,6 +159,7 @@ class MpiCommunicator final : public Communicator {
     const bool crowded =
         node_workers > node_cores_ || shards.workers(rank()) > count_cores({own_cores()});
     const Waiter waiter(*failure_, plan.patience_seconds, crowded);
+    if (plan.reduction != PlanReduction::kTree) return fast_exchange(plan, shards, device, waiter);
     if (shared_) {
       if (auto exchange = share_exchange(plan, shards, device, waiter)) return exchange;
       shared_ = false;
@@ -208,6 +218,17 @@ class MpiCommunicator final : public Communicator {
       return false;
     }
     return true;
+  }
+
+  std::unique_ptr<Exchange> fast_exchange(const ExchangePlan& plan, const ShardPlan& shards,
+                                          Device& device, const Waiter& waiter) {
+    fast_ = plan.reduction;
+    ExchangeArena arena = fast_arena(plan, shards, rank());
+    auto memory = std::make_shared<NodeSegment>(NodeSegment::in_process(arena.bytes()));
+    arena.place(memory->data());
+    return std::make_unique<FastExchange>(plan, shards, rank(), job_ranks_, device,
+                                          PartyMemory{std::move(arena), std::move(memory), waiter},
+                                          world_);
   }
 
   // Through one segment a node; null where a node cannot have one.
@@ -276,6 +297,7 @@ class MpiCommunicator final : public Communicator {
   MpiLink world_;
   std::optional<MpiLink> speakers_;  // the first ranks of all nodes
   int node_cores_ = 1;
+  PlanReduction fast_ = PlanReduction::kTree;  // of the last exchange
   bool shared_ = false;
   std::string reason_, memory_reason_;
   FailureFlag own_failure_;  // where no segment holds the node's

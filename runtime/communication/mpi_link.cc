@@ -73,6 +73,26 @@ void MpiLink::exchange(std::span<const Message> sends, std::span<const Message> 
   }
 }
 
+void MpiLink::all_reduce(std::span<float> values, const MessagePurpose& purpose) {
+  if (failure_ != nullptr) failure_->check();
+  if (!watch_) watch_.emplace();
+  const std::string message = fmt::format(
+      "lockstep: rank {}: MPI_Allreduce in step {} has not returned for {:.3g} s: a rank is "
+      "stopped, "
+      "or its host is gone. Look at the job's hosts, and start again with --resume",
+      names_[static_cast<std::size_t>(rank_)], purpose.step, purpose.patience_seconds);
+  watch_->run(
+      [&] {
+        for (std::size_t done = 0; done < values.size(); done += kChunk) {
+          const int count = static_cast<int>(std::min(kChunk, values.size() - done));
+          check_mpi(MPI_Allreduce(MPI_IN_PLACE, values.data() + done, count, MPI_FLOAT, MPI_SUM,
+                                  communicator_),
+                    "MPI_Allreduce");
+        }
+      },
+      purpose.patience_seconds, message);
+}
+
 void MpiLink::wait(const MessagePurpose& purpose) {
   const Clock::time_point start = Clock::now();
   while (true) {

@@ -4,9 +4,11 @@
 
 #include <mpi.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "runtime/communication/call_watch.h"
 #include "runtime/communication/message_exchange.h"
 
 namespace lockstep {
@@ -30,6 +32,8 @@ class MpiLink final : public MessageLink {
 
   void exchange(std::span<const Message> sends, std::span<const Message> receives,
                 const MessagePurpose& purpose) override;
+  // MPI_Allreduce. It cannot be interrupted: where the patience ends, the process does.
+  void all_reduce(std::span<float> values, const MessagePurpose& purpose) override;
   // Collectives made of it: few and small, so that plain all-to-all costs nothing and names anyone.
   std::vector<std::string> all_gather(const std::string& mine, double patience_seconds);
   void broadcast(std::span<std::byte> data, int root, double patience_seconds);
@@ -46,6 +50,7 @@ class MpiLink final : public MessageLink {
   const FailureFlag* failure_ = nullptr;
   std::vector<MPI_Request> requests_;  // those under way, and who is at their other end
   std::vector<int> peers_;
+  std::optional<CallWatch> watch_;  // from the first all_reduce on
 };
 
 }  // namespace lockstep

@@ -5,9 +5,9 @@ namespace lockstep {
 namespace {
 
 std::string describe(const ExchangePlan& plan, const ShardPlan& shards) {
-  std::string text =
-      fmt::format("{} parameters, {} scalars, {} optimizer arrays, {} shards, workers",
-                  plan.elements, plan.scalars, plan.states, shards.shards());
+  std::string text = fmt::format(
+      "{} parameters, {} scalars, {} optimizer arrays, reduction {}, {} shards, workers",
+      plan.elements, plan.scalars, plan.states, static_cast<int>(plan.reduction), shards.shards());
   for (int rank = 0; rank < shards.ranks(); ++rank)
     text += fmt::format(" {}", shards.workers(rank));
   text += ", buckets";

@@ -9,6 +9,13 @@ namespace {
 // Groups of counters; those of the buckets' gradients follow.
 enum Group : std::size_t { kScalars, kNorms, kDelivered, kFilled, kPublished };
 
+std::vector<int> rank_of_worker(const ShardPlan& shards) {
+  std::vector<int> ranks;
+  for (int rank = 0; rank < shards.ranks(); ++rank)
+    ranks.insert(ranks.end(), static_cast<std::size_t>(shards.workers(rank)), rank);
+  return ranks;
+}
+
 }  // namespace
 
 ExchangeArena shared_arena(const ExchangePlan& plan, const ShardPlan& shards) {
@@ -27,19 +34,17 @@ SharedExchange::SharedExchange(const ExchangePlan& plan, const ShardPlan& shards
       rank_(rank),
       ranks_(shards.ranks()),
       first_worker_(shards.first_worker(rank)),
-      waiter_(waiter),
       arena_(std::move(arena)),
       keep_alive_(std::move(keep_alive)),
+      groups_(arena_.counters(), rank_of_worker(shards), first_worker_, waiter),
       workers_(static_cast<std::size_t>(shards.workers(rank))) {
-  for (int r = 0; r < ranks_; ++r)
-    rank_of_worker_.insert(rank_of_worker_.end(), static_cast<std::size_t>(shards.workers(r)), r);
-
+  const std::vector<int> ranks = rank_of_worker(shards);
   for (int w = 0; w < shards.workers(rank); ++w) {
     worker(w).nodes.resize(plan_.buckets.size());
     for (std::size_t b = 0; b < plan_.buckets.size(); ++b) {
       const ElementRange own = slice(w, static_cast<int>(b));
       for (int g = 0; g < shards.total_workers(); ++g) {
-        const int owner = rank_of_worker_[static_cast<std::size_t>(g)];
+        const int owner = ranks[static_cast<std::size_t>(g)];
         const auto subtrees =
             canonical_subtrees(shards.of_worker(owner, g - shards.first_worker(owner)));
         for (std::size_t slot = 0; slot < subtrees.size(); ++slot) {
@@ -52,34 +57,16 @@ SharedExchange::SharedExchange(const ExchangePlan& plan, const ShardPlan& shards
 }
 
 ElementRange SharedExchange::slice(int worker, int bucket) const {
-  return cut_blocks(plan_.buckets[static_cast<std::size_t>(bucket)], static_cast<int>(all()),
+  return cut_blocks(plan_.buckets[static_cast<std::size_t>(bucket)], groups_.workers(),
                     first_worker_ + worker);
 }
 
-std::span<StepCounter> SharedExchange::group(std::size_t index) const {
-  return {arena_.counters() + index * all(), all()};
+void SharedExchange::publish_in(std::size_t group, int index) {
+  groups_.publish(group, index, worker(index).turn);
 }
 
-std::span<StepCounter> SharedExchange::published(int bucket) const {
-  return group(kPublished + static_cast<std::size_t>(bucket));
-}
-
-void SharedExchange::publish_in(std::span<StepCounter> group, int index) {
-  group[static_cast<std::size_t>(first_worker_ + index)].publish(worker(index).turn);
-}
-
-void SharedExchange::wait_for(std::span<StepCounter> group, int index, const char* what) {
-  const Worker& self = worker(index);
-  for (StepCounter& counter : group) {
-    if (waiter_.wait(counter, self.turn)) continue;
-    std::vector<int> late;
-    for (std::size_t g = 0; g < group.size(); ++g)
-      if (!group[g].reached(self.turn)) late.push_back(rank_of_worker_[g]);
-    // Those that arrived just now were late by as much.
-    if (late.empty())
-      late.push_back(rank_of_worker_[static_cast<std::size_t>(&counter - group.data())]);
-    throw late_error(std::move(late), what, self.step, waiter_.patience_seconds());
-  }
+void SharedExchange::wait_for(std::size_t group, int index, const char* what) {
+  groups_.wait(group, worker(index).turn, worker(index).step, what);
 }
 
 void SharedExchange::begin(int index, std::int64_t step) {
@@ -95,19 +82,19 @@ double* SharedExchange::scalars(int index, std::int64_t shard) {
 }
 
 void SharedExchange::publish_scalars(int index) {
-  publish_in(group(kScalars), index);
+  publish_in(kScalars, index);
 }
 
 void SharedExchange::wait_scalars(int index) {
-  wait_for(group(kScalars), index, "finished the forward pass");
+  wait_for(kScalars, index, "finished the forward pass");
 }
 
 void SharedExchange::publish(int index, int bucket) {
-  publish_in(published(bucket), index);
+  publish_in(kPublished + static_cast<std::size_t>(bucket), index);
 }
 
 std::span<const TreeNode> SharedExchange::collect(int index, int bucket) {
-  wait_for(published(bucket), index, "finished the gradients");
+  wait_for(kPublished + static_cast<std::size_t>(bucket), index, "finished the gradients");
   return worker(index).nodes[static_cast<std::size_t>(bucket)];
 }
 
@@ -116,30 +103,28 @@ float* SharedExchange::sum_target(int index, int bucket) {
 }
 
 void SharedExchange::publish_norms(int index) {
-  publish_in(group(kNorms), index);
+  publish_in(kNorms, index);
 }
 
 void SharedExchange::wait_norms(int index) {
-  wait_for(group(kNorms), index, "finished the norms of its gradients");
+  wait_for(kNorms, index, "finished the norms of its gradients");
 }
 
 // Buckets are delivered in order, so the last one's delivery stands for all.
 void SharedExchange::deliver(int index, int bucket) {
-  if (static_cast<std::size_t>(bucket) + 1 == plan_.buckets.size())
-    publish_in(group(kDelivered), index);
+  if (static_cast<std::size_t>(bucket) + 1 == plan_.buckets.size()) publish_in(kDelivered, index);
 }
 
 void SharedExchange::finish(int index) {
   if (plan_.buckets.empty()) return;
-  wait_for(group(kDelivered), index, "delivered its weights");
+  wait_for(kDelivered, index, "delivered its weights");
 }
 
 void SharedExchange::filled() {
-  const std::span<StepCounter> filled = group(kFilled).first(static_cast<std::size_t>(ranks_));
-  filled[static_cast<std::size_t>(rank_)].publish(++fills_);
-  for (std::size_t r = 0; r < filled.size(); ++r)
-    if (!waiter_.wait(filled[r], fills_))
-      throw late_error({static_cast<int>(r)}, "loaded the weights", -1, waiter_.patience_seconds());
+  groups_.counter(kFilled, rank_).publish(++fills_);
+  for (int rank = 0; rank < ranks_; ++rank)
+    if (!groups_.waiter().wait(groups_.counter(kFilled, rank), fills_))
+      throw late_error({rank}, "loaded the weights", -1, groups_.waiter().patience_seconds());
 }
 
 }  // namespace lockstep

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "runtime/communication/exchange_arena.h"
-#include "runtime/communication/waiter.h"
+#include "runtime/communication/worker_groups.h"
 
 namespace lockstep {
 
@@ -47,19 +47,14 @@ class SharedExchange final : public Exchange {
   };
 
   Worker& worker(int index) { return workers_[static_cast<std::size_t>(index)]; }
-  std::size_t all() const { return rank_of_worker_.size(); }
-  // Counters of one kind stand side by side, one a worker of the job.
-  std::span<StepCounter> group(std::size_t index) const;
-  std::span<StepCounter> published(int bucket) const;
-  void publish_in(std::span<StepCounter> group, int worker);
-  void wait_for(std::span<StepCounter> group, int worker, const char* what);
+  void publish_in(std::size_t group, int worker);
+  void wait_for(std::size_t group, int worker, const char* what);
 
   ExchangePlan plan_;
   int rank_, ranks_, first_worker_;
-  Waiter waiter_;
   ExchangeArena arena_;
   std::shared_ptr<void> keep_alive_;
-  std::vector<int> rank_of_worker_;
+  WorkerGroups groups_;  // of the workers of all ranks
   std::vector<Worker> workers_;
   std::uint32_t fills_ = 0;
 };

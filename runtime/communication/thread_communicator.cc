@@ -102,6 +102,22 @@ class ThreadCommunicator final : public Communicator {
     return all;
   }
 
+  void all_reduce(std::span<float> values) override {
+    std::string& mine = hub_->text(rank_);
+    mine.assign(reinterpret_cast<const char*>(values.data()), values.size_bytes());
+    meet();
+    std::vector<float> sum(values.size(), 0.0f), other(values.size());
+    for (int rank = 0; rank < size(); ++rank) {
+      const std::string& text = hub_->text(rank);
+      LOCKSTEP_CHECK(text.size() == values.size_bytes(), "rank {} sums {} bytes, rank {} {}", rank_,
+                     values.size_bytes(), rank, text.size());
+      if (!text.empty()) std::memcpy(other.data(), text.data(), text.size());
+      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += other[i];
+    }
+    meet();
+    std::copy(sum.begin(), sum.end(), values.begin());
+  }
+
   NodeMemory node_memory(std::size_t bytes) override {
     const std::shared_ptr<NodeSegment> segment = share(bytes);
     return {{segment->data(), bytes}, rank_ == 0, segment};
@@ -110,6 +126,8 @@ class ThreadCommunicator final : public Communicator {
   std::unique_ptr<Exchange> make_exchange(const ExchangePlan& plan, const ShardPlan& shards,
                                           Device& device) override {
     check_same_plan(*this, plan, shards);
+    if (plan.reduction != PlanReduction::kTree && size() > 1)
+      throw Error("ranks as threads of one process sum by the tree alone");
     ExchangeArena arena = shared_arena(plan, shards);
     std::shared_ptr<NodeSegment> segment = share(arena.bytes());
     arena.place(segment->data());

@@ -158,6 +158,14 @@ void check_normalisation(const Entries& entries, const std::string& name, const 
                 data.std.size());
 }
 
+void check_reduction(const Entries& entries, const std::string& name, const RunConfig& run) {
+  if (run.reduction == Reduction::kTree && run.exchange_type != ExchangeType::kFloat32)
+    throw Error(
+        "{}: 'run.exchange_type' = \"bfloat16\" needs 'run.reduction' = \"fast\": the tree "
+        "promises the bits of float32",
+        entries.where("run.exchange_type", name));
+}
+
 void check_optimizer(const Entries& entries, const std::string& name,
                      const OptimizerConfig& optimizer) {
   if (optimizer.nesterov && (optimizer.momentum == 0 || optimizer.dampening != 0))
@@ -225,6 +233,7 @@ Config build(const Entries& entries, const std::string& name) {
   for (const auto& [path, entry] : entries.all()) set_entry(path, entry, config);
   resolve_network(name, config.model);
   check_belonging(entries, config);
+  check_reduction(entries, name, config.run);
   check_normalisation(entries, name, config.data);
   check_optimizer(entries, name, config.optimizer);
   check_schedule(entries, name, config.schedule);

@@ -83,7 +83,8 @@ struct InitialValue {
 };
 
 enum class DeviceKind { kAuto, kCpu, kCuda };
-enum class Reduction { kTree };
+enum class Reduction { kTree, kFast };
+enum class ExchangeType { kFloat32, kBFloat16 };
 enum class IsaChoice { kAuto, kAvx512, kAvx2, kGeneric };
 enum class TransportChoice { kAuto, kMessages };
 enum class AxesChoice { kNhwc, kNchw };
@@ -95,6 +96,7 @@ enum class StopMode { kAuto, kMin, kMax };
 // The name that the config uses: "adamw", "one_cycle", "auto".
 std::string_view name_of(DeviceKind value);
 std::string_view name_of(Reduction value);
+std::string_view name_of(ExchangeType value);
 std::string_view name_of(IsaChoice value);
 std::string_view name_of(TransportChoice value);
 std::string_view name_of(AxesChoice value);
@@ -110,8 +112,10 @@ struct RunConfig {
   std::int64_t shards = 0;   // V, a power of two; 0: "auto", resolved once and then stored
   std::int64_t threads = 0;  // worker threads of a rank; 0: "auto"
   Reduction reduction = Reduction::kTree;
+  ExchangeType exchange_type = ExchangeType::kFloat32;  // bfloat16: with kFast alone
   IsaChoice isa = IsaChoice::kAuto;
   TransportChoice transport = TransportChoice::kAuto;
+  std::int64_t memory_mib = 0;      // that the ranks of a node may use together; 0: "auto"
   std::int64_t ranks_per_node = 0;  // behave as if every so many sat on a node; 0: as they sit
   double patience_seconds = 300;
 };

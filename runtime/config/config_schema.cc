@@ -17,7 +17,11 @@ Names names(DeviceKind) {
   return kNames;
 }
 Names names(Reduction) {
-  static constexpr std::array<std::string_view, 1> kNames{"tree"};
+  static constexpr std::array<std::string_view, 2> kNames{"tree", "fast"};
+  return kNames;
+}
+Names names(ExchangeType) {
+  static constexpr std::array<std::string_view, 2> kNames{"float32", "bfloat16"};
   return kNames;
 }
 Names names(IsaChoice) {
@@ -116,10 +120,19 @@ void add_run_and_data(std::vector<ConfigKey>& keys) {
   LOCKSTEP_KEY(kOperational, run.threads, "worker threads of a rank; auto: the cores it may use")
       .at_least(1)
       .integer_or_auto();
-  LOCKSTEP_KEY(kMath, run.reduction, "how gradients of shards are summed");
+  LOCKSTEP_KEY(
+      kMath, run.reduction,
+      "tree: the same bits anywhere; fast: one sum by MPI a bucket, other rounding on other "
+      "ranks");
+  LOCKSTEP_KEY(kMath, run.exchange_type,
+               "what gradients travel as; bfloat16 belongs to reduction = \"fast\"");
   LOCKSTEP_KEY(kOperational, run.isa, "instruction set of the CPU kernels; never changes results");
   LOCKSTEP_KEY(kOperational, run.transport,
                "between ranks: shared memory inside a node (auto), or messages everywhere");
+  LOCKSTEP_KEY(kOperational, run.memory_mib,
+               "MiB for all ranks of a node; auto: what the control group allows")
+      .at_least(1)
+      .integer_or_auto();
   LOCKSTEP_KEY(kOperational, run.ranks_per_node,
                "every so many ranks of a node behave as if on one of their own; 0: as they sit")
       .within("at least 0 and at most 65536", [](double v) { return v >= 0 && v <= 65536; });
@@ -318,6 +331,9 @@ std::string_view name_of(DeviceKind value) {
   return name_in_table(value);
 }
 std::string_view name_of(Reduction value) {
+  return name_in_table(value);
+}
+std::string_view name_of(ExchangeType value) {
   return name_in_table(value);
 }
 std::string_view name_of(IsaChoice value) {

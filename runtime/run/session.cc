@@ -5,7 +5,9 @@
 #include "kernels/cpu/cpu_backend.h"
 #include "runtime/communication/agreement.h"
 #include "runtime/run/cpu_resources.h"
+#include "runtime/run/memory_plan.h"
 #include "runtime/run/probe.h"
+#include "runtime/step/optimizer.h"
 
 namespace lockstep {
 
@@ -47,12 +49,6 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
     if (!choice.warning.empty()) log_.push_back("warning: " + choice.warning);
     probe_ = arithmetic_probe(*backend_);
   });
-  for (const std::string& text : communicator.all_gather(std::to_string(threads_)))
-    threads.push_back(std::stoi(text));
-  log_.push_back(
-      fmt::format("device: CPU ({}){}; {}; {} thread{} a rank", backend_->description(),
-                  config_.run.device == DeviceKind::kAuto ? ", " + missing_gpu_reason() : "",
-                  communicator.description(), threads_, threads_ == 1 ? "" : "s"));
 
   data_ = samples ? NodeDataset{samples, true, samples->access()} : open(split);
   together(communicator, [&] {
@@ -69,6 +65,16 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
           std::max<std::int64_t>(config_.training.batch / config_.run.shards, 1));
       if (!warning.empty()) log_.push_back("warning: " + warning);
     }
+    fit_threads_to_memory(make_blueprint(purpose, networks), purpose);
+  });
+  for (const std::string& text : communicator.all_gather(std::to_string(threads_)))
+    threads.push_back(std::stoi(text));
+  log_.insert(
+      log_.begin(),
+      fmt::format("device: CPU ({}){}; {}; {} thread{} a rank", backend_->description(),
+                  config_.run.device == DeviceKind::kAuto ? ", " + missing_gpu_reason() : "",
+                  communicator.description(), threads_, threads_ == 1 ? "" : "s"));
+  together(communicator, [&] {
     const ShardPlan plan(config_.run.shards, threads);
     const std::int64_t max_rows =
         (config_.training.batch + config_.run.shards - 1) / config_.run.shards;
@@ -77,13 +83,38 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
   });
 }
 
+std::size_t Session::allowed_memory() const {
+  const std::size_t limit = memory_limit_bytes();
+  const auto asked = static_cast<std::size_t>(config_.run.memory_mib) << 20;
+  return asked == 0 ? limit : std::min(limit, asked);
+}
+
+void Session::fit_threads_to_memory(const Blueprint& blueprint, Purpose purpose) {
+  MemoryQuestion question;
+  question.replica = measure_replica(blueprint, *backend_);
+  question.allowed = static_cast<double>(allowed_memory());
+  question.taken = data_.resident ? static_cast<double>(resident_bytes(*data_.data)) : 0;
+  question.local_ranks = communicator_.local_size();
+  question.ranks = communicator_.size();
+  question.rank = communicator_.rank();
+  question.shards = config_.run.shards;
+  question.batch = config_.training.batch;
+  question.trains = purpose == Purpose::kTrain;
+  if (question.trains)
+    question.states = static_cast<int>(Optimizer::make(config_.optimizer)->state_count());
+  if (config_.run.reduction == Reduction::kTree) question.flat_sharers = question.local_ranks;
+  const MemoryAnswer answer = fit_threads(question, threads_);
+  threads_ = answer.threads;
+  if (!answer.note.empty()) log_.push_back(answer.note);
+}
+
 NodeDataset Session::open(const std::string& split) {
   DataSource source = data_source(config_.data, split);
   // Labels of later parts must be known to the network; the first part tells how many there are.
   if (outputs_ > 0 && !compares_values(config_.loss.kind))
     source.classes = std::max<std::int64_t>(2, outputs_);
   NodeDataset data =
-      open_on_node(source, communicator_, config_.data.in_memory ? memory_limit_bytes() / 4 : 0);
+      open_on_node(source, communicator_, config_.data.in_memory ? allowed_memory() / 4 : 0);
   log_.push_back(fmt::format("data: {} {}: {} rows of {} {}; {}", config_.data.file, split,
                              data.data->rows(), data.data->sample_shape().to_string(),
                              name_of(data.data->x_type()), data.access));

@@ -45,6 +45,8 @@ class Session {
 
  private:
   void resolve_outputs();
+  std::size_t allowed_memory() const;  // for all ranks of this node
+  void fit_threads_to_memory(const Blueprint& blueprint, Purpose purpose);
   Blueprint make_blueprint(Purpose purpose, const NetworkFactory& networks);
 
   Config config_;

@@ -75,6 +75,12 @@ Replica::Replica(const Blueprint& blueprint, std::int64_t max_rows, Backend& bac
   params_.place();
 }
 
+std::size_t Replica::buffer_bytes() const {
+  const auto outputs = static_cast<std::size_t>(output_shape_.elements());
+  const std::size_t loss = loss_ ? outputs * sizeof(float) : 0;  // a row of its gradient
+  return build_.buffer_bytes() + loss * static_cast<std::size_t>(build_.max_rows());
+}
+
 void Replica::train_shard(const ShardBatch& batch, std::int64_t shard, std::int64_t step,
                           std::int64_t weights_version, Reducer& reducer, ShardScalars& scalars) {
   scalars = {};

@@ -39,6 +39,9 @@ class Replica {
   ParamSet& params() { return params_; }
   Build& build() { return build_; }
   const Shape& output_shape() const { return output_shape_; }
+  std::int64_t elements() const { return params_.elements(); }
+  // Of activations, their gradients and packed weights; without values and gradients of parameters.
+  std::size_t buffer_bytes() const;
   Loss& loss() { return *loss_; }
 
   // Forward, loss, backward of one shard: gradients into the reducer's tree, sums into `scalars`.

@@ -14,6 +14,12 @@ namespace {
 // Small enough that the first exchange starts early, large enough that few are needed: 4 MiB.
 constexpr std::int64_t kBucketElements = std::int64_t{1} << 20;
 
+PlanReduction reduction_of(const RunConfig& run) {
+  if (run.reduction == Reduction::kTree) return PlanReduction::kTree;
+  return run.exchange_type == ExchangeType::kBFloat16 ? PlanReduction::kFastBFloat16
+                                                      : PlanReduction::kFast;
+}
+
 }  // namespace
 
 std::int64_t total_steps(const TrainingConfig& training, const BatchPlan& plan) {
@@ -33,9 +39,12 @@ Trainer::Trainer(const Config& config, Team& team, const NodeDataset& data, cons
             config.training.clip_norm,
             config.training.clip_value,
             {static_cast<float>(config.loss.l1), static_cast<float>(config.loss.l2)}} {
-  const ExchangePlan exchange{team.params().elements(), buckets_, kShardScalars,
+  const ExchangePlan exchange{team.params().elements(),
+                              buckets_,
+                              kShardScalars,
                               static_cast<int>(optimizer_->state_count()),
-                              config.run.patience_seconds};
+                              config.run.patience_seconds,
+                              reduction_of(config.run)};
   exchange_ = team.communicator().make_exchange(exchange, team.plan(), team.backend());
   team.bind_values(exchange_->values());
   for (Worker& worker : team.workers()) {

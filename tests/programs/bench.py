@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """The benchmarks run and write what they print: figures that hang together, and oneDNN's beside ours
 where the build found it. How fast anything is, is not tested: machines are shared."""
+import xml.dom.minidom
+
 from lockstep_run import *  # noqa: F403 (the test vocabulary)
 
 
@@ -30,6 +32,67 @@ def ops_beside_onednn():
     print("  oneDNN is the peer" if built else "  oneDNN was not found by the build: no peer")
     check(("onednn" in done.text.lower()), f"{done}")
     check(any(case.get("peer") for case in figures["cases"]) == built, f"{figures}")
+
+
+@test
+def allreduce_beside_mpi():
+    for ranks, options in [(2, []), (3, ["--ranks-per-node", 2, "--threads", 2])]:
+        done = succeed("bench", "allreduce", "--min", 4, "--max", 400000, "--factor", 100, "--rounds", 3,
+                       "--json", "a.json", *options, ranks=ranks)
+        done.says("busbw", "MPI_Allreduce", "wrong")
+        figures = json.loads(Path("a.json").read_text())
+        check([case["bytes"] for case in figures["cases"]] == [4, 400, 40000], f"{figures}")
+        for case in figures["cases"]:
+            for side in (case["lockstep"], case["mpi"]):
+                check(side["wrong"] == 0 and side["us_min"] <= side["us"] <= side["us_max"], f"{case}")
+                check(abs(side["algbw"] - case["bytes"] / side["us"] / 1e3) < 1e-9, f"{case}")
+                check(abs(side["busbw"] - side["algbw"] * 2 * (ranks - 1) / ranks) < 1e-9, f"{case}")
+    refuse("bench", "allreduce", words=["one rank has nothing to exchange"])
+
+
+@test
+def scaling_measures_fits_and_draws():
+    x, y = digits()
+    write_h5("d.h5", train_x=x, train_y=y)
+    write_config("a.toml", run={"name": "bench"}, data={"file": "d.h5"},
+                 model={"network": "mlp", "widths": [64]}, training={"epochs": 1, "batch": 64})
+    done = succeed("bench", "scaling", "a.toml", "--ranks", "2,4", "--project", 16, "--steps", 5,
+                   "--warm-up", 1, "--rounds", 1, "--mpirun", "mpirun --oversubscribe --bind-to none")
+    done.says("strong", "weak", "alpha", "projections are marked")
+    figures = json.loads(Path("scaling.json").read_text())
+    points = figures["points"]
+    kinds = [(p["scaling"], p["ranks"]) for p in points if p["kind"] == "measured"]
+    check(sorted(kinds) == sorted((s, n) for s in ("weak", "strong") for n in (1, 2, 4)), f"{kinds}")
+    check({p["ranks"] for p in points if p["kind"] == "projected"} == {8, 16}, f"{points}")
+    one = {p["scaling"]: p for p in points if p["ranks"] == 1}
+    for p in points:
+        share = p["samples_per_second"] / (p["ranks"] * one[p["scaling"]]["samples_per_second"])
+        check(abs(p["efficiency"] - share) < 1e-6, f"{p}")
+        check(p["batch"] == 64 * (p["ranks"] if p["scaling"] == "weak" else 1), f"{p}")
+
+    # The model, from its formula: least squares, no term below 0.
+    rows, times = [], []
+    for p in points:
+        if p["kind"] == "measured" and p["ranks"] > 1:
+            n, base = p["ranks"], one[p["scaling"]]["step_ms"]
+            rows.append([2 * (n - 1), 2 * (n - 1) / n])
+            times.append(p["step_ms"] - (base if p["scaling"] == "weak" else base / n))
+    model = figures["model"]
+    beta = figures["gradient_bytes"] / model["gigabytes_per_second"] / 1e6 \
+        if model["gigabytes_per_second"] else 0
+    rest = np.array(rows) @ [model["alpha_us"] / 1e3, beta] - times
+    check(abs(np.sqrt(np.mean(rest ** 2)) - model["residual_ms"]) < 1e-6, f"{model}, {rest}")
+    best = np.linalg.lstsq(np.array(rows), np.array(times), rcond=None)[0]
+    if min(best) >= 0:
+        check(np.allclose(best, [model["alpha_us"] / 1e3, beta], rtol=1e-4), f"{best}, {model}")
+
+    table = Path("scaling.csv").read_text().splitlines()
+    check(len(table) == len(points) + 1 and table[0].startswith("scaling,ranks"), f"{table}")
+    picture = xml.dom.minidom.parse("scaling.svg")
+    texts = [node.firstChild.data for node in picture.getElementsByTagName("text")]
+    check("projection, not measured" in texts, f"{texts}")
+    check(len(picture.getElementsByTagName("circle")) == 2 * len(points), "a point is missing")
+    refuse("bench", "scaling", "a.toml", "--mpirun", "no_such_launcher", words=["is it installed?"])
 
 
 @test

@@ -48,7 +48,7 @@ void check_steps(Communicator& communicator, StepsCase test) {
   communicator.barrier();
 }
 
-void check_all_steps(Communicator& communicator) {
+void check_all_steps(Communicator& communicator, PlanReduction reduction) {
   // All ranks must draw the same cases.
   std::mt19937 random(static_cast<unsigned>(
       std::stoul(communicator.broadcast(std::to_string(std::random_device{}()), 0))));
@@ -64,6 +64,7 @@ void check_all_steps(Communicator& communicator) {
         test.bucket_blocks = static_cast<std::int64_t>(1 + random() % 4);
         test.norms = random() % 2 == 0;
         test.seed = random();
+        test.reduction = reduction;
         check_steps(communicator, test);
       }
     }
@@ -77,6 +78,16 @@ Placement placement_of(const std::string& mode) {
   return {Transport::kAuto, at == std::string::npos ? 0 : std::stoi(mode.substr(at + 6))};
 }
 
+void check_all_reduce(Communicator& communicator) {
+  std::vector<float> values(1001);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<float>(i) + static_cast<float>(communicator.rank());
+  communicator.all_reduce(values);
+  const auto ranks = static_cast<float>(communicator.size());
+  for (std::size_t i = 0; i < values.size(); ++i)
+    require(values[i] == ranks * static_cast<float>(i) + ranks * (ranks - 1) / 2, "all_reduce");
+}
+
 void check_description(const Communicator& communicator, const std::string& mode) {
   const std::string text = communicator.description();
   std::string expected = "one shared segment";
@@ -85,6 +96,8 @@ void check_description(const Communicator& communicator, const std::string& mode
     expected = "nodes (as configured), one shared segment a node, messages between their first";
   if (mode.starts_with("no-segment")) expected = "ftruncate of";
   if (mode == "no-control") expected = "ranks (no shared segment: ftruncate of 64 bytes";
+  if (mode == "fast") expected = "MPI_Allreduce a bucket";
+  if (mode == "fast-bfloat16") expected = "gradients as bfloat16, sums in float32";
   if (communicator.size() == 1) expected = "1 rank";
   require(text.find(expected) != std::string::npos,
           fmt::format("'{}' where '{}' is due", text, expected));
@@ -98,7 +111,10 @@ void check(World& world, const std::string& mode) {
   if (mode.starts_with("no-segment") && leader) limit_files(50000);
   testing::check_collectives(*communicator);
   testing::check_node_memory(*communicator);
-  check_all_steps(*communicator);
+  check_all_reduce(*communicator);
+  check_all_steps(*communicator, mode == "fast"            ? PlanReduction::kFast
+                                 : mode == "fast-bfloat16" ? PlanReduction::kFastBFloat16
+                                                           : PlanReduction::kTree);
   check_description(*communicator, mode);
 }
 
