@@ -68,7 +68,7 @@ std::string frame(const Panel& panel, const std::string& title, int measured_ran
         if (value >= panel.y_min * 0.999 && value <= panel.y_max * 1.001)
           tick(value, rate_label(value));
   } else {
-    for (int percent = 0; percent <= 100; percent += 20)
+    for (int percent = 0; percent <= 100 * panel.y_max; percent += panel.y_max > 2 ? 100 : 20)
       tick(percent / 100.0, fmt::format("{} %", percent));
   }
   for (int ranks = 1; ranks <= panel.x_max; ranks *= 2) {
@@ -127,18 +127,20 @@ std::string scaling_svg(const std::vector<ScalingPoint>& points, const ScalingMo
                         const std::string& title) {
   int most = 1, measured = 1;
   double low = points.front().samples_per_second, high = low;
+  double best = 1;  // efficiency: caches may make more ranks better than their number
   bool turns = false;
   for (const ScalingPoint& point : points) {
     most = std::max(most, point.ranks);
     if (point.measured) measured = std::max(measured, point.ranks);
     low = std::min(low, point.samples_per_second);
     high = std::max(high, point.samples_per_second);
+    best = std::max(best, point.efficiency);
     turns = turns || point.taking_turns;
   }
   const double one = one_rank(points, true).samples_per_second;
   high = std::max(high, one * most);
   const Panel rates{80, double(most), round_rate(low, false), round_rate(high, true), true};
-  const Panel efficiency{520, double(most), 0, 1.1, false};
+  const Panel efficiency{520, double(most), 0, 1.1 * best, false};
 
   std::string svg =
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"900\" height=\"500\" viewBox=\"0 0 900 "
@@ -163,8 +165,8 @@ std::string scaling_svg(const std::vector<ScalingPoint>& points, const ScalingMo
   };
   entry(80, fmt::format("stroke=\"{}\" stroke-width=\"2\"", kWeakColor),
         "weak: batch grows with ranks");
-  entry(300, fmt::format("stroke=\"{}\" stroke-width=\"2\"", kStrongColor), "strong: one batch");
-  entry(470, ideal, "ideal");
+  entry(330, fmt::format("stroke=\"{}\" stroke-width=\"2\"", kStrongColor), "strong: one batch");
+  entry(510, ideal, "ideal");
   const std::string bandwidth =
       model.gigabytes_per_second > 0
           ? fmt::format("1/beta = {:.3g} GB/s", model.gigabytes_per_second)
