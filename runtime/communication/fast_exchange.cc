@@ -60,7 +60,7 @@ FastExchange::FastExchange(const ExchangePlan& plan, const ShardPlan& shards, in
     }
   }
   if (plan.reduction != PlanReduction::kFastBFloat16) return;
-  wire_.resize(static_cast<std::size_t>(largest));
+  for (auto& wire : wires_) wire.resize(static_cast<std::size_t>(largest));
   const std::int64_t part = largest / shards.ranks() + kBlockElements;
   received_.resize(static_cast<std::size_t>(part * (shards.ranks() - 1)));
 }
@@ -167,7 +167,7 @@ void FastExchange::join_part(int index, int bucket) {
 void FastExchange::sum_as_bfloat16(int index, int bucket) {
   const ElementRange whole = bucket_range(bucket), part = slice(index, bucket);
   float* const sum = own_nodes_.front();
-  std::uint16_t* const wire = wire_.data() - whole.begin;
+  std::uint16_t* const wire = wires_[bucket % 2].data() - whole.begin;
   for (std::int64_t i = part.begin; i < part.end; ++i) wire[i] = to_bfloat16(sum[i]);
   publish_in(of_bucket(bucket, kJoined), index);
   if (index == 0) {
@@ -207,7 +207,7 @@ void FastExchange::send_around(int bucket, bool gather, const char* what) {
   const ElementRange whole = bucket_range(bucket);
   const auto wire_of = [&](int rank) {
     const ElementRange part = cut_blocks(whole, shards_.ranks(), rank);
-    return std::as_writable_bytes(std::span(wire_.data() + (part.begin - whole.begin),
+    return std::as_writable_bytes(std::span(wires_[bucket % 2].data() + (part.begin - whole.begin),
                                             static_cast<std::size_t>(part.count())));
   };
   const std::size_t bytes = wire_of(rank_).size();

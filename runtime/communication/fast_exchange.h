@@ -72,8 +72,10 @@ class FastExchange final : public Exchange {
   MessageLink& link_;
   std::vector<Worker> workers_;
   std::vector<float*> own_nodes_;  // of all workers; the first receives the sum
-  // Of the bucket at hand: all of it, then this rank's part as each other rank has it.
-  std::vector<std::uint16_t> wire_, received_;
+  // A bucket as it travels, two by turns: a fast worker begins the next while a slow one still
+  // reads.
+  std::vector<std::uint16_t> wires_[2];
+  std::vector<std::uint16_t> received_;  // this rank's part as each other rank has it
 };
 
 }  // namespace lockstep
