@@ -23,6 +23,7 @@ using OrderedJson = nlohmann::ordered_json;
 
 constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kLargestHeader = 100'000'000;  // the reference reader's limit
+constexpr int kDeepest = 8;  // sound ones need 3; showing a deeper one would recurse without bound
 
 constexpr std::array<std::pair<DType, const char*>, 5> kTypes = {{{DType::kFloat32, "F32"},
                                                                   {DType::kBFloat16, "BF16"},
@@ -46,12 +47,14 @@ std::optional<DType> type_of_code(const std::string& code) {
 OrderedJson parse_header(const std::string& path, const std::string& text) {
   std::set<std::string> names;
   std::string twice;
+  bool deep = false;
   const OrderedJson::parser_callback_t watch = [&](int depth, OrderedJson::parse_event_t event,
                                                    OrderedJson& parsed) {
     if (depth == 1 && event == OrderedJson::parse_event_t::key &&
         !names.insert(parsed.get<std::string>()).second)
       twice = parsed.get<std::string>();
-    return true;
+    deep = deep || depth > kDeepest;
+    return !deep;
   };
   OrderedJson header;
   try {
@@ -59,6 +62,7 @@ OrderedJson parse_header(const std::string& path, const std::string& text) {
   } catch (const OrderedJson::exception& error) {
     throw Error("{}: damaged safetensors header: {}", path, error.what());
   }
+  if (deep) throw Error("{}: the safetensors header is nested deeper than {}", path, kDeepest);
   if (!header.is_object()) throw Error("{}: the safetensors header is not a JSON object", path);
   if (!twice.empty()) throw Error("{}: two tensors are named '{}'", path, twice);
   return header;

@@ -1,0 +1,87 @@
+#!/usr/bin/python3
+"""Writes the seeds of tests/fuzz/corpus: small sound files of each format, from which the fuzzers
+start. What fuzzing found lies beside them under found-*, and is not made here."""
+import gzip
+import json
+import struct
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+
+def seed(target, name, data):
+    folder = HERE / "corpus" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def safetensors():
+    def file(header, values):
+        text = json.dumps(header).encode()
+        return struct.pack("<Q", len(text)) + text + values
+    pair = {"__metadata__": {"format": "pt"},
+            "a": {"dtype": "F32", "shape": [2, 1], "data_offsets": [0, 8]},
+            "b": {"dtype": "BF16", "shape": [3], "data_offsets": [8, 14]}}
+    seed("safetensors", "pair", file(pair, bytes(14)))
+    kinds = {"u": {"dtype": "U8", "shape": [], "data_offsets": [0, 1]},
+             "i": {"dtype": "I64", "shape": [0, 4], "data_offsets": [1, 1]},
+             "d": {"dtype": "F64", "shape": [1], "data_offsets": [1, 9]}}
+    seed("safetensors", "kinds", file(kinds, bytes(9)))
+    seed("safetensors", "empty", file({}, b""))
+    seed("safetensors", "nested", file({"a": [[[[{"b": [[[[]]]]}]]]]}, b""))
+
+
+def idx():
+    images = struct.pack(">IIII", 0x803, 2, 2, 2) + bytes(range(8))
+    labels = struct.pack(">II", 0x801, 3) + b"\0\1\2"
+    seed("idx", "images", images)
+    seed("idx", "labels", labels)
+    seed("idx", "images-gzip", gzip.compress(images, mtime=0))
+    seed("idx", "truncated", labels[:-1])
+
+
+def csv():
+    seed("csv", "plain", b"\0x,y\n1,2\n-3.5,+4e2\n")
+    seed("csv", "quoted", b"\0\xef\xbb\xbf\"a\",\"b \"\"c\"\"\"\r\n1, \"two\nlines\" \r\n\r\nNA,?\r\n")
+    seed("csv", "semicolons", b"\5a;b\n1;\n;nan\n")
+    seed("csv", "tabs", b"\6 a\t\"b\"\t\n")
+    seed("csv", "blanks", b"\3a b\n1 \"2\"\n")
+
+
+def toml():
+    for path in sorted((ROOT / "launch" / "configs").rglob("*.toml")):
+        lines = [line for line in path.read_text().splitlines() if line and line[0] != "#"]
+        seed("toml", path.stem, ("\n" + "\n".join(lines) + "\n").encode())
+    seed("toml", "override", b"optimizer.kind=sgd\n[optimizer]\nkind = 'adam'\nbeta1 = 0.5\n")
+    seed("toml", "model", b"run.seed=3\n[model]\nnetwork = 'mlp'\nwidths = [1, 2]\n"
+         b"[model.inner]\na.b = 'c'\n[model.initial]\nfc1.bias = [[0.5], [1e-3]]\n")
+    seed("toml", "values", b"model.x={a = [1, 2.5], b = true}\n[run]\nseed = 0x10\nname = \"\"\"a\nb\"\"\"\n")
+
+
+def checkpoint():
+    """Its checksums are zero: the target puts in those that the frames call for."""
+    def padded(data):
+        return data + bytes(-len(data) % 8)
+    def tensor(name, kind, shape, values):
+        frame = struct.pack("<IBBH", len(name), kind, len(shape), 0)
+        frame += b"".join(struct.pack("<q", size) for size in shape) + name
+        return padded(frame) + bytes(8) + padded(values) + bytes(8)
+    def file(state, *tensors):
+        body = padded(state) + bytes(8) + b"".join(tensors) + bytes(8)
+        return b"LOCKSTEP" + struct.pack("<IIQQQ", 1, len(tensors), 40 + len(body), len(state), 0) + body
+    seed("checkpoint", "state", file(b'{"step": 3}'))
+    seed("checkpoint", "tensors", file(b"{}", tensor(b"weights/fc.bias", 1, [3], bytes(12)),
+                                       tensor(b"m", 4, [], bytes(8)), tensor(b"e", 5, [0, 2], b"")))
+
+
+def main():
+    safetensors()
+    idx()
+    csv()
+    toml()
+    checkpoint()
+
+
+if __name__ == "__main__":
+    main()
