@@ -4,6 +4,8 @@ soon with one message, leave nothing behind, and resume to the bits of the undis
 from lockstep_run import *  # noqa: F403 (the test vocabulary)
 
 SOON = 5  # seconds from a rank's death to the end of the job
+KILLS = int(os.environ.get("LOCKSTEP_KILLS", 3))  # of killed_ranks
+KILLS_OF_A_RUN = 4  # at most, before it may come to its end
 
 
 def write_run(epochs=250):
@@ -47,9 +49,20 @@ def killed_ranks():
     config = write_run()
     succeed("train", config, "--out", "undisturbed", ranks=2)
     names = shared_memory()
+    left = KILLS
+    while left > 0:
+        kills = min(left, KILLS_OF_A_RUN)
+        kill_and_resume(dice, config, kills)
+        check(shared_memory() <= names, f"left in /dev/shm: {shared_memory() - names}")
+        left -= kills
+        shutil.rmtree("killed")
+
+
+def kill_and_resume(dice, config, kills):
+    """One run with so many kills, in order, then to its end, which is the undisturbed one's."""
     succeed_after = []
     arguments = [config, "--out", "killed"]
-    for attempt in range(3):
+    for _ in range(kills):
         ranks = dice.choice([2, 3, 4])
         victim = dice.randrange(ranks)
         begin = steps_done("killed")
@@ -65,8 +78,7 @@ def killed_ranks():
         check(not list(Path("killed").rglob("weights.safetensors")), "weights of half a run")
         succeed_after.append(f"rank {victim} of {ranks} after step {step}: {took:.1f} s")
         arguments = ["--resume", "killed"]
-    print("  " + "; ".join(succeed_after))
-    check(shared_memory() <= names, f"left in /dev/shm: {shared_memory() - names}")
+    print("  " + "; ".join(succeed_after), flush=True)
     succeed("train", "--resume", "killed", ranks=3)
     same_run("undisturbed", "killed")
     check(not list(Path("killed").rglob("*.partial*")), "temporary files stay behind")
