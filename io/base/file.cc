@@ -18,23 +18,32 @@ namespace {
 
 constexpr std::size_t kBufferBytes = std::size_t{1} << 18;
 
-std::string errno_text(int code) {
-  if (code == ENOSPC) return "the disk is full";
-  if (code == EDQUOT) return "the disk quota is used up";
-  return std::strerror(code);
-}
-
 void fsync_path(const std::string& path, int flags, const std::string& shown) {
   const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC);
-  if (descriptor < 0) throw Error("{}: cannot open to save: {}", shown, errno_text(errno));
+  if (descriptor < 0) throw Error("{}: cannot open to save: {}", shown, system_reason(errno));
   const int failed = ::fsync(descriptor) == 0 ? 0 : errno;
   ::close(descriptor);
   // Some network file systems cannot sync a folder; they answer EINVAL.
   if (failed != 0 && !(failed == EINVAL && (flags & O_DIRECTORY)))
-    throw Error("{}: cannot save to disk: {}", shown, errno_text(failed));
+    throw Error("{}: cannot save to disk: {}", shown, system_reason(failed));
 }
 
 }  // namespace
+
+std::string system_reason(int error) {
+  switch (error) {
+    case ENOSPC:
+      return "the disk is full; make room and run again";
+    case EDQUOT:
+      return "the disk quota is used up; make room and run again";
+    case EIO:
+      return "the disk or its network fails (Input/output error); check it and run again";
+    case EROFS:
+      return "its file system is read-only; write elsewhere";
+    default:
+      return std::strerror(error);
+  }
+}
 
 PendingFile::PendingFile(std::string path)
     : path_(std::move(path)), temporary_(path_ + ".partial") {}
@@ -46,7 +55,7 @@ PendingFile::~PendingFile() {
 void PendingFile::commit() {
   fsync_path(temporary_, O_RDONLY, path_);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0)
-    throw Error("{}: cannot rename from its temporary name: {}", path_, errno_text(errno));
+    throw Error("{}: cannot rename from its temporary name: {}", path_, system_reason(errno));
   committed_ = true;
   const std::string folder = std::filesystem::path(path_).parent_path().string();
   fsync_path(folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY, path_);
@@ -55,7 +64,7 @@ void PendingFile::commit() {
 FileWriter::FileWriter(const std::string& path) : pending_(path) {
   descriptor_ =
       ::open(pending_.temporary().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) throw Error("{}: cannot create: {}", path, errno_text(errno));
+  if (descriptor_ < 0) throw Error("{}: cannot create: {}", path, system_reason(errno));
   buffer_.reserve(kBufferBytes);
 }
 
@@ -86,8 +95,8 @@ void FileWriter::put(std::span<const std::byte> bytes) {
     const ssize_t done = ::write(descriptor_, bytes.data(), bytes.size());
     if (done < 0 && errno == EINTR) continue;
     if (done < 0)
-      throw Error("{}: cannot write {} bytes: {}; what stood there before is unchanged",
-                  pending_.path(), bytes.size(), errno_text(errno));
+      throw Error("{}: cannot write {} bytes (what stood there before is unchanged): {}",
+                  pending_.path(), bytes.size(), system_reason(errno));
     bytes = bytes.subspan(static_cast<std::size_t>(done));
   }
 }
@@ -95,7 +104,7 @@ void FileWriter::put(std::span<const std::byte> bytes) {
 void FileWriter::close() {
   const int descriptor = std::exchange(descriptor_, -1);
   if (::close(descriptor) != 0)
-    throw Error("{}: cannot close: {}", pending_.path(), errno_text(errno));
+    throw Error("{}: cannot close: {}", pending_.path(), system_reason(errno));
 }
 
 void FileWriter::commit() {
@@ -106,7 +115,7 @@ void FileWriter::commit() {
 
 FileReader::FileReader(std::string path) : path_(std::move(path)) {
   descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor_ < 0) throw Error("{}: cannot open: {}", path_, errno_text(errno));
+  if (descriptor_ < 0) throw Error("{}: cannot open: {}", path_, system_reason(errno));
   struct stat status {};
   if (::fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
     ::close(descriptor_);
@@ -127,7 +136,8 @@ void FileReader::read_at(std::uint64_t offset, std::span<std::byte> bytes) const
     const ssize_t done =
         ::pread(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (done < 0 && errno == EINTR) continue;
-    if (done < 0) throw Error("{}: cannot read at byte {}: {}", path_, offset, errno_text(errno));
+    if (done < 0)
+      throw Error("{}: cannot read at byte {}: {}", path_, offset, system_reason(errno));
     if (done == 0) throw Error("{}: truncated while it was read, at byte {}", path_, offset);
     offset += static_cast<std::uint64_t>(done);
     bytes = bytes.subspan(static_cast<std::size_t>(done));

@@ -66,7 +66,7 @@ std::int64_t block_rows(const PartRows& part, std::int64_t total_rows,
 }
 
 void check_space(const std::string& path, std::int64_t bytes) {
-  // Once a disk has filled up under it, HDF5 1.10 crashes as the program ends; so ask before.
+  // HDF5 finds out late, after hours of preparing; so ask before.
   constexpr std::int64_t kMetadata = 1 << 20;
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   const std::uintmax_t free = std::filesystem::space(folder.empty() ? "." : folder).available;

@@ -1,13 +1,15 @@
 #include "io/hdf5/hdf5.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <cstdlib>
 #include <filesystem>
 
+#include "io/base/file.h"
 #include "io/hdf5/hdf5_detail.h"
 
 namespace lockstep::hdf5 {
@@ -30,12 +32,20 @@ herr_t keep_innermost(unsigned position, const H5E_error2_t* error, void* text) 
 }  // namespace
 
 Session::Session() : lock_(library_mutex()) {
+  // At exit the library would write once more what a full disk had refused, and crash. Files are
+  // closed by their owners, so there is nothing left for it to do then.
+  [[maybe_unused]] static const herr_t not_at_exit = H5dont_atexit();
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
 }
 
 std::string library_error() {
   std::string text;
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, &text);
+  // Of a failed system call it tells everything down to addresses: its errno says it better.
+  constexpr std::string_view kErrno = "errno = ";
+  if (const std::size_t place = text.find(kErrno); place != std::string::npos)
+    return fmt::format("HDF5: {}: {}", text.substr(0, text.find_first_of(":,")),
+                       system_reason(std::atoi(text.c_str() + place + kErrno.size())));
   return text.empty() ? "the HDF5 library gives no reason" : "HDF5: " + text;
 }
 
@@ -80,17 +90,27 @@ std::string about(const std::string& file, const std::string& object, const std:
 }
 
 // Finds out by the system's own means what H5Fopen would report in its own words or not at all.
-void check_readable(const std::string& path) {
+// The errno of locking it, or 0: file systems that come over a network often know no locks.
+int check_readable(const std::string& path) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored))
     throw Error("{}: this is a folder; name the HDF5 file in it", path);
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) {
-    const std::string reason = std::strerror(errno);
+    const std::string reason = system_reason(errno);
     throw Error("{}: cannot open the file: {} (the working directory is {})", path, reason,
                 std::filesystem::current_path(ignored).string());
   }
+  const int lock_error = ::flock(descriptor, LOCK_SH | LOCK_NB) == 0 ? 0 : errno;
   ::close(descriptor);
+  return lock_error;
+}
+
+constexpr const char* kLockingHint =
+    "its file system may know no locks: set HDF5_USE_FILE_LOCKING=FALSE in the environment";
+
+std::string with_locking_hint(const std::string& reason) {
+  return reason.find("lock") == std::string::npos ? reason : reason + "; " + kLockingHint;
 }
 
 // An attribute opened for reading, or an empty handle where the object has none of that name.
@@ -180,21 +200,22 @@ File File::modify(const std::string& path) {
 
 File File::open_existing(const std::string& path, unsigned mode) {
   Session session;
-  check_readable(path);
+  const int lock_error = check_readable(path);
+  const Handle access = own(H5Pcreate(H5P_FILE_ACCESS), path, "open the file");
+  // Who only reads can do without a lock, but for that of another who is writing.
+  if (lock_error != 0 && lock_error != EWOULDBLOCK && mode == H5F_ACC_RDONLY)
+    check(H5Pset_file_locking(*access, false, true), path, "open the file");
   if (H5Fis_hdf5(path.c_str()) <= 0)
     throw Error("{}: this is not an HDF5 file; 'lockstep prepare' makes one from CSV or IDX files",
                 path);
-  const hid_t id = H5Fopen(path.c_str(), mode, H5P_DEFAULT);
+  const hid_t id = H5Fopen(path.c_str(), mode, *access);
   if (id < 0) {
     const std::string reason = library_error();
     if (reason.find("truncated") != std::string::npos)
       throw Error("{}: the file is truncated; copy or prepare it again ({})", path, reason);
-    if (reason.find("lock") != std::string::npos)
-      throw Error(
-          "{}: cannot lock the file ({}); if its file system knows no locks, set "
-          "HDF5_USE_FILE_LOCKING=FALSE in the environment",
-          path, reason);
-    throw Error("{}: cannot open the file: {}", path, reason);
+    if (lock_error == EWOULDBLOCK)
+      throw Error("{}: another program is writing the file ({}); wait for its end", path, reason);
+    throw Error("{}: cannot open the file: {}", path, with_locking_hint(reason));
   }
   return File(path, own(id, path, "open the file"));
 }
@@ -207,8 +228,10 @@ File File::create(const std::string& path) {
   const Handle access = own(H5Pcreate(H5P_FILE_ACCESS), path, "create the file");
   check(H5Pset_libver_bounds(*access, H5F_LIBVER_V18, H5F_LIBVER_LATEST), path, "create the file");
   check(H5Pset_alignment(*access, kPage, kPage), path, "create the file");
-  return File(path, own(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, *creation, *access), path,
-                        "create the file"));
+  const hid_t id = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, *creation, *access);
+  if (id < 0)
+    throw Error("{}: cannot create the file: {}", path, with_locking_hint(library_error()));
+  return File(path, own(id, path, "create the file"));
 }
 
 bool File::has_dataset(const std::string& path) const {
@@ -315,8 +338,13 @@ void File::flush() {
 }
 
 void File::close() {
+  Session session;
   flush();
+  // Closing writes, too, and the owner's own release would lose the error.
+  const hid_t id = *handle_;
+  check(H5Iinc_ref(id), path_, "close the file");
   handle_.reset();
+  check(H5Fclose(id), path_, "write the file");
 }
 
 }  // namespace lockstep::hdf5

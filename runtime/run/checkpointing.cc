@@ -175,7 +175,9 @@ void CheckpointWriter::remove_old(std::int64_t newest, std::int64_t best) const 
   std::int64_t kept = 0;
   for (const CheckpointFile& file : list_checkpoints(folder_)) {
     if (file.step > newest || kept++ < keep_ || file.step == best) continue;
-    std::filesystem::remove(file.path);
+    std::error_code error;
+    if (!std::filesystem::remove(file.path, error) && error)
+      throw Error("{}: cannot remove the old checkpoint: {}", file.path, error.message());
   }
 }
 

@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "io/base/file.h"
 #include "kernels/core/error.h"
@@ -15,10 +14,6 @@
 namespace lockstep {
 
 namespace {
-
-std::string system_text() {
-  return std::generic_category().message(errno);
-}
 
 std::int64_t step_of(const std::string& line, const std::string& path, std::size_t number) {
   const nlohmann::json parsed = nlohmann::json::parse(line, nullptr, false);
@@ -32,7 +27,7 @@ std::int64_t step_of(const std::string& line, const std::string& path, std::size
 
 MetricsLog::MetricsLog(std::string path) : path_(std::move(path)) {
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) throw Error("{}: cannot open for writing: {}", path_, system_text());
+  if (descriptor_ < 0) throw Error("{}: cannot open for writing: {}", path_, system_reason(errno));
 }
 
 MetricsLog::~MetricsLog() {
@@ -46,7 +41,7 @@ void MetricsLog::append(const nlohmann::ordered_json& line) {
   while (!rest.empty()) {
     const ssize_t written = ::write(descriptor_, rest.data(), rest.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw Error("{}: cannot write: {}", path_, system_text());
+    if (written < 0) throw Error("{}: cannot write: {}", path_, system_reason(errno));
     rest.remove_prefix(static_cast<std::size_t>(written));
   }
 }

@@ -53,12 +53,20 @@ std::string make_default_folder(const std::string& name) {
   }
 }
 
+// A run that failed before its config was written leaves no more than an empty folder in one.
+bool holds_nothing(const std::string& path, std::error_code& error) {
+  for (const auto& entry : fs::directory_iterator(path, error))
+    if (entry.path().filename() != "checkpoints" || !fs::is_empty(entry.path(), error))
+      return false;
+  return true;
+}
+
 void make_named_folder(const std::string& path) {
   if (fs::exists(path) && !fs::is_directory(path))
     throw Error("{}: is a file; name a folder with --out", path);
   if (make_folder(path)) return;
   std::error_code error;
-  const bool empty = fs::is_empty(path, error);
+  const bool empty = holds_nothing(path, error);
   if (error) throw Error("{}: cannot read the folder: {}", path, error.message());
   if (!empty)
     throw Error(

@@ -52,6 +52,7 @@ class TrainingRun {
   void start_weights();
   void open_folder();
   void end_record(const std::string& outcome);
+  void end_failed_record(const std::string& outcome);
 
   StepResult step();
   void finish_epoch(std::int64_t epoch, double lr);
@@ -231,6 +232,14 @@ void TrainingRun::end_record(const std::string& outcome) {
     recorder_->end(outcome, trainer_->next_step(), outcome_.training, outcome_.validation);
 }
 
+// Where the disk is what failed, the record cannot be written either; the first error is told.
+void TrainingRun::end_failed_record(const std::string& outcome) {
+  try {
+    end_record(outcome);
+  } catch (const Error&) {
+  }
+}
+
 TrainingOutcome TrainingRun::run() {
   const Config& config = session_->config();
   const std::int64_t epoch_steps = plan_.steps_per_epoch();
@@ -270,10 +279,10 @@ TrainingOutcome TrainingRun::run() {
     end_record(outcome_.interrupted ? "interrupted" : "finished");
     if (log_ && !outcome_.interrupted) log_->finished();
   } catch (const PeerFailed&) {
-    end_record("failed: another rank");
+    end_failed_record("failed: another rank");
     throw;
   } catch (const std::exception& error) {
-    end_record(fmt::format("failed: {}", error.what()));
+    end_failed_record(fmt::format("failed: {}", error.what()));
     throw;
   }
   return outcome_;

@@ -200,7 +200,7 @@ TEST(Files, AFailedWriteLeavesWhatWasThere) {
   // The temporary name leads to a device that is always full.
   std::filesystem::create_symlink("/dev/full", path + ".partial");
   EXPECT_THAT(error_of([&] { write_text(path, std::string(1 << 20, 'x')); }),
-              HasSubstr("the disk is full; what stood there before is unchanged"));
+              HasSubstr("(what stood there before is unchanged): the disk is full; make room"));
   EXPECT_EQ(read_text(path), "old");
 }
 
