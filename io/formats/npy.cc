@@ -178,11 +178,13 @@ void NpyReader::parse_header(const std::string& header) {
   sizes_ = *sizes;
 
   const std::uint64_t stored = file_.size() - begin_;
-  std::uint64_t promised = bytes_;
+  // An axis of no elements makes no room for others beyond all bounds.
+  std::uint64_t promised = bytes_, bound = bytes_;
   for (const std::int64_t size : sizes_) {
-    if (size > 0 &&
-        promised > std::numeric_limits<std::uint64_t>::max() / 2 / static_cast<std::uint64_t>(size))
+    const auto some = static_cast<std::uint64_t>(std::max<std::int64_t>(size, 1));
+    if (bound > std::numeric_limits<std::uint64_t>::max() / 2 / some)
       throw Error("{}: the shape ({}) is too large", path(), fmt::join(sizes_, ", "));
+    bound *= some;
     promised *= static_cast<std::uint64_t>(size);
   }
   if (promised != stored)
@@ -263,10 +265,11 @@ void NpyReader::read_as(std::span<const std::int64_t> rows, To* out) const {
 
 std::int64_t NpyReader::fortran_place(std::int64_t element) const {
   std::int64_t place = 0, stride = row_elements_;
-  for (std::size_t axis = sizes_.size() - 1; axis >= 1; --axis) {
-    stride /= sizes_[axis];
-    place += element % sizes_[axis] * stride;
-    element /= sizes_[axis];
+  for (std::size_t axes = sizes_.size(); axes > 1; --axes) {
+    const std::int64_t size = sizes_[axes - 1];
+    stride /= size;
+    place += element % size * stride;
+    element /= size;
   }
   return place;
 }

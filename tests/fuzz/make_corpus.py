@@ -49,6 +49,23 @@ def csv():
     seed("csv", "blanks", b"\3a b\n1 \"2\"\n")
 
 
+def npy():
+    def file(descr, shape, data, fortran=False, version=1):
+        header = repr({"descr": descr, "fortran_order": fortran, "shape": shape}).encode()
+        header += b" " * (-(len(header) + 11) % 64) + b"\n"
+        length = struct.pack("<H" if version == 1 else "<I", len(header))
+        return b"\x93NUMPY" + bytes([version, 0]) + length + header + data
+    seed("npy", "float32", file("<f4", (2, 3), bytes(24)))
+    seed("npy", "fortran", file(">i2", (3, 2, 2), bytes(range(24)), fortran=True, version=2))
+    seed("npy", "bytes", file("|u1", (4,), b"\1\2\3\4", version=3))
+    seed("npy", "half", file("<f2", (2, 1), b"\0\x3c\1\0"))
+    seed("npy", "bool", file("|b1", (), b"\1"))
+    seed("npy", "wide", file("<u8", (1,), b"\xff" * 8))
+    seed("npy", "empty", file("<f8", (0, 5), b""))
+    seed("npy", "found-fortran-scalar", file("<f4", (), bytes(4), fortran=True))
+    seed("npy", "found-huge-empty", file("|u1", (0, 1 << 40, 1 << 40), b""))
+
+
 def toml():
     for path in sorted((ROOT / "launch" / "configs").rglob("*.toml")):
         lines = [line for line in path.read_text().splitlines() if line and line[0] != "#"]
@@ -79,6 +96,7 @@ def main():
     safetensors()
     idx()
     csv()
+    npy()
     toml()
     checkpoint()
 
