@@ -38,7 +38,7 @@ bool make_folder(const std::string& path) {
   const bool made = !error && fs::create_directory(path, error);
   if (error && !fs::is_directory(path))
     throw Error("{}: cannot make the run folder: {}. Name another with --out", path,
-                error.message());
+                system_reason(error.value()));
   return made;
 }
 

@@ -6,7 +6,6 @@
  *   IO_FAULT_STAYS    set: all calls after it fail too, but for unlink (a full disk can be emptied)
  *   IO_FAULT_LOG      one line a call is appended to this file (outside the folder)
  *   IO_FAULT_FLOCK    errno of every flock, wherever the file is (0 or unset: none)
- *   IO_FAULT_RANK     only in the process of this Open MPI rank
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -32,11 +31,8 @@ static long number(const char* name) {
 /* Counts the call if it is on a file of the folder; whether it is to fail, errno being set. */
 static int fails(const char* call, const char* path) {
   const char* folder = getenv("IO_FAULT_FOLDER");
-  const char* rank = getenv("IO_FAULT_RANK");
-  const char* own_rank = getenv("OMPI_COMM_WORLD_RANK");
   char absolute[2 * PATH_MAX];
   if (!folder || !path) return 0;
-  if (rank && own_rank && strcmp(rank, own_rank) != 0) return 0;
   if (path[0] != '/') {
     char here[PATH_MAX];
     if (!getcwd(here, sizeof here)) return 0;
