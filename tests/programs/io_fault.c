@@ -67,7 +67,8 @@ static int fails_fd(const char* call, int fd) {
   return fails(call, path);
 }
 
-#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+/* ISO C knows no pointer from data to code; POSIX does. */
+#define REAL(name) (__extension__(__typeof__(&name)) dlsym(RTLD_NEXT, #name))
 
 /* name(fd, ...) that answers -1 */
 #define FAULTY(type, name, parameters, arguments) \
