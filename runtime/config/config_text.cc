@@ -79,9 +79,9 @@ std::vector<Line> compared_lines(const Config& config) {
   std::vector<Line> lines = resolved_lines(config, true);
   for (const auto& [key, entry] : config.model.table.entries()) {
     if (!is_array_of_tables(entry.value)) continue;
-    std::erase_if(lines, [&](const Line& line) {
-      return line.table == "model" && line.key == toml_key(key);
-    });
+    const std::string written = toml_key(key);
+    std::erase_if(lines,
+                  [&](const Line& line) { return line.table == "model" && line.key == written; });
     add_elements("model", key, entry.value, lines);
   }
   return lines;
