@@ -228,6 +228,8 @@ File File::create(const std::string& path) {
   const Handle access = own(H5Pcreate(H5P_FILE_ACCESS), path, "create the file");
   check(H5Pset_libver_bounds(*access, H5F_LIBVER_V18, H5F_LIBVER_LATEST), path, "create the file");
   check(H5Pset_alignment(*access, kPage, kPage), path, "create the file");
+  // Values that waited in a buffer would be written as the dataset closes, where errors are lost.
+  check(H5Pset_sieve_buf_size(*access, 0), path, "create the file");
   const hid_t id = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, *creation, *access);
   if (id < 0)
     throw Error("{}: cannot create the file: {}", path, with_locking_hint(library_error()));
