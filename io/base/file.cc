@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <utility>
 
+#include "io/base/system_reason.h"
 #include "kernels/core/error.h"
 
 namespace lockstep {
@@ -29,21 +29,6 @@ void fsync_path(const std::string& path, int flags, const std::string& shown) {
 }
 
 }  // namespace
-
-std::string system_reason(int error) {
-  switch (error) {
-    case ENOSPC:
-      return "the disk is full; make room and run again";
-    case EDQUOT:
-      return "the disk quota is used up; make room and run again";
-    case EIO:
-      return "the disk or its network fails (Input/output error); check it and run again";
-    case EROFS:
-      return "its file system is read-only; write elsewhere";
-    default:
-      return std::strerror(error);
-  }
-}
 
 PendingFile::PendingFile(std::string path)
     : path_(std::move(path)), temporary_(path_ + ".partial") {}

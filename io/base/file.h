@@ -11,9 +11,6 @@
 
 namespace lockstep {
 
-// The text of an errno, with what to do about it where that is known.
-std::string system_reason(int error);
-
 // A path in the making: whoever writes uses temporary(), then commit() gives it its final name.
 // The temporary name is a fixed one, so that what a killed process left is overwritten by the next;
 // destroyed without commit() it is removed.

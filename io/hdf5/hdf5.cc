@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "io/base/file.h"
+#include "io/base/system_reason.h"
 #include "io/hdf5/hdf5_detail.h"
 
 namespace lockstep::hdf5 {

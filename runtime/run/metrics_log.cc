@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "io/base/file.h"
+#include "io/base/system_reason.h"
 #include "kernels/core/error.h"
 
 namespace lockstep {

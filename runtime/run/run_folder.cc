@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "io/base/file.h"
+#include "io/base/system_reason.h"
 #include "kernels/core/error.h"
 
 namespace lockstep {

@@ -10,7 +10,7 @@
 #include <numeric>
 #include <random>
 
-#include "io/dataset/dataset_writer.h"
+#include "io/dataset/channel_statistics.h"
 #include "io/hdf5/hdf5.h"
 #include "tests/io/h5_files.h"
 

@@ -166,9 +166,9 @@ TEST(Zoo, MessagesSayWhatIsWrongAndWhere) {
          }),
          {"test.toml:7", "model.dropout", "[0, 1)"});
   expect(message_of([&] {
-           make_network("mlp", keys_from({{"activation", {std::string("gelu")}}}), image);
+           make_network("mlp", keys_from({{"activation", {std::string("rely")}}}), image);
          }),
-         {"test.toml:7", "gelu", "relu, sigmoid, tanh"});
+         {"test.toml:7", "rely", "relu, sigmoid, tanh", "gelu"});
   expect(message_of([&] { make_network("lenet", {}, {Shape{784}, 10}); }), {"lenet", "mlp"});
   expect(message_of([&] {
            Rig rig(make_network("lenet", {}, {Shape{8, 8, 1}, 10}), {8, 8, 1});
