@@ -1,5 +1,13 @@
 #include "runtime/config/config_toml.h"
 
+// toml++ 3.3 takes for granted what some texts break ("[/"): with NDEBUG that would be undefined
+// behaviour, without it an abort. Here it is an error of the text.
+#undef NDEBUG
+namespace {
+struct BrokenAssumption {};
+}  // namespace
+#define TOML_ASSERT(condition) ((condition) ? static_cast<void>(0) : throw BrokenAssumption())
+
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
@@ -66,6 +74,9 @@ FlatToml parse_toml(std::string_view text, const std::string& name) {
   } catch (const toml::parse_error& error) {
     throw Error("{}:{}:{}: {}", name, error.source().begin.line, error.source().begin.column,
                 error.description());
+  } catch (const BrokenAssumption&) {
+    throw Error("{}: no TOML: a key or a table has a name that is none; check what stands in [ ]",
+                name);
   }
   return result;
 }
@@ -87,6 +98,8 @@ FlatToml parse_override(const std::string& key, const std::string& text) {
     }
   } catch (const toml::parse_error&) {
     // Not TOML: paths and names need no quotes on a command line.
+  } catch (const BrokenAssumption&) {
+    // Nor is this.
   }
   result.entries.emplace_back(key, ConfigEntry{ConfigValue{text}, places.name});
   return result;

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Writes the seeds of tests/fuzz/corpus: small sound files of each format, from which the fuzzers
-start. What fuzzing found lies beside them under found-*, and is not made here."""
+start, and under found-* what fuzzing found."""
 import gzip
 import json
 import struct
@@ -92,6 +92,11 @@ def checkpoint():
                                        tensor(b"m", 4, [], bytes(8)), tensor(b"e", 5, [0, 2], b"")))
 
 
+def found():
+    """The smallest input of each mistake that fuzzing found."""
+    seed("toml", "found-table-without-name", b"\n[/\n")
+
+
 def main():
     safetensors()
     idx()
@@ -99,6 +104,7 @@ def main():
     npy()
     toml()
     checkpoint()
+    found()
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def kill_and_resume(dice, config, kills):
         succeed_after.append(f"rank {victim} of {ranks} after step {step}: {took:.1f} s")
         arguments = ["--resume", "killed"]
     print("  " + "; ".join(succeed_after), flush=True)
-    succeed("train", "--resume", "killed", ranks=3)
+    succeed("train", "--resume", "killed", ranks=3, seconds=600)
     same_run("undisturbed", "killed")
     check(not list(Path("killed").rglob("*.partial*")), "temporary files stay behind")
 
