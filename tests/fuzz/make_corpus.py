@@ -95,6 +95,7 @@ def checkpoint():
 def found():
     """The smallest input of each mistake that fuzzing found."""
     seed("toml", "found-table-without-name", b"\n[/\n")
+    seed("toml", "found-greek-letter", "run.name=\u0399mer\n[run]\nname = \u00fc\n".encode())
 
 
 def main():
