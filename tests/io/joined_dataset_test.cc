@@ -22,26 +22,27 @@ class JoinedDatasetTest : public ::testing::Test {
   // Rows first, first + 1, ...: x = (row, 2 row), y = row % 3.
   void write(const std::string& name, std::int64_t first, std::int64_t rows,
              std::vector<std::string> classes = {}, float nan_row = -1) {
-    DatasetContents contents;
-    contents.train.x = host_tensor({rows, 2}, DType::kFloat32);
-    contents.train.y = host_tensor({rows}, DType::kInt64);
+    const Tensor x = host_tensor({rows, 2}, DType::kFloat32);
+    const Tensor y = host_tensor({rows}, DType::kInt64);
     for (std::int64_t i = 0; i < rows; ++i) {
       const auto row = static_cast<float>(first + i);
-      contents.train.x.data<float>()[2 * i] = row == nan_row ? NAN : row;
-      contents.train.x.data<float>()[2 * i + 1] = 2 * row;
-      contents.train.y.data<std::int64_t>()[i] = (first + i) % 3;
+      x.data<float>()[2 * i] = row == nan_row ? NAN : row;
+      x.data<float>()[2 * i + 1] = 2 * row;
+      y.data<std::int64_t>()[i] = (first + i) % 3;
     }
     hdf5::File file = hdf5::File::create(folder_.file(name));
-    file.write("/train/x", contents.train.x.shape(), DType::kFloat32, contents.train.x.raw());
-    file.write("/train/y", contents.train.y.shape(), DType::kInt64, contents.train.y.raw());
+    file.write("/train/x", x.shape(), DType::kFloat32, x.raw());
+    file.write("/train/y", y.shape(), DType::kInt64, y.raw());
     if (classes.empty()) return;
     const std::vector<double> one = {1};
     file.set_numbers("/", "lockstep_format", one);
     file.set_text("/", "task", "classification");
     file.set_texts("/", "classes", classes);
-    const ChannelStatistics statistics = channel_statistics(contents.train.x);
-    file.set_numbers("/", "mean", statistics.mean);
-    file.set_numbers("/", "std", statistics.std);
+    ChannelStatistics statistics(2);
+    statistics.add_to_mean(x);
+    statistics.add_to_variance(x);
+    file.set_numbers("/", "mean", statistics.mean());
+    file.set_numbers("/", "std", statistics.std());
   }
   std::unique_ptr<Dataset> open(FileNames files) {
     return Dataset::open({.file = std::move(files), .group = "/train"});
