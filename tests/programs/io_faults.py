@@ -108,8 +108,10 @@ def resumes(config, undisturbed, out, what):
         succeed("train", "--resume", out)
     else:
         succeed("train", config, "--out", out)
+    # An older checkpoint may stay where the newest was whole, but not yet known to be on the disk.
     try:
-        same_run(undisturbed, out)
+        same_files(undisturbed, out, "metrics.jsonl", "weights.safetensors",
+                   *[f"checkpoints/{name}" for name in checkpoints(undisturbed)])
     except Failure as failure:
         raise Failure(f"{what}: {failure}") from None
 
@@ -212,8 +214,9 @@ def file_systems_without_locks():
         values = environment(flock=error)
         succeed("inspect", "d.h5", env=values)
         succeed("train", config, "--out", f"run{error}", env=values)
-        refuse(*prepare, "--force", words=("a.h5", "HDF5_USE_FILE_LOCKING=FALSE"), env=values)
         succeed(*prepare, "--force", env=dict(values, HDF5_USE_FILE_LOCKING="FALSE"))
+        if error == errno.ENOLCK:  # the library itself writes where locks are not implemented
+            refuse(*prepare, "--force", words=("a.h5", "HDF5_USE_FILE_LOCKING=FALSE"), env=values)
 
 
 if __name__ == "__main__":
