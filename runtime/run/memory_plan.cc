@@ -62,8 +62,7 @@ MemoryAnswer fit_threads(const MemoryQuestion& question, int threads) {
 
   const std::string shortage = fmt::format(
       "a shard of {} rows needs {} of memory, weights and gradients included, but a rank may use "
-      "{} "
-      "({} rank{} on this node, {} allowed)",
+      "{} ({} rank{} on this node, {} allowed)",
       rows_of(question.batch, question.shards), memory_text(least), memory_text(share),
       question.local_ranks, question.local_ranks == 1 ? "" : "s", memory_text(question.allowed));
   for (std::int64_t shards = 2 * question.shards; shards / 2 < question.batch; shards *= 2)
@@ -77,7 +76,7 @@ MemoryAnswer fit_threads(const MemoryQuestion& question, int threads) {
 std::string memory_text(double bytes) {
   constexpr double kUnit = 1024;
   if (bytes < kUnit * kUnit) return fmt::format("{:.0f} KiB", bytes / kUnit);
-  if (bytes < kUnit * kUnit * kUnit) return fmt::format("{:.0f} MiB", bytes / kUnit / kUnit);
+  if (bytes < kUnit * kUnit * kUnit) return fmt::format("{:.1f} MiB", bytes / kUnit / kUnit);
   return fmt::format("{:.1f} GiB", bytes / kUnit / kUnit / kUnit);
 }
 

@@ -162,7 +162,7 @@ TEST_F(Safetensors, TruncationAndFlippedHeaderBitsNeverCrash) {
   }
 }
 
-TEST(Npy, NumpyReadsThem) {
+TEST(NpyWriter, NumpyReadsThem) {
   const ScratchFolder folder;
   const Tensor x = host_tensor({2, 3}, DType::kFloat32), y = host_tensor({4}, DType::kInt64);
   for (int i = 0; i < 6; ++i) x.data<float>()[i] = 0.5f * static_cast<float>(i);

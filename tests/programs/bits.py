@@ -152,15 +152,15 @@ def fewer_workers_where_memory_is_short():
                           loss={"kind": "cross_entropy"}, optimizer={"kind": "adam", "lr": 0.001},
                           training={"steps": 3, "batch": 1600})
     succeed("train", config, "--out", "reference", ranks=1)
-    for mib in (20, 10):
+    for mib in (14, 10):
         short = succeed("train", config, f"run.memory_mib={mib}", "--out", f"short-{mib}", ranks=1)
         short.says("of 4 worker threads run", "the results are the same")
         same_run("reference", f"short-{mib}")
-    refused = refuse("train", config, "run.memory_mib=6", "--out", "none", ranks=1,
+    refused = refuse("train", config, "run.memory_mib=7", "--out", "none", ranks=1,
                      words=["a shard of 100 rows needs", "run.shards = "])
     shards = int(refused.err.split("run.shards = ")[1].split(",")[0])
-    succeed("train", config, "run.memory_mib=6", f"run.shards={shards}", "--out", "small", ranks=1)
-    refuse("train", config, "run.memory_mib=6", f"run.shards={shards // 2}", ranks=1,
+    succeed("train", config, "run.memory_mib=7", f"run.shards={shards}", "--out", "small", ranks=1)
+    refuse("train", config, "run.memory_mib=7", f"run.shards={shards // 2}", ranks=1,
            words=[f"run.shards = {shards}"])
     refuse("train", config, "run.memory_mib=1", ranks=1, words=["Not even shards of one row"])
 

@@ -203,7 +203,8 @@ TEST(Config, TypesAndRanges) {
   ends("run.isa=sse",
        "'run.isa' must be one of \"auto\", \"avx512\", \"avx2\", \"generic\", found "
        "the string \"sse\"");
-  ends("run.reduction=fast", "'run.reduction' must be \"tree\", found the string \"fast\"");
+  ends("run.reduction=slow",
+       "'run.reduction' must be one of \"tree\", \"fast\", found the string \"slow\"");
   ends("training.drop_last=1", "'training.drop_last' must be true or false, found the integer 1");
   ends("loss.class_weights=[1, -2]", "'loss.class_weights' must be at least 0, found -2");
   ends("data.file=3", "'data.file' must be a string or an array of strings, found the integer 3");

@@ -48,6 +48,8 @@ TEST_F(RunFolderTest, MakesTheFolderAndItsParents) {
 TEST_F(RunFolderTest, AnEmptyFolderIsTakenAFullOneRefused) {
   fs::create_directories(path("empty"));
   RunFolder::create(path("empty"), "digits");
+  RunFolder::create(path("empty"), "digits");  // a run that failed at once left nothing
+  write_text(path("empty/config.toml"), "");
   EXPECT_NE(error_of([&] { RunFolder::create(path("empty"), "digits"); }).find("not empty"),
             std::string::npos);
 }
