@@ -62,7 +62,8 @@ def completion():
     check("train" in offered("lockstep", "tr"), f"{offered('lockstep', 'tr')}")
     check(set(offered("lockstep", "prepare", "")) >= {"csv", "digits", "idx"}, "kinds of prepare")
     check(offered("lockstep", "prepare", "csv", "--tar") == ["--target"], "options of a kind")
-    check(offered("lockstep", "train", "a.toml", "optimizer.l") == ["optimizer.lr="], "keys")
+    check(offered("lockstep", "train", "a.toml", "optimizer.bet")
+          == ["optimizer.beta1=", "optimizer.beta2="], "keys")
     check("--resume" in offered("lockstep", "train", "--"), "options of train")
     check(offered("lockstep", "prepare", "csv", "tab") == ["table.csv"], "files")
     check(offered("lockstep", "train", "a.toml", "data.file", "=", "tab") == ["table.csv"],
