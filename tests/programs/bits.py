@@ -147,20 +147,22 @@ def fewer_workers_where_memory_is_short():
     """What the memory holds decides how many shards run at a time, and nothing else."""
     x, y = digits()
     write_h5("d.h5", train_x=x, train_y=y)
+    convolution = {"kind": "conv2d", "channels": 32, "padding": 1}
+    layers = [convolution, {"kind": "relu"}, convolution, {"kind": "flatten"}, {"kind": "linear"}]
     config = write_config("wide.toml", run={"name": "wide", "shards": 16, "threads": 4},
-                          data={"file": "d.h5"}, model={"network": "mlp", "widths": [2048]},
+                          data={"file": "d.h5"}, model={"layers": layers},
                           loss={"kind": "cross_entropy"}, optimizer={"kind": "adam", "lr": 0.001},
                           training={"steps": 3, "batch": 1600})
     succeed("train", config, "--out", "reference", ranks=1)
-    for mib in (14, 10):
+    for mib in (10, 6):
         short = succeed("train", config, f"run.memory_mib={mib}", "--out", f"short-{mib}", ranks=1)
         short.says("of 4 worker threads run", "the results are the same")
         same_run("reference", f"short-{mib}")
-    refused = refuse("train", config, "run.memory_mib=7", "--out", "none", ranks=1,
+    refused = refuse("train", config, "run.memory_mib=3", "--out", "none", ranks=1,
                      words=["a shard of 100 rows needs", "run.shards = "])
     shards = int(refused.err.split("run.shards = ")[1].split(",")[0])
-    succeed("train", config, "run.memory_mib=7", f"run.shards={shards}", "--out", "small", ranks=1)
-    refuse("train", config, "run.memory_mib=7", f"run.shards={shards // 2}", ranks=1,
+    succeed("train", config, "run.memory_mib=3", f"run.shards={shards}", "--out", "small", ranks=1)
+    refuse("train", config, "run.memory_mib=3", f"run.shards={shards // 2}", ranks=1,
            words=[f"run.shards = {shards}"])
     refuse("train", config, "run.memory_mib=1", ranks=1, words=["Not even shards of one row"])
 
