@@ -3,15 +3,17 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "kernels/backend.h"
 
 namespace lockstep {
 
-enum class Isa { kGeneric, kAvx2, kAvx512 };
+enum class Isa { kGeneric, kAvx2, kAvx512, kNeon };
 
-Isa best_isa();                          // what this processor can run
-Isa parse_isa(const std::string& name);  // "auto", "avx512", "avx2", "generic"; throws Error
+std::vector<Isa> runnable_isas();  // by this processor, generic first, the best last
+Isa best_isa();
+Isa parse_isa(const std::string& name);  // "auto" or a name; throws Error
                                          // when unknown, or when this processor lacks it
 std::string_view name_of(Isa isa);
 

@@ -80,5 +80,8 @@ extern const GemmKernels gemm_table;
 namespace cpu::avx512 {
 extern const GemmKernels gemm_table;
 }
+namespace cpu::neon {
+extern const GemmKernels gemm_table;
+}
 
 }  // namespace lockstep

@@ -24,7 +24,11 @@ bool runs(Isa isa) {
       return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
              __builtin_cpu_supports("avx512vl");
+    case Isa::kNeon:
+      return false;
   }
+#elif defined(LOCKSTEP_AARCH64)
+  if (isa == Isa::kNeon) return true;
 #endif
   return isa == Isa::kGeneric;
 }
@@ -39,26 +43,34 @@ std::string_view name_of(Isa isa) {
       return "avx2";
     case Isa::kAvx512:
       return "avx512";
+    case Isa::kNeon:
+      return "neon";
   }
   throw Error("unknown instruction set {}", static_cast<int>(isa));
 }
 
+std::vector<Isa> runnable_isas() {
+  std::vector<Isa> isas;
+  for (const Isa isa : {Isa::kGeneric, Isa::kNeon, Isa::kAvx2, Isa::kAvx512})
+    if (runs(isa)) isas.push_back(isa);
+  return isas;
+}
+
 Isa best_isa() {
-  for (const Isa isa : {Isa::kAvx512, Isa::kAvx2})
-    if (runs(isa)) return isa;
-  return Isa::kGeneric;
+  return runnable_isas().back();
 }
 
 Isa parse_isa(const std::string& name) {
   if (name == "auto") return best_isa();
-  for (const Isa isa : {Isa::kGeneric, Isa::kAvx2, Isa::kAvx512}) {
+  for (const Isa isa : {Isa::kGeneric, Isa::kNeon, Isa::kAvx2, Isa::kAvx512}) {
     if (name != name_of(isa)) continue;
     if (!runs(isa))
       throw Error("run.isa = \"{}\": this processor lacks it; it can run \"{}\"", name,
                   name_of(best_isa()));
     return isa;
   }
-  throw Error("run.isa = \"{}\": use \"auto\", \"avx512\", \"avx2\" or \"generic\"", name);
+  throw Error("run.isa = \"{}\": use \"auto\", \"avx512\", \"avx2\", \"neon\" or \"generic\"",
+              name);
 }
 
 void flush_denormals_to_zero() {

@@ -36,6 +36,8 @@ LOCKSTEP_VECTOR_TABLE(generic)
 #ifdef LOCKSTEP_X86_64
 LOCKSTEP_VECTOR_TABLE(avx2)
 LOCKSTEP_VECTOR_TABLE(avx512)
+#elif defined(LOCKSTEP_AARCH64)
+LOCKSTEP_VECTOR_TABLE(neon)
 #endif
 
 namespace lockstep {
@@ -49,6 +51,9 @@ const VectorKernels& vector_kernels(Isa isa) {
       return cpu::avx2::kVectorKernels;
     case Isa::kAvx512:
       return cpu::avx512::kVectorKernels;
+#elif defined(LOCKSTEP_AARCH64)
+    case Isa::kNeon:
+      return cpu::neon::kVectorKernels;
 #endif
     default:
       throw Error("this build holds no kernels for \"{}\"", name_of(isa));

@@ -159,7 +159,7 @@ void add_bench(CLI::App& app, Action& action, const Networks& networks) {
   command =
       bench->add_subcommand("ops", "single operations, as a share of what the machine can do");
   command->add_option("filter", ops->filter, "a part of the cases' names, such as conv_forward");
-  command->add_option("--isa", ops->isa, "auto, avx512, avx2 or generic")->capture_default_str();
+  command->add_option("--isa", ops->isa, "auto, avx512, avx2, neon or generic")->capture_default_str();
   command->add_option("--repetitions", ops->repetitions, "readings; their median is reported")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);

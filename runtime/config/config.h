@@ -85,7 +85,7 @@ struct InitialValue {
 enum class DeviceKind { kAuto, kCpu, kCuda };
 enum class Reduction { kTree, kFast };
 enum class ExchangeType { kFloat32, kBFloat16 };
-enum class IsaChoice { kAuto, kAvx512, kAvx2, kGeneric };
+enum class IsaChoice { kAuto, kAvx512, kAvx2, kNeon, kGeneric };
 enum class TransportChoice { kAuto, kMessages };
 enum class AxesChoice { kNhwc, kNchw };
 enum class LossKind { kCrossEntropy, kBinaryCrossEntropy, kMse, kL1, kHuber, kHinge };

@@ -25,7 +25,7 @@ Names names(ExchangeType) {
   return kNames;
 }
 Names names(IsaChoice) {
-  static constexpr std::array<std::string_view, 4> kNames{"auto", "avx512", "avx2", "generic"};
+  static constexpr std::array<std::string_view, 5> kNames{"auto", "avx512", "avx2", "neon", "generic"};
   return kNames;
 }
 Names names(TransportChoice) {

@@ -51,7 +51,7 @@ TEST(IsaTest, AnUnknownNameIsAnErrorThatListsTheKnown) {
     FAIL() << "accepted";
   } catch (const Error& error) {
     const std::string message = error.what();
-    for (const char* known : {"sse9", "auto", "avx512", "avx2", "generic"})
+    for (const char* known : {"sse9", "auto", "avx512", "avx2", "neon", "generic"})
       EXPECT_NE(message.find(known), std::string::npos) << message;
   }
 }

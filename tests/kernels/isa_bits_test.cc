@@ -13,14 +13,6 @@
 namespace lockstep {
 namespace {
 
-std::vector<Isa> other_isas() {
-  std::vector<Isa> isas;
-  for (Isa isa : {Isa::kAvx2, Isa::kAvx512}) {
-    if (isa <= best_isa()) isas.push_back(isa);
-  }
-  return isas;
-}
-
 class IsaBits : public testing::Test {
  protected:
   IsaBits() : seed_(cases::test_seed()), random_(seed_) {
@@ -94,7 +86,7 @@ void expect_same_bits(const Run& run) {
   const Outputs expected = run(Isa::kGeneric);
   EXPECT_TRUE(expected.intact);
   for (const Tensor& tensor : expected.tensors) EXPECT_TRUE(written(tensor));
-  for (Isa isa : other_isas()) {
+  for (const Isa isa : runnable_isas()) {
     const Outputs actual = run(isa);
     EXPECT_TRUE(actual.intact) << name_of(isa);
     for (std::size_t i = 0; i < expected.tensors.size(); ++i) {

@@ -18,8 +18,7 @@ namespace {
 
 std::vector<std::unique_ptr<Backend>> all_backends() {
   std::vector<std::unique_ptr<Backend>> backends;
-  for (const Isa isa : {Isa::kGeneric, Isa::kAvx2, Isa::kAvx512})
-    if (isa <= best_isa()) backends.push_back(make_cpu_backend(isa));
+  for (const Isa isa : runnable_isas()) backends.push_back(make_cpu_backend(isa));
   return backends;
 }
 

@@ -201,7 +201,7 @@ TEST(Config, TypesAndRanges) {
   ends("run.device=gpu",
        "'run.device' must be one of \"auto\", \"cpu\", \"cuda\", found the string \"gpu\"");
   ends("run.isa=sse",
-       "'run.isa' must be one of \"auto\", \"avx512\", \"avx2\", \"generic\", found "
+       "'run.isa' must be one of \"auto\", \"avx512\", \"avx2\", \"neon\", \"generic\", found "
        "the string \"sse\"");
   ends("run.reduction=slow",
        "'run.reduction' must be one of \"tree\", \"fast\", found the string \"slow\"");
