@@ -16,9 +16,13 @@ options=(-qq -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Sand
   -o Dir::Cache="$root/apt" -o Dir::Cache::archives="$root/apt/archives"
   -o Dir::Etc::sourcelist="$root/apt/etc/sources.list" -o Dir::Etc::sourceparts=- -o Debug::NoLocking=1)
 apt-get "${options[@]}" update
-apt-get "${options[@]}" install --yes --download-only --no-install-recommends \
-  libstdc++-12-dev libopenmpi-dev libhdf5-dev libfmt-dev zlib1g-dev libgtest-dev libgmock-dev \
-  libtomlplusplus-dev nlohmann-json3-dev libcli11-dev
+# Those of the build that are libraries, and the tests'.
+source "$(dirname "$0")/../../launch/install_packages.sh"
+libraries=(libstdc++-12-dev libgtest-dev libgmock-dev)
+for package in "${build_packages[@]}"; do
+  case $package in *-dev) libraries+=("$package") ;; esac
+done
+apt-get "${options[@]}" install --yes --download-only --no-install-recommends "${libraries[@]}"
 for package in "$root"/apt/archives/*.deb; do dpkg -x "$package" "$root"; done
 # Links to absolute places mean places of the sysroot.
 find "$root/usr" "$root/etc" -type l -lname '/*' -printf '%p\0%l\0' |
