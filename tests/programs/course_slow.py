@@ -54,6 +54,7 @@ def row_12_fashion_mnist():
     follow("fashion-mnist")
     check(time.monotonic() - start < 300, "longer than the lecture's 5 minutes")
     succeed("evaluate", "runs/fashion-mnist", "--json", "e.json").says("confusion")
+    check(list(Path("runs/fashion-mnist").glob("events.out.tfevents.*")), "no TensorBoard events")
     figures = json.loads(Path("e.json").read_text())
     print(f"  accuracy {figures['accuracy']}")
     check(0.86 <= figures["accuracy"] <= 0.885, f"accuracy {figures['accuracy']}")
