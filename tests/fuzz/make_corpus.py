@@ -4,7 +4,11 @@ start, and under found-* what fuzzing found."""
 import gzip
 import json
 import struct
+import tempfile
 from pathlib import Path
+
+import h5py
+import numpy as np
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -92,6 +96,30 @@ def checkpoint():
                                        tensor(b"m", 4, [], bytes(8)), tensor(b"e", 5, [0, 2], b"")))
 
 
+def chunks():
+    """Small files by h5py, one for each form of chunk index, behind the grid that the target reads."""
+    def file(name, version, shape, chunk, most=None, **options):
+        with tempfile.NamedTemporaryFile() as scratch:
+            with h5py.File(scratch.name, "w", libver=version) as hdf5:
+                data = hdf5.create_dataset("x", data=np.zeros(shape, "u1"), chunks=chunk,
+                                           maxshape=most, **options)
+                header = h5py.h5o.get_info(data.id).addr
+            prologue = struct.pack("<BBBI", len(shape) - 1, bool(options), 1, header)
+            for axis in range(3):
+                inside = axis < len(shape)
+                limit = most[axis] if most and inside else shape[axis] if inside else 0
+                prologue += struct.pack("<HBH", shape[axis] if inside else 0,
+                                        255 if limit is None else limit - shape[axis] if inside else 0,
+                                        chunk[axis] if inside else 1)
+            seed("chunks", name, prologue + Path(scratch.name).read_bytes())
+    file("btree1", "earliest", (9, 4), (2, 3))
+    file("btree1-packed", "earliest", (9, 4), (2, 3), (None, 4), compression="gzip")
+    file("btree2", "latest", (5, 4), (2, 3), (None, None))
+    file("fixed", "latest", (9, 4), (2, 3), (12, 4), shuffle=True)
+    file("extensible", "latest", (40,), (3,), (None,), fletcher32=True)
+    file("single", "latest", (4, 2), (4, 2))
+
+
 def found():
     """The smallest input of each mistake that fuzzing found."""
     seed("toml", "found-table-without-name", b"\n[/\n")
@@ -103,6 +131,7 @@ def main():
     idx()
     csv()
     npy()
+    chunks()
     toml()
     checkpoint()
     found()
