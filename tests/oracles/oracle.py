@@ -1,4 +1,4 @@
-"""What the tests against PyTorch share: they run under the interpreter that `launch/test --oracles`
+"""What the oracle tests share: they run under the interpreter that `launch/test --oracles`
 makes, or say that they were skipped and end with 77, which ctest counts as skipped.
 
     SCRIPT LOCKSTEP PYTHON"""
@@ -11,13 +11,13 @@ from pathlib import Path
 SKIPPED = 77
 
 
-def relaunch(script):
-    """Runs the script again under the oracles' interpreter."""
+def relaunch(script, modules):
+    """Runs the script again under the oracles' interpreter, where that has the modules."""
     lockstep, python = sys.argv[1:3]
-    found = subprocess.run([python, "-c", "import torch, safetensors, h5py"],
+    found = subprocess.run([python, "-c", "import " + modules],
                            capture_output=True) if os.path.exists(python) else None
     if found is None or found.returncode != 0:
-        print(f"skipped: no PyTorch with safetensors and h5py at {python}; launch/test --oracles makes it")
+        print(f"skipped: {python} without {modules}; launch/test --oracles makes it")
         sys.exit(SKIPPED)
     sys.exit(subprocess.run([python, "-B", script, lockstep]).returncode)
 
@@ -28,10 +28,10 @@ def run(*command):
         sys.exit(f"$ {' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
 
 
-def start(script, main):
+def start(script, main, modules="torch, safetensors, h5py"):
     """main(lockstep) in a fresh folder, under the right interpreter."""
     if len(sys.argv) == 3:
-        relaunch(script)
+        relaunch(script, modules)
     executable = Path(sys.argv[1]).resolve()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)

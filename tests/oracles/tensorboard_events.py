@@ -1,18 +1,11 @@
 #!/usr/bin/env python3
-"""Event files of a run, and of the same run stopped and resumed, read by TensorBoard's own reader.
-
-    SCRIPT LOCKSTEP PYTHON
-
-PYTHON is the interpreter of the environment that `launch/test --oracles` makes. Without it the test
-says so and ends with 77, which ctest counts as skipped."""
+"""Event files of a run, and of the same run stopped and resumed, read by TensorBoard's own reader."""
 import json
-import os
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-SKIPPED = 77
+from oracle import run, start
+
 CONFIG = """
 run.name = "board"
 data = { file = "digits.h5", validation = "/test" }
@@ -20,23 +13,6 @@ model = { network = "mlp", widths = [16] }
 training = { epochs = 4, batch = 64 }
 log = { tensorboard = true, histogram_epochs = 1, every_steps = 5 }
 """
-
-
-def relaunch():
-    """Runs this script again under the oracles' interpreter."""
-    lockstep, python = sys.argv[1:3]
-    found = subprocess.run([python, "-c", "import tensorboard"],
-                           capture_output=True) if os.path.exists(python) else None
-    if found is None or found.returncode != 0:
-        print(f"skipped: no tensorboard at {python}; launch/test --oracles installs it")
-        sys.exit(SKIPPED)
-    sys.exit(subprocess.run([python, "-B", __file__, lockstep]).returncode)
-
-
-def run(*command):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"$ {' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
 
 
 def read(folder):
@@ -102,9 +78,4 @@ def main(lockstep):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        relaunch()
-    executable = Path(sys.argv[1]).resolve()
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        main(executable)
+    start(__file__, main, "tensorboard")

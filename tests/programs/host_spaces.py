@@ -82,13 +82,18 @@ class Hosts:
         return command_line(*self.enter(name), *words).stdout
 
     def write_agent(self):
-        """AGENT HOST COMMAND...: what ssh would do."""
+        """AGENT HOST COMMAND...: what ssh would do. It runs on the first host and outlives the host
+        that it called, as ssh's client does until TCP gives up: mpirun hears of a dead host by the
+        connection to its daemon, and names it. Were the agent to fail first, mpirun would not."""
         self.agent = Path(self.folder, "agent")
         cases = "".join(f"  {name}) pid={self.holders[name].pid} ;;\n" for name in self.names)
         self.agent.write_text(
             "#!/bin/sh\nhost=$1\nshift\ncase $host in\n" + cases +
             "  *) echo \"no host $host\" >&2; exit 1 ;;\nesac\n"
-            "exec nsenter --target=$pid --net --uts --mount sh -c \"$*\"\n")
+            "nsenter --target=$pid --net --uts --mount sh -c \"$*\" && exit\n"
+            "status=$?\n"
+            "while kill -0 $PPID 2>/dev/null; do sleep 0.1; done\n"
+            "exit $status\n")
         self.agent.chmod(0o755)
 
     def mpirun(self, ranks, *command, by="slot", executable):
