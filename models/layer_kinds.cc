@@ -149,10 +149,10 @@ Made make_parallel(const LayerKeys& keys) {
 }
 
 const std::vector<LayerKind>& table() {
-  static const LayerKey kernel = {"kernel", "2", "of the window: n or [height, width]"};
-  static const LayerKey pool_stride = {"stride", "(kernel)", "n or [height, width]"};
-  static const LayerKey padding = {"padding", "0", "n or [height, width]"};
-  static const LayerKey output = {"output", "1", "n or [height, width]"};
+  static const TableKey kernel = {"kernel", "2", "of the window: n or [height, width]"};
+  static const TableKey pool_stride = {"stride", "(kernel)", "n or [height, width]"};
+  static const TableKey padding = {"padding", "0", "n or [height, width]"};
+  static const TableKey output = {"output", "1", "n or [height, width]"};
   static const std::vector<LayerKind> common = {
       {"linear",
        "y = x wᵀ + b over vectors, or over each token of (T, C)",
@@ -257,18 +257,6 @@ const LayerKind& kind_of(const ConfigTable& layer, const std::string& path) {
               fmt::join(names, ", "));
 }
 
-void check_keys(const ConfigTable& layer, const LayerKind& kind, const std::string& path) {
-  std::vector<std::string> known = {"kind", "name"};
-  for (const LayerKey& key : kind.keys) known.emplace_back(key.name);
-  for (const auto& [key, entry] : layer.items) {
-    if (std::ranges::find(known, key) != known.end()) continue;
-    const std::string near = nearest_name(key, known);
-    throw Error("{}: unknown key {}.{}{}; a layer of the kind '{}' has {}", entry.where, path, key,
-                near.empty() ? "" : fmt::format(" (did you mean '{}'?)", near), kind.name,
-                fmt::join(known, ", "));
-  }
-}
-
 std::string name_of(const ConfigTable& layer, const std::string& path, std::size_t index) {
   const ConfigEntry* entry = find_item(layer, "name");
   if (entry == nullptr) return std::to_string(index);
@@ -301,7 +289,7 @@ std::string layer_kinds_help() {
   std::string text;
   for (const LayerKind& kind : table()) {
     text += fmt::format("  {:<18}{}\n", kind.name, kind.help);
-    for (const LayerKey& key : kind.keys)
+    for (const TableKey& key : kind.keys)
       text += fmt::format("  {:<18}  {} = {}: {}\n", "", key.name,
                           key.fallback.empty() ? "(required)" : key.fallback, key.help);
   }
@@ -323,15 +311,15 @@ std::unique_ptr<Sequential> make_layers(const LayerList& list, std::int64_t outp
       throw Error("{}: {} must be a table such as {{ kind = \"relu\" }}, found {}", list.where,
                   path, describe((*layers)[i]));
     const LayerKind& kind = kind_of(*layer, path);
-    check_keys(*layer, kind, path);
+    const LayerKeys keys(*layer, kind.keys, path,
+                         static_cast<std::ptrdiff_t>(i) == last ? outputs : 0);
+    keys.check_known({"kind", "name"}, fmt::format("a layer of the kind '{}'", kind.name));
     const std::string name = name_of(*layer, path, i);
     const auto [other, is_new] = taken.emplace(name, path);
     if (!is_new)
       throw Error("{}: {}.name: '{}' is the name of {} already", layer->where, path, name,
                   other->second);
-    const bool is_last = static_cast<std::ptrdiff_t>(i) == last;
-    network->add(kind.make(LayerKeys(*layer, kind.keys, path, is_last ? outputs : 0)), name,
-                 fmt::format("{}: {}", layer->where, path));
+    network->add(kind.make(keys), name, fmt::format("{}: {}", layer->where, path));
   }
   return network;
 }

@@ -15,7 +15,7 @@ namespace lockstep {
 
 struct LayerKind {
   std::string_view name, help;
-  std::vector<LayerKey> keys;  // beside "kind" and "name", which every layer has
+  std::vector<TableKey> keys;  // beside "kind" and "name", which every layer has
   std::unique_ptr<UnaryLayer> (*make)(const LayerKeys& keys);
 };
 

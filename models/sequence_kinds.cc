@@ -69,14 +69,14 @@ Made make_mean_tokens(const LayerKeys&) {
 }  // namespace
 
 std::vector<LayerKind> sequence_kinds() {
-  const LayerKey bias = {"bias", "true", "add one to each sum"};
-  const std::vector<LayerKey> recurrent = {
+  const TableKey bias = {"bias", "true", "add one to each sum"};
+  const std::vector<TableKey> recurrent = {
       {"hidden", "", "size of the state"},
       {"layers", "1", "one upon another"},
       bias,
       {"bidirectional", "false", "from both ends; twice as many outputs"},
       {"output", "\"last\"", "the state behind the last token, or \"sequence\": behind each"}};
-  std::vector<LayerKey> rnn = recurrent;
+  std::vector<TableKey> rnn = recurrent;
   rnn.push_back({"activation", "\"tanh\"", "or \"relu\""});
   return {
       {"embedding",

@@ -26,19 +26,18 @@ ConfigValue to_value(std::span<const std::int64_t> shape, std::span<const double
   return {std::move(rows)};
 }
 
-// A list of layers, one a line.
-std::string table_lines(const ConfigValue::Array& tables) {
+// Tables of an array one a line, all else in one.
+std::string written(const ConfigValue& value) {
+  if (!is_array_of_tables(value)) return toml_text(value);
   std::string text = "[\n";
-  for (const ConfigValue& table : tables) text += fmt::format("  {},\n", toml_text(table));
+  for (const ConfigValue& table : std::get<ConfigValue::Array>(value.value))
+    text += fmt::format("  {},\n", toml_text(table));
   return text + "]";
 }
 
 void add_network_lines(const ModelConfig& model, std::vector<Line>& lines) {
   for (const auto& [key, entry] : model.table.entries())
-    lines.push_back({"model", toml_key(key),
-                     is_array_of_tables(entry.value)
-                         ? table_lines(std::get<ConfigValue::Array>(entry.value.value))
-                         : toml_text(entry.value)});
+    lines.push_back({"model", toml_key(key), written(entry.value)});
   for (const auto& [name, initial] : model.initial)
     lines.push_back(
         {"model.initial", toml_key(name), toml_text(to_value(initial.shape, initial.values))});
@@ -55,7 +54,7 @@ std::vector<Line> resolved_lines(const Config& config, bool mathematical_only) {
     }
     if (mathematical_only && key.role != KeyRole::kMathematical) continue;
     if (const auto value = resolved_value(key, config))
-      lines.push_back({std::string(key.table()), std::string(key.name()), toml_text(*value)});
+      lines.push_back({std::string(key.table()), std::string(key.name()), written(*value)});
   }
   return lines;
 }
@@ -77,13 +76,17 @@ void add_elements(const std::string& table, const std::string& key, const Config
 
 std::vector<Line> compared_lines(const Config& config) {
   std::vector<Line> lines = resolved_lines(config, true);
-  for (const auto& [key, entry] : config.model.table.entries()) {
-    if (!is_array_of_tables(entry.value)) continue;
-    const std::string written = toml_key(key);
-    std::erase_if(lines,
-                  [&](const Line& line) { return line.table == "model" && line.key == written; });
-    add_elements("model", key, entry.value, lines);
-  }
+  const auto expand = [&](const std::string& table, const std::string& key,
+                          const ConfigValue& value) {
+    if (!is_array_of_tables(value)) return;
+    std::erase_if(
+        lines, [&](const Line& line) { return line.table == table && line.key == toml_key(key); });
+    add_elements(table, key, value, lines);
+  };
+  for (const auto& [key, entry] : config.model.table.entries()) expand("model", key, entry.value);
+  for (const ConfigKey& key : config_schema())
+    if (const auto value = resolved_value(key, config); key.role == KeyRole::kMathematical && value)
+      expand(std::string(key.table()), std::string(key.name()), *value);
   return lines;
 }
 

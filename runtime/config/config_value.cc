@@ -153,6 +153,12 @@ bool convert(const ConfigValue& value, std::vector<double>& result) {
 bool convert(const ConfigValue& value, std::vector<std::string>& result) {
   return convert_array(value, result);
 }
+bool convert(const ConfigValue& value, ConfigTable& result) {
+  return convert_exactly(value, result);
+}
+bool convert(const ConfigValue& value, std::vector<ConfigTable>& result) {
+  return convert_array(value, result);
+}
 bool convert(const ConfigValue& value, FileNames& result) {
   std::vector<std::string> names;
   if (const auto* name = std::get_if<std::string>(&value.value))

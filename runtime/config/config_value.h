@@ -21,6 +21,8 @@ bool convert(const ConfigValue& value, std::vector<std::int64_t>& result);
 bool convert(const ConfigValue& value, std::vector<double>& result);
 bool convert(const ConfigValue& value, std::vector<std::string>& result);
 bool convert(const ConfigValue& value, FileNames& result);  // a string, or an array of strings
+bool convert(const ConfigValue& value, ConfigTable& result);
+bool convert(const ConfigValue& value, std::vector<ConfigTable>& result);
 
 template <typename T>
 ConfigValue to_value(const std::vector<T>& values) {
@@ -72,6 +74,9 @@ inline std::string_view type_name(const std::vector<double>&) {
 }
 inline std::string_view type_name(const std::vector<std::string>&) {
   return "an array of strings";
+}
+inline std::string_view type_name(const std::vector<ConfigTable>&) {
+  return "a list of tables";
 }
 inline std::string_view type_name(const FileNames&) {
   return "a string or an array of strings";

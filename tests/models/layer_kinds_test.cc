@@ -186,9 +186,9 @@ TEST(LayerKinds, TheListIsAListOfTables) {
 TEST(LayerKinds, EveryKeyOfTheTableIsRead) {
   for (const LayerKind& kind : layer_kinds()) {
     EXPECT_NE(layer_kinds_help().find(std::string(kind.name)), std::string::npos);
-    for (const LayerKey& wrong : kind.keys) {
+    for (const TableKey& wrong : kind.keys) {
       ConfigTable table{{}, "net.toml:1"};
-      for (const LayerKey& key : kind.keys)  // required keys get a number that most of them take
+      for (const TableKey& key : kind.keys)  // required keys get a number that most of them take
         if (key.fallback.empty() && key.name != wrong.name)
           table.items.push_back({std::string(key.name), {{std::int64_t{2}}, "net.toml:2"}});
       table.items.push_back(
