@@ -11,10 +11,12 @@ import json
 import pathlib
 import statistics
 import sys
+import tempfile
 import time
 
 import startup
-from contenders import Lockstep, Torch, contenders, summary
+from contenders import Lockstep, Torch, config_of, contenders, pictures, summary
+from tasks import SMALL, TASKS
 
 PAUSE_SECONDS = 0.2  # lets the threads of the last program fall asleep
 
@@ -65,15 +67,18 @@ def ratios(entries, rates):
         found[kind] = {"ours": ours, "peer": peer, **ratio(rates[ours], rates[peer])}
 
     by_shape = {(e.ranks, e.threads): rates[e.name] for e in entries if isinstance(e, Lockstep)}
+    if (1, 1) not in by_shape:
+        return found
     for shape, text in (((2, 1), "2 ranks x 1 thread"), ((1, 2), "1 rank x 2 threads")):
         found[f"{text} over twice one thread"] = ratio(by_shape[shape], by_shape[1, 1], factor=2)
     return found
 
 
-def compare_model(model, arguments, rounds, effort):
+def compare_model(model, arguments, rounds, effort, folder):
     print(f"{model}: starting and warming the contenders", file=sys.stderr)
-    entries = contenders(model, arguments.lockstep, arguments.python, arguments.data,
-                         not arguments.no_compile, effort)
+    task = TASKS[model]
+    data = pictures(arguments.lockstep, task, folder) if task.pictures else arguments.data
+    entries = contenders(model, config_of(model, folder, data), arguments, data, effort)
     rates = measure(entries, rounds)
     result = {
         "samples_per_second": {name: summary(values) for name, values in rates.items()},
@@ -84,8 +89,9 @@ def compare_model(model, arguments, rounds, effort):
     print(f"\n{model}: samples/s, {rounds} alternating rounds\n"
           f"  {'':<64}{'median':>10}{'min':>10}{'max':>10}")
     for name, values in rates.items():
-        print(f"  {name:<64}{statistics.median(values):>10.0f}{min(values):>10.0f}"
-              f"{max(values):>10.0f}")
+        digits = 0 if max(values) >= 1000 else 1
+        print(f"  {name:<64}{statistics.median(values):>10.{digits}f}{min(values):>10.{digits}f}"
+              f"{max(values):>10.{digits}f}")
     for name, found in result["ratios"].items():
         against_peer = "peer" in found
         head = f"lockstep / PyTorch, {name}" if against_peer else name
@@ -121,15 +127,19 @@ def parse_arguments():
                              "which launch/test --oracles makes)")
     parser.add_argument("--data", type=pathlib.Path, default=root / "data/fashion-mnist.h5",
                         help="what `lockstep prepare fashion-mnist` wrote (default %(default)s)")
-    parser.add_argument("--models", nargs="*", choices=["mlp", "cnn"], default=["mlp", "cnn"],
-                        help="none: start-up only")
+    parser.add_argument("--models", nargs="*", choices=TASKS, default=SMALL, metavar="MODEL",
+                        help=f"of {', '.join(TASKS)} (default {' '.join(SMALL)}; none: start-up "
+                             "only)")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--no-startup", action="store_true", help="leave start-up out")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true",
                         help="two rounds of a tenth of the steps: shows that all runs, no figures")
     parser.add_argument("--no-compile", action="store_true", help="without torch.compile")
     parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file too")
     arguments = parser.parse_args()
-    for name in ("lockstep", "python", "data"):
+    small = not arguments.no_startup or any(not TASKS[m].pictures for m in arguments.models)
+    for name in ("lockstep", "python") + ("data",) * small:
         path = getattr(arguments, name)
         if not path.exists():
             parser.error(f"{path} does not exist: give --{name}")
@@ -142,8 +152,11 @@ def parse_arguments():
 def main():
     arguments = parse_arguments()
     rounds, effort, runs = (2, 0.1, 3) if arguments.quick else (arguments.rounds, 1.0, 11)
-    result = {model: compare_model(model, arguments, rounds, effort) for model in arguments.models}
-    result["startup_seconds"] = compare_startup(arguments, runs)
+    with tempfile.TemporaryDirectory() as folder:
+        result = {model: compare_model(model, arguments, rounds, effort, folder)
+                  for model in arguments.models}
+    if not arguments.no_startup:
+        result["startup_seconds"] = compare_startup(arguments, runs)
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
 

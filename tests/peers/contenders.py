@@ -10,16 +10,14 @@ import statistics
 import subprocess
 import tempfile
 
+from tasks import CLASSES, LR, MEAN, MOMENTUM, STD, TASKS
+
 HERE = pathlib.Path(__file__).resolve().parent
 CONFIGS = HERE.parent.parent / "launch" / "configs"
 CONFIG = {"mlp": CONFIGS / "fashion-mnist.toml", "cnn": CONFIGS / "fashion-mnist-cnn.toml"}
 
 # malloc keeps freed pages instead of handing them back to the kernel after every step.
 KEEP_PAGES = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592"
-
-# Steps of a round: about two seconds of each program on two AVX-512 cores.
-LOCKSTEP_STEPS = {"mlp": 4000, "cnn": 200}
-TORCH_STEPS = {"mlp": 2000, "cnn": 140}  # of one process
 
 
 def summary(values):
@@ -50,19 +48,58 @@ def run_child(command, environment=None):
     return usage.ru_maxrss / 1024
 
 
+PICTURES_CONFIG = """\
+[data]
+file = "{data}"
+mean = [{mean}, {mean}, {mean}]
+std = [{std}, {std}, {std}]
+[model]
+network = "{network}"
+[optimizer]
+kind = "sgd"
+lr = {lr}
+momentum = {momentum}
+[training]
+steps = 1
+batch = {batch}
+"""
+
+
+def config_of(model, folder, data):
+    """The small networks' configs are the project's own, those for pictures are written here."""
+    task = TASKS[model]
+    if not task.pictures:
+        return CONFIG[model]
+    config = pathlib.Path(folder) / f"{model}.toml"
+    config.write_text(PICTURES_CONFIG.format(data=data, network=task.network, batch=task.batch,
+                                             mean=MEAN, std=STD, lr=LR, momentum=MOMENTUM))
+    return config
+
+
+def pictures(lockstep, task, folder):
+    """A file of random pictures, made at the first call for a size."""
+    path = pathlib.Path(folder) / f"pictures-{task.image}.h5"
+    if not path.exists():
+        run_child([str(lockstep), "prepare", "synthetic", "images", "--rows", "512", "--shape",
+                   f"{task.image},{task.image},3", "--classes", str(CLASSES), "-o", str(path)])
+    return path
+
+
 class Lockstep:
     """`lockstep bench step` on ranks x threads."""
 
-    def __init__(self, executable, data, model, ranks, threads, effort):
+    def __init__(self, executable, config, data, model, ranks, threads, effort, precision):
         self.name = (f"lockstep {ranks} rank{'s' * (ranks > 1)} x "
                      f"{threads} thread{'s' * (threads > 1)}")
         self.ranks, self.threads = ranks, threads
         self.peak_mib = 0.0
-        steps = max(1, int(LOCKSTEP_STEPS[model] * effort))
+        steps = max(1, int(TASKS[model].lockstep_steps * effort))
         self.command = mpirun(ranks) + [
-            str(executable), "bench", "step", str(CONFIG[model]), f"data.file={data}",
+            str(executable), "bench", "step", str(config), f"data.file={data}",
             f"run.threads={threads}", "--rounds", "1", "--steps", str(steps),
             "--warm-up", str(max(1, steps // 5))]
+        if precision != "float32":
+            self.command.append(f"run.precision={precision}")
 
     def start(self):
         return ""
@@ -81,16 +118,17 @@ class Lockstep:
 class Torch:
     """torch_step.py in one process, or in several that share the batch through gloo."""
 
-    def __init__(self, python, data, model, threads, mode, keep_pages, effort, ranks=1):
+    def __init__(self, python, data, model, threads, mode, keep_pages, effort, precision, ranks=1):
         self.ranks, self.threads, self.mode, self.keep_pages = ranks, threads, mode, keep_pages
         shape = f"DDP {ranks} ranks x {threads}" if ranks > 1 else str(threads)
         self.name = (f"PyTorch {shape} thread{'s' * (threads > 1)}, {mode}"
                      f"{', malloc keeps pages' * keep_pages}")
-        steps = max(4, int(TORCH_STEPS[model] * effort) // ranks)  # DDP is the slowest
+        steps = max(1, int(TASKS[model].torch_steps * effort) // ranks)  # DDP is the slowest
         self.command = [
             str(python), str(HERE / "torch_step.py"), "--data", str(data), "--model", model,
             "--threads", str(threads), "--mode", mode, "--steps", str(steps),
-            "--warm-up", str(max(3, steps // 10)), "--on-request"] + ["--ddp"] * (ranks > 1)
+            "--precision", precision, "--warm-up", str(max(2, steps // 10)),
+            "--on-request"] + ["--ddp"] * (ranks > 1)
         self.processes = []
 
     def environment(self, rank, port):
@@ -140,16 +178,22 @@ class Torch:
                 process.wait()
 
 
-def contenders(model, lockstep, python, data, compile_too, effort):
+def contenders(model, config, arguments, data, effort):
     """Everything that trains `model` in one comparison, in the order of its rounds."""
-    entries = [Lockstep(lockstep, data, model, ranks, threads, effort)
-               for ranks, threads in ((1, 1), (1, 2), (2, 1))]
-    for threads in (1, 2):
-        entries.append(Torch(python, data, model, threads, "eager", False, effort))
-        entries.append(Torch(python, data, model, threads, "eager", True, effort))
-        if compile_too:
-            entries.append(Torch(python, data, model, threads, "compile", True, effort))
-    entries.append(Torch(python, data, model, 1, "eager", True, effort, ranks=2))
-    if compile_too:
-        entries.append(Torch(python, data, model, 1, "compile", True, effort, ranks=2))
-    return entries
+    # A step of the networks for pictures takes seconds: one worker each is left out there.
+    alone = [] if TASKS[model].pictures else [1]
+
+    def lockstep(ranks, threads):
+        return Lockstep(arguments.lockstep, config, data, model, ranks, threads, effort,
+                        arguments.precision)
+
+    def torch(threads, mode, keep_pages, ranks=1):
+        return Torch(arguments.python, data, model, threads, mode, keep_pages, effort,
+                     arguments.precision, ranks)
+
+    modes = ["eager"] if arguments.no_compile else ["eager", "compile"]
+    entries = [lockstep(1, threads) for threads in [*alone, 2]] + [lockstep(2, 1)]
+    for threads in [*alone, 2]:
+        entries.append(torch(threads, "eager", False))
+        entries += [torch(threads, mode, True) for mode in modes]
+    return entries + [torch(1, mode, True, ranks=2) for mode in modes]

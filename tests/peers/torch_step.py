@@ -1,4 +1,4 @@
-"""PyTorch's side of the comparison: the same two networks trained on the same rows, timed.
+"""PyTorch's side of the comparison: the same networks trained on the same rows, timed.
 
 One process, or one rank of several: under torchrun, or wherever RANK, WORLD_SIZE, MASTER_ADDR and
 MASTER_PORT are set, the gradients meet through DistributedDataParallel on gloo and every rank takes
@@ -6,6 +6,8 @@ its part of each batch. Prints JSON, one object a line.
 
     python torch_step.py --data fashion-mnist.h5 --model cnn --threads 2 --mode compile
     torchrun --nproc-per-node 2 torch_step.py --data fashion-mnist.h5 --model mlp --ddp
+
+Networks for pictures (resnet18-224 and their like) are timm's.
 """
 
 import argparse
@@ -21,19 +23,23 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn import functional as F
 
-BATCH = {"mlp": 100, "cnn": 128}
-
-# What PyTorch leaves to its user and what costs or saves time: each is tried, the fastest is timed.
-# mlp: rows normalised once and kept as float32, or kept as bytes and normalised batch by batch.
-# cnn: memory format of weights and activations.
-WAYS = {
-    "mlp": ["rows normalised once", "rows normalised per batch"],
-    "cnn": ["channels first", "channels last"],
-}
+from tasks import CLASSES, LR, MEAN, MOMENTUM, STD, TASKS
 
 
-def network(model):
-    if model == "mlp":
+def ways(task):
+    """What PyTorch leaves to its user and what costs or saves time: each is tried, the fastest is
+    timed. Memory format of weights and activations, or else rows normalised once and kept as
+    float32 against bytes normalised batch by batch (pictures always are: they would not fit)."""
+    if task.memory_formats:
+        return ["channels first", "channels last"]
+    return ["rows normalised once", "rows normalised per batch"]
+
+
+def network(task):
+    if task.pictures:
+        import timm
+        return timm.create_model(task.network, num_classes=CLASSES)
+    if task.network == "mlp":
         return nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
     return nn.Sequential(
         nn.Conv2d(1, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
@@ -44,11 +50,12 @@ def network(model):
 class Rows:
     """The training part, in memory, and the order of its rows: a fresh permutation an epoch."""
 
-    def __init__(self, path):
+    def __init__(self, path, task):
         with h5py.File(path, "r") as file:
-            self.x = torch.from_numpy(file["train/x"][:])  # (N, 28, 28, 1) uint8
+            self.x = torch.from_numpy(file["train/x"][:])  # (N, H, W, C) uint8
             self.y = torch.from_numpy(file["train/y"][:]).long()
-            self.mean, self.std = float(file.attrs["mean"][0]), float(file.attrs["std"][0])
+            self.mean, self.std = (MEAN, STD) if task.pictures else (
+                float(file.attrs["mean"][0]), float(file.attrs["std"][0]))
 
     def normalised(self, x):
         return (x.float() / 255 - self.mean) / self.std
@@ -69,27 +76,34 @@ class Training:
 
     def __init__(self, arguments, rows, way):
         torch.manual_seed(1)
-        net = network(arguments.model)
+        task = TASKS[arguments.model]
+        net = network(task)
         if way == "channels last":
             net = net.to(memory_format=torch.channels_last)
         ranks, rank = (dist.get_world_size(), dist.get_rank()) if arguments.ddp else (1, 0)
         if arguments.ddp:
             net = nn.parallel.DistributedDataParallel(net, gradient_as_bucket_view=True)
-        self.optimizer = torch.optim.Adam(net.parameters(), lr=0.001, fused=True)
-        self.batch = BATCH[arguments.model]
+        self.optimizer = (
+            torch.optim.SGD(net.parameters(), lr=LR, momentum=MOMENTUM, fused=True) if task.pictures
+            else torch.optim.Adam(net.parameters(), lr=0.001, fused=True))
+        self.batch = task.batch
         self.indices = rows.indices(self.batch, rank, ranks)
 
-        per_batch = way == "rows normalised per batch"
-        shape = (-1, 784) if arguments.model == "mlp" else (-1, 1, 28, 28)
-        self.x = (rows.x if per_batch else rows.normalised(rows.x)).reshape(shape)
+        per_batch = task.pictures or way == "rows normalised per batch"
+        self.x = rows.x if per_batch else rows.normalised(rows.x)
+        # Pictures lie with channels last in the file; both are views of the same bytes.
+        self.x = self.x.reshape(-1, 784) if task.network == "mlp" else self.x.permute(0, 3, 1, 2)
         self.y = rows.y
+        memory_format = (torch.channels_last if way == "channels last" else torch.contiguous_format)
+        bfloat16 = arguments.precision == "bfloat16"
 
         def loss(x, y):
             if per_batch:
                 x = rows.normalised(x)
-            if way == "channels last":
-                x = x.contiguous(memory_format=torch.channels_last)
-            return F.cross_entropy(net(x), y)
+            if task.memory_formats:
+                x = x.contiguous(memory_format=memory_format)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                return F.cross_entropy(net(x), y)
 
         self.loss = torch.compile(loss, dynamic=False) if arguments.mode == "compile" else loss
 
@@ -116,9 +130,9 @@ class Training:
 
 def fastest(arguments, rows):
     """Tries every way for a round and returns the fastest, warm, with its name."""
-    ways = WAYS[arguments.model]
+    choices = ways(TASKS[arguments.model])
     rates, trainings = [], []
-    for way in ways:
+    for way in choices:
         training = Training(arguments, rows, way)
         training.rate(arguments.warm_up)
         rates.append(training.rate(max(1, arguments.steps // 4)))
@@ -127,15 +141,16 @@ def fastest(arguments, rows):
     if arguments.ddp:
         dist.broadcast(rates, src=0)  # one choice for all ranks
     best = int(rates.argmax())
-    return trainings[best], ways[best]
+    return trainings[best], choices[best]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="HDF5 file that lockstep prepare wrote")
-    parser.add_argument("--model", choices=BATCH, required=True)
+    parser.add_argument("--model", choices=TASKS, required=True)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--mode", choices=["eager", "compile"], default="eager")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--ddp", action="store_true", help="one of several ranks, over gloo")
     parser.add_argument("--steps", type=int, default=300, help="steps a round")
     parser.add_argument("--warm-up", type=int, default=50, help="steps before each way's trial")
@@ -151,7 +166,7 @@ def main():
     if arguments.ddp:
         dist.init_process_group("gloo")
     prints = not arguments.ddp or dist.get_rank() == 0
-    training, way = fastest(arguments, Rows(arguments.data))
+    training, way = fastest(arguments, Rows(arguments.data, TASKS[arguments.model]))
 
     def report(rates):
         if prints:
