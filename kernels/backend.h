@@ -43,6 +43,7 @@ struct ConvGeometry {  // cross-correlation, as PyTorch's Conv2d
   std::int64_t kernel_h = 1, kernel_w = 1;
   std::int64_t stride_h = 1, stride_w = 1, pad_h = 0, pad_w = 0;
   std::int64_t dilation_h = 1, dilation_w = 1, groups = 1;
+  bool direct = false;  // no algorithm whose rounding errors exceed those of the plain sums
   std::int64_t out_h() const {
     return (in_h + 2 * pad_h - dilation_h * (kernel_h - 1) - 1) / stride_h + 1;
   }

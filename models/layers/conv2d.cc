@@ -32,6 +32,7 @@ Shape Conv2d::build(Build& build, const Shape& in) {
   geometry_.in_h = in[0];
   geometry_.in_w = in[1];
   geometry_.in_c = in[2];
+  geometry_.direct = build.direct_convolutions;
   check_geometry(build.path());
   const bool data_gradient = build.gradient_flows;
   const std::int64_t fan_in =

@@ -88,6 +88,7 @@ enum class ExchangeType { kFloat32, kBFloat16 };
 enum class IsaChoice { kAuto, kAvx512, kAvx2, kNeon, kGeneric };
 enum class TransportChoice { kAuto, kMessages };
 enum class AxesChoice { kNhwc, kNchw };
+enum class ConvolutionChoice { kAuto, kDirect };
 enum class LossKind { kCrossEntropy, kBinaryCrossEntropy, kMse, kL1, kHuber, kHinge };
 enum class OptimizerKind { kSgd, kAdam, kAdamW, kRmsprop, kAdagrad };
 enum class ScheduleKind { kConstant, kStep, kMultiStep, kExponential, kLinear, kCosine, kOneCycle };
@@ -100,6 +101,7 @@ std::string_view name_of(ExchangeType value);
 std::string_view name_of(IsaChoice value);
 std::string_view name_of(TransportChoice value);
 std::string_view name_of(AxesChoice value);
+std::string_view name_of(ConvolutionChoice value);
 std::string_view name_of(LossKind value);
 std::string_view name_of(OptimizerKind value);
 std::string_view name_of(ScheduleKind value);
@@ -138,7 +140,8 @@ inline constexpr const char* kLayersNetwork = "layers";
 struct ModelConfig {
   std::string network;
   std::string weights;  // a safetensors file to start from; empty: initialised from the seed
-  ModelTable table;     // the network's own keys
+  ConvolutionChoice convolution = ConvolutionChoice::kAuto;
+  ModelTable table;                                          // the network's own keys
   std::map<std::string, InitialValue, std::less<>> initial;  // by parameter name
 };
 

@@ -36,6 +36,10 @@ Names names(AxesChoice) {
   static constexpr std::array<std::string_view, 2> kNames{"nhwc", "nchw"};
   return kNames;
 }
+Names names(ConvolutionChoice) {
+  static constexpr std::array<std::string_view, 2> kNames{"auto", "direct"};
+  return kNames;
+}
 Names names(LossKind) {
   static constexpr std::array<std::string_view, 6> kNames{
       "cross_entropy", "binary_cross_entropy", "mse", "l1", "huber", "hinge"};
@@ -162,6 +166,8 @@ void add_model_and_loss(std::vector<ConfigKey>& keys) {
   constexpr KeyRole kMath = KeyRole::kMathematical;
   LOCKSTEP_KEY(kMath, model.network, "name of the network; its own keys stand beside this one");
   LOCKSTEP_KEY(KeyRole::kOperational, model.weights, "safetensors file to start from; empty: seed");
+  LOCKSTEP_KEY(kMath, model.convolution,
+               "auto: by Winograd's transforms where they are faster; direct: smaller errors");
 
   LOCKSTEP_KEY(kMath, loss.kind, "loss, computed from logits");
   LOCKSTEP_KEY(kMath, loss.label_smoothing, "share of the target spread over all classes")
@@ -343,6 +349,9 @@ std::string_view name_of(TransportChoice value) {
   return name_in_table(value);
 }
 std::string_view name_of(AxesChoice value) {
+  return name_in_table(value);
+}
+std::string_view name_of(ConvolutionChoice value) {
   return name_in_table(value);
 }
 std::string_view name_of(LossKind value) {

@@ -143,6 +143,7 @@ Blueprint Session::make_blueprint(Purpose purpose, const NetworkFactory& network
   blueprint.target = data.target();
   blueprint.target_columns = data.target_columns();
   blueprint.seed = config_.run.seed;
+  blueprint.direct_convolutions = config_.model.convolution == ConvolutionChoice::kDirect;
   if (config_.data.normalize)
     set_normalization(blueprint, config_.data.mean, config_.data.std);
   else

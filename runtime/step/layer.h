@@ -81,6 +81,8 @@ class Build {
   // Rank 3 (H, W, C) while the layer's input is that image, flattened in this order: a linear layer
   // then asks for files with columns in PyTorch's order C, H, W. Rank 0 otherwise.
   Shape flattened_image;
+  // Convolutions are computed by plain sums alone (ConvGeometry::direct).
+  bool direct_convolutions = false;
   // Of what reaches the layer: int64 for the first layer of a network that asks for ids
   // (Layer::input_type), float32 otherwise.
   DType input_type = DType::kFloat32;

@@ -61,6 +61,7 @@ Replica::Replica(const Blueprint& blueprint, std::int64_t max_rows, Backend& bac
       loss_(blueprint.make_loss ? blueprint.make_loss() : nullptr),
       loss_sums_(host_tensor({2}, DType::kFloat64)),
       metric_sums_(host_tensor({kMetricSums}, DType::kFloat64)) {
+  build_.direct_convolutions = blueprint.direct_convolutions;
   build_.input_type = network_->input_type();
   if (build_.input_type == DType::kInt64) {
     check_ids(blueprint.x_type);

@@ -25,6 +25,7 @@ struct Blueprint {
   std::int64_t target_columns = 1;
   std::vector<float> scale, shift;  // x · scale + shift, by channel or column; empty: x as it is
   std::uint64_t seed = 0;
+  bool direct_convolutions = false;  // model.convolution = "direct"
 };
 
 // scale and shift that turn x into (x - mean) / std, where uint8 counts as x / 255; mean and std

@@ -42,6 +42,7 @@ StepTracer::StepTracer(const Blueprint& blueprint, std::int64_t max_rows, Backen
       loss_(blueprint.make_loss()),
       loss_sums_(host_tensor({kLossSums}, DType::kFloat64)),
       metric_sums_(host_tensor({kMetricSums}, DType::kFloat64)) {
+  build_.direct_convolutions = blueprint.direct_convolutions;
   build_.input_type = network_->input_type();
   const bool ids = build_.input_type == DType::kInt64;  // as the data hold them
   if (!ids && !blueprint.scale.empty()) {
