@@ -28,8 +28,10 @@ std::vector<std::string> set_initial_weights(const Config& config, ParamSet& par
                                              Backend& backend) {
   std::vector<std::string> notes;
   if (!config.model.weights.empty()) {
-    read_weights(config.model.weights, backend, params);
-    notes.push_back("initial weights: " + config.model.weights);
+    const std::string& file = config.model.weights;
+    notes.push_back("initial weights: " + file);
+    for (const std::string& line : read_weights(file, backend, params, HeadPolicy::kMayDiffer))
+      notes.push_back("  " + line);
   }
   set_initial_values(backend, params, config.model.initial);
   for (const auto& [name, value] : config.model.initial)

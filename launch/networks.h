@@ -18,7 +18,7 @@ struct Networks {
 // Throws Error where a name of `own` is taken.
 Networks all_networks(std::vector<NetworkEntry> own);
 
-// [model] weights, then [model.initial]; says what was done.
+// [model] weights, but for a head of another size, then [model.initial]; says what was done.
 std::vector<std::string> set_initial_weights(const Config& config, ParamSet& params,
                                              Backend& backend);
 

@@ -66,6 +66,7 @@ TrainedModel::TrainedModel(const Config& config, Purpose purpose, const std::str
   values_ = communicator.node_memory(elements * sizeof(float));
   auto* const flat = reinterpret_cast<float*>(values_.bytes.data());
   team.bind_values(flat);
+  std::vector<std::string> notes;
   together(communicator, [&] {
     if (!values_.fill_here) return;
     const std::string& file = config.model.weights;
@@ -74,8 +75,11 @@ TrainedModel::TrainedModel(const Config& config, Purpose purpose, const std::str
     else if (file.ends_with(".ckpt"))
       load_weights(read_checkpoint(file), file, team.params(), session_->backend(), flat);
     else
-      read_weights(file, session_->backend(), team.params());
+      notes = read_weights(file, session_->backend(), team.params());
   });
+  if (communicator.rank() == 0)
+    for (const std::string& note : notes)
+      fmt::print(stderr, "{}: {}\n", config.model.weights, note);
 }
 
 }  // namespace lockstep

@@ -1,30 +1,77 @@
 #include "models/weights.h"
 
+#include <algorithm>
+#include <optional>
+
 #include "io/dataset/dataset.h"
-#include "io/formats/safetensors.h"
+#include "io/formats/safetensors_floats.h"
+#include "models/head.h"
 
 namespace lockstep {
 
 namespace {
 
-// What keeps the file's tensors from being this network's, one line each; empty: nothing.
-std::vector<std::string> mismatches(const SafetensorsReader& reader, ParamSet& params) {
-  std::vector<std::string> lines;
+using Entry = SafetensorsReader::Entry;
+
+// The scope of a head that differs from the file's in its number of outputs, and in nothing else.
+struct OtherHead {
+  std::string scope;
+  std::int64_t file_outputs = 0, outputs = 0;
+};
+
+std::optional<OtherHead> find_other_head(const SafetensorsReader& reader, ParamSet& params) {
+  const std::optional<std::string> scope = head_scope(params);
+  if (!scope) return std::nullopt;
+  const std::string name = scope->empty() ? "weight" : *scope + ".weight";
+  const Shape& ours = params.find(name)->spec.file_shape;
+  const Entry* const entry = reader.find(name);
+  if (entry == nullptr || entry->shape.rank() != 2 || entry->shape[1] != ours[1] ||
+      entry->shape[0] == ours[0])
+    return std::nullopt;
+  return OtherHead{*scope, entry->shape[0], ours[0]};
+}
+
+struct Reading {
+  std::vector<std::pair<const Param*, const Entry*>> pairs;
+  std::vector<std::string> mismatches;  // one line each
+};
+
+Reading match(const SafetensorsReader& reader, ParamSet& params,
+              const std::optional<OtherHead>& head) {
+  const auto renewed = [&](const std::string& name) { return head && in_scope(name, head->scope); };
+  Reading reading;
+  auto& lines = reading.mismatches;
   for (const Param& param : params.all()) {
-    const SafetensorsReader::Entry* entry = reader.find(param.name);
-    if (entry == nullptr) {
+    if (renewed(param.name)) continue;
+    const Entry* const entry = reader.find(param.name);
+    if (entry == nullptr)
       lines.push_back(fmt::format("'{}' is missing", param.name));
-    } else if (entry->shape != param.spec.file_shape) {
+    else if (entry->shape != param.spec.file_shape)
       lines.push_back(fmt::format("'{}' is {}, the network's is {}", param.name,
                                   entry->shape.to_string(), param.spec.file_shape.to_string()));
-    } else if (entry->type != DType::kFloat32) {
-      lines.push_back(fmt::format("'{}' holds {}, not float32", param.name, name_of(entry->type)));
-    }
+    else if (!is_float(*entry))
+      lines.push_back(
+          fmt::format("'{}' holds {}, not numbers with a point", param.name, entry->code));
+    else
+      reading.pairs.emplace_back(&param, entry);
   }
-  for (const SafetensorsReader::Entry& entry : reader.entries()) {
-    if (params.find(entry.name) == nullptr && !entry.name.ends_with("num_batches_tracked"))
+  for (const Entry& entry : reader.entries()) {
+    if (params.find(entry.name) == nullptr && !renewed(entry.name) &&
+        !entry.name.ends_with("num_batches_tracked"))
       lines.push_back(fmt::format("'{}' is no parameter of the network", entry.name));
   }
+  return reading;
+}
+
+// "102 tensors of F16" for each kind of float that is not float32.
+std::vector<std::string> conversions(const Reading& reading) {
+  std::map<std::string, int> counts;
+  for (const auto& [param, entry] : reading.pairs)
+    if (entry->code != "F32") ++counts[entry->code];
+  std::vector<std::string> lines;
+  for (const auto& [code, count] : counts)
+    lines.push_back(fmt::format("{} tensor{} of {} {} to float32", count, count == 1 ? "" : "s",
+                                code, code == "F64" ? "rounded" : "converted"));
   return lines;
 }
 
@@ -41,18 +88,34 @@ void write_weights(const std::string& path, Backend& backend, const ParamSet& pa
   write_safetensors(path, tensors, metadata);
 }
 
-void read_weights(const std::string& path, Backend& backend, ParamSet& params) {
+std::vector<std::string> read_weights(const std::string& path, Backend& backend, ParamSet& params,
+                                      HeadPolicy policy) {
   const SafetensorsReader reader(path);
-  const std::vector<std::string> lines = mismatches(reader, params);
-  if (!lines.empty()) {
-    throw Error("{}: these weights are not the network's:\n  {}\nCheck model.network and its keys",
-                path, fmt::join(lines, "\n  "));
+  const std::optional<OtherHead> head = find_other_head(reader, params);
+  const bool renews = policy == HeadPolicy::kMayDiffer;
+  const Reading reading = match(reader, params, renews ? head : std::nullopt);
+  if (!reading.mismatches.empty()) {
+    throw Error("{}: these weights are not the network's:\n  {}\n{}", path,
+                fmt::join(reading.mismatches, "\n  "),
+                head && !renews
+                    ? fmt::format("The file's head has {} outputs, where the data ask for {}: set "
+                                  "model.outputs = {}, or train, which makes the head anew",
+                                  head->file_outputs, head->outputs, head->file_outputs)
+                    : "Check model.network and its keys");
   }
-  for (const Param& param : params.all()) {
+  std::vector<Tensor> values;
+  for (const auto& [param, entry] : reading.pairs)
+    values.push_back(read_finite_floats(reader, *entry));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const Param& param = *reading.pairs[i].first;
     Tensor value = param.value;
-    backend.from_file_order(param.spec.layout, param.spec.file_shape,
-                            reader.read(*reader.find(param.name)), value);
+    backend.from_file_order(param.spec.layout, param.spec.file_shape, values[i], value);
   }
+  std::vector<std::string> notes = conversions(reading);
+  if (head)  // refused otherwise
+    notes.push_back(fmt::format("head '{}': {} outputs in the file, {} here: initialised anew",
+                                head->scope, head->file_outputs, head->outputs));
+  return notes;
 }
 
 }  // namespace lockstep

@@ -7,6 +7,8 @@
 #include <limits>
 #include <type_traits>
 
+#include "kernels/core/small_floats.h"
+
 namespace lockstep {
 
 namespace {
@@ -14,19 +16,9 @@ namespace {
 static_assert(std::endian::native == std::endian::little,
               "a file's order is told for such machines");
 
-struct Half {  // IEEE 754 binary16
+struct Half {
   std::uint16_t bits;
-
-  // A float with these bits in its upper half-word has an exponent that is 112 too small.
-  explicit operator float() const {
-    const std::uint32_t magnitude = (bits & 0x7FFFU) << 13;
-    const std::uint32_t sign = (bits & 0x8000U) << 16;
-    const bool special = (bits & 0x7C00U) == 0x7C00U;  // infinite or not a number
-    const std::uint32_t value =
-        special ? magnitude | 0x7F800000U
-                : std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) * 0x1p112F);
-    return std::bit_cast<float>(value | sign);
-  }
+  explicit operator float() const { return from_float16(bits); }
 };
 
 template <std::size_t kBytes>

@@ -4,12 +4,13 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <optional>
 #include <string_view>
 #include <type_traits>
+
+#include "kernels/core/small_floats.h"
 
 namespace lockstep {
 
@@ -56,20 +57,6 @@ std::optional<std::vector<std::int64_t>> parse_shape(std::string_view text) {
   }
 }
 
-// IEEE 754 binary16 to float32, exactly.
-float from_half(std::uint16_t bits) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000) << 16;
-  const int exponent = bits >> 10 & 0x1F;
-  const auto fraction = static_cast<float>(bits & 0x3FF);
-  float size;
-  if (exponent == 0x1F)
-    size = fraction == 0 ? std::numeric_limits<float>::infinity()
-                         : std::numeric_limits<float>::quiet_NaN();
-  else
-    size = exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
-  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(size) | sign);
-}
-
 struct Half {
   std::uint16_t bits;
 };
@@ -86,7 +73,7 @@ From load(const std::byte* bytes, bool big_endian) {
 template <typename From, typename To>
 To converted(From value, const std::string& path) {
   if constexpr (std::is_same_v<From, Half>) {
-    return static_cast<To>(from_half(value.bits));
+    return static_cast<To>(from_float16(value.bits));
   } else {
     if constexpr (std::is_same_v<From, std::uint64_t> && std::is_same_v<To, std::int64_t>)
       if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))

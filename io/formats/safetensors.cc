@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "io/dataset/dataset.h"
+#include "kernels/core/small_floats.h"
 
 static_assert(std::endian::native == std::endian::little,
               "values are written as they lie in memory");
@@ -30,6 +31,7 @@ constexpr std::array<std::pair<DType, const char*>, 5> kTypes = {{{DType::kFloat
                                                                   {DType::kUInt8, "U8"},
                                                                   {DType::kInt64, "I64"},
                                                                   {DType::kFloat64, "F64"}}};
+constexpr const char* kFloat16Code = "F16";  // no type of a Tensor: read as float32
 
 const char* type_code(DType type) {
   for (const auto& [known, code] : kTypes)
@@ -40,7 +42,19 @@ const char* type_code(DType type) {
 std::optional<DType> type_of_code(const std::string& code) {
   for (const auto& [type, known] : kTypes)
     if (code == known) return type;
+  if (code == kFloat16Code) return DType::kFloat32;
   return std::nullopt;
+}
+
+// Files that people have instead, by their first bytes.
+void refuse_other_formats(const std::string& path, std::string_view start) {
+  if (start.starts_with("PK\3\4") || start.starts_with("\x80\2"))
+    throw Error(
+        "{}: a file of torch.save, not safetensors; convert its state dict in Python: "
+        "safetensors.torch.save_file(torch.load(\"{}\", weights_only=True), \"FILE.safetensors\")",
+        path, path);
+  if (start.starts_with("\x89HDF"))
+    throw Error("{}: an HDF5 file, where safetensors are expected", path);
 }
 
 // nlohmann-json keeps the last of two equal keys in silence; the format forbids them.
@@ -104,7 +118,7 @@ std::pair<SafetensorsReader::Entry, Place> parse_entry(const std::string& where,
   const std::optional<DType> type =
       code.is_string() ? type_of_code(code.get<std::string>()) : std::nullopt;
   if (!type)
-    throw Error("{}: type {} is not supported; save it as F32, BF16, F64, I64 or U8", where,
+    throw Error("{}: type {} is not supported; save it as F32, F16, BF16, F64, I64 or U8", where,
                 code.dump());
   const Shape shape = shape_field(value["shape"], where);
   const OrderedJson& offsets = value["data_offsets"];
@@ -112,11 +126,12 @@ std::pair<SafetensorsReader::Entry, Place> parse_entry(const std::string& where,
     throw Error("{}: 'data_offsets' is not a pair", where);
   const Place place{unsigned_field(offsets[0], where, "'data_offsets'"),
                     unsigned_field(offsets[1], where, "'data_offsets'")};
-  const std::uint64_t bytes = static_cast<std::uint64_t>(shape.elements()) * size_of(*type);
+  const std::uint64_t size = code == kFloat16Code ? sizeof(std::uint16_t) : size_of(*type);
+  const std::uint64_t bytes = static_cast<std::uint64_t>(shape.elements()) * size;
   if (place.end < place.begin || place.end - place.begin != bytes)
     throw Error("{}: data_offsets {}, but {} {} takes {} bytes", where, offsets.dump(),
-                name_of(*type), shape.to_string(), bytes);
-  return {{name, *type, shape, 0}, place};
+                code.get<std::string>(), shape.to_string(), bytes);
+  return {{name, *type, shape, 0, code.get<std::string>()}, place};
 }
 
 }  // namespace
@@ -152,6 +167,7 @@ SafetensorsReader::SafetensorsReader(const std::string& path) : file_(path) {
     throw Error("{}: {} bytes are too few for a safetensors file", path, file_.size());
   std::uint64_t length = 0;
   file_.read_at(0, std::as_writable_bytes(std::span(&length, 1)));
+  refuse_other_formats(path, {reinterpret_cast<const char*>(&length), sizeof length});
   if (length > kLargestHeader || length > file_.size() - kLengthBytes)
     throw Error(
         "{}: truncated or not a safetensors file: its header claims {} bytes, the file has {}",
@@ -202,7 +218,13 @@ const SafetensorsReader::Entry* SafetensorsReader::find(const std::string& name)
 
 Tensor SafetensorsReader::read(const Entry& entry) const {
   Tensor tensor = host_tensor(entry.shape, entry.type);
-  file_.read_at(entry.offset, std::span(tensor.raw(), tensor.bytes()));
+  if (entry.code == kFloat16Code) {
+    std::vector<std::uint16_t> halves(static_cast<std::size_t>(tensor.elements()));
+    file_.read_at(entry.offset, std::as_writable_bytes(std::span(halves)));
+    std::ranges::transform(halves, tensor.data<float>(), from_float16);
+  } else {
+    file_.read_at(entry.offset, std::span(tensor.raw(), tensor.bytes()));
+  }
   return tensor;
 }
 

@@ -27,13 +27,14 @@ class SafetensorsReader {
  public:
   struct Entry {
     std::string name;
-    DType type;
+    DType type;  // of what read() gives
     Shape shape;
     std::uint64_t offset;  // in the file
+    std::string code;      // of the values in the file: "F32"; "F16" is read as float32
   };
 
   // Reads and checks the header: length, JSON, types, shapes, places that overlap, leave gaps or
-  // pass the end of the file. The Error names the file and the tensor.
+  // pass the end of the file. The Error names the file and the tensor, or the format that it is.
   explicit SafetensorsReader(const std::string& path);
 
   const std::vector<Entry>& entries() const { return entries_; }  // in the order of the values

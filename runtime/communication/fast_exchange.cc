@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <exception>
 
-#include "runtime/communication/bfloat16.h"
+#include "kernels/core/small_floats.h"
 
 namespace lockstep {
 

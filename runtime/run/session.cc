@@ -125,6 +125,11 @@ void Session::resolve_outputs() {
   const Dataset& data = *data_.data;
   outputs_ = config_.model.table.get<std::int64_t>("outputs", 0);
   if (outputs_ == 0) {
+    if (data.target() == TargetKind::kNone)
+      throw Error(
+          "{}: the data have no targets, which would tell how many outputs the network has; set "
+          "model.outputs",
+          config_.data.file);
     const std::int64_t classes = data.target() == TargetKind::kClass ? data.class_count() : 0;
     outputs_ = network_outputs(config_.loss.kind, data.target(), data.target_columns(), classes);
     config_.model.table.set("outputs", {ConfigValue{outputs_}, "resolved from the data"});

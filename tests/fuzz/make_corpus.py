@@ -32,6 +32,8 @@ def safetensors():
              "i": {"dtype": "I64", "shape": [0, 4], "data_offsets": [1, 1]},
              "d": {"dtype": "F64", "shape": [1], "data_offsets": [1, 9]}}
     seed("safetensors", "kinds", file(kinds, bytes(9)))
+    half = {"h": {"dtype": "F16", "shape": [2, 2], "data_offsets": [0, 8]}}
+    seed("safetensors", "half", file(half, struct.pack("<4e", 1, -0.5, float("inf"), 6e-8)))
     seed("safetensors", "empty", file({}, b""))
     seed("safetensors", "nested", file({"a": [[[[{"b": [[[[]]]]}]]]]}, b""))
 

@@ -116,7 +116,10 @@ TEST_F(Safetensors, NamesFileAndTensorOfWhatIsWrong) {
            "}}";
   };
   EXPECT_EQ(error(entry("F32", "[2]", "[0,8]"), eight), "");
-  EXPECT_THAT(error(entry("F16", "[4]", "[0,8]"), eight), HasSubstr("tensor 't': type \"F16\""));
+  EXPECT_THAT(error(entry("F8_E4M3", "[8]", "[0,8]"), eight),
+              HasSubstr("tensor 't': type \"F8_E4M3\""));
+  EXPECT_EQ(error(entry("F16", "[4]", "[0,8]"), eight), "");
+  EXPECT_THAT(error(entry("F16", "[2]", "[0,8]"), eight), HasSubstr("F16 (2) takes 4 bytes"));
   EXPECT_THAT(error(entry("F32", "[3]", "[0,8]"), eight), HasSubstr("(3) takes 12 bytes"));
   EXPECT_THAT(error(entry("F32", "[2]", "[8,0]"), eight), HasSubstr("tensor 't'"));
   EXPECT_THAT(error(entry("F32", "[-2]", "[0,8]"), eight), HasSubstr("'shape' holds -2"));
@@ -142,6 +145,10 @@ TEST_F(Safetensors, NamesFileAndTensorOfWhatIsWrong) {
   EXPECT_THAT(read_error(), HasSubstr("5 bytes are too few"));
   save_text(path(), std::string(8, '\xFF') + "{}");
   EXPECT_THAT(read_error(), HasSubstr("claims 18446744073709551615 bytes"));
+  save_text(path(), std::string("PK\3\4\0\0\0\0", 8) + "archive/data.pkl");
+  EXPECT_THAT(read_error(), HasSubstr("a file of torch.save, not safetensors"));
+  save_text(path(), "\x89HDF\r\n\x1a\n and more");
+  EXPECT_THAT(read_error(), HasSubstr("an HDF5 file"));
   EXPECT_THAT(error_of([] { SafetensorsReader("/absent.safetensors"); }), HasSubstr("cannot open"));
 }
 

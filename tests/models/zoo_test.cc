@@ -1,13 +1,8 @@
 // The zoo: every network's parameters under PyTorch's names and shapes, its keys, its messages; and
-// what sets parameters from outside: [model.initial] and weight files.
+// [model.initial].
 #include "models/zoo.h"
 
-#include <filesystem>
-#include <numeric>
-
-#include "io/formats/safetensors.h"
 #include "models/initial_values.h"
-#include "models/weights.h"
 #include "tests/models/rig.h"
 
 namespace lockstep {
@@ -174,91 +169,6 @@ TEST(Zoo, MessagesSayWhatIsWrongAndWhere) {
            Rig rig(make_network("lenet", {}, {Shape{8, 8, 1}, 10}), {8, 8, 1});
          }),
          {"conv2", "fit"});
-}
-
-Rig cnn_rig() {
-  return Rig(make_network("cnn", keys_from({{"batch_norm", {true}}}), {Shape{8, 8, 2}, 3}),
-             {8, 8, 2}, {.input_gradient = false});
-}
-
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const char* name)
-      : path_(std::filesystem::temp_directory_path() /
-              fmt::format("lockstep-{}-{}.safetensors", std::random_device{}(), name)) {}
-  ~TemporaryFile() { std::filesystem::remove(path_); }
-  std::string path() const { return path_.string(); }
-
- private:
-  std::filesystem::path path_;
-};
-
-TEST(Weights, ComeBackAsTheyWere) {
-  Random random;
-  SCOPED_TRACE(fmt::format("seed {}", random.seed()));
-  Rig saved = cnn_rig(), loaded = cnn_rig();
-  for (const Param& param : saved.params.all()) {
-    const Tensor values = random.uniform({param.elements}, 0.1f, 1);
-    std::ranges::copy(values.span<float>(), param.value.span<float>().begin());
-  }
-  const TemporaryFile file("weights");
-  write_weights(file.path(), *saved.backend, saved.params, {{"network", "cnn"}});
-  read_weights(file.path(), *loaded.backend, loaded.params);
-  for (const Param& param : saved.params.all())
-    EXPECT_EQ(list_of(param.value), list_of(loaded.params.find(param.name)->value)) << param.name;
-  const SafetensorsReader reader(file.path());
-  EXPECT_EQ(reader.metadata().at("network"), "cnn");
-  EXPECT_EQ(reader.entries().size(), saved.params.all().size());
-}
-
-// Files hold an image's columns in the order C, H, W: column (c, h, w) multiplies pixel (h, w, c).
-TEST(Weights, ColumnsOfAFlattenedImageAreInPyTorchsOrder) {
-  const Shape sample{2, 3, 4};
-  Rig rig(make_network("linear", {}, {sample, 1}), sample, {.input_gradient = false});
-  const TemporaryFile file("columns");
-  Tensor weight = host_tensor({1, 24}, DType::kFloat32);
-  std::iota(weight.span<float>().begin(), weight.span<float>().end(), 0.0f);
-  Tensor bias = host_tensor({1}, DType::kFloat32);
-  bias.data<float>()[0] = 0.5f;
-  write_safetensors(file.path(),
-                    std::vector<NamedTensor>{{"fc.weight", weight}, {"fc.bias", bias}});
-  read_weights(file.path(), *rig.backend, rig.params);
-  for (std::int64_t h = 0; h < 2; ++h)
-    for (std::int64_t w = 0; w < 3; ++w)
-      for (std::int64_t c = 0; c < 4; ++c) {
-        Tensor x = host_tensor(sample.with_rows(1), DType::kFloat32);
-        std::ranges::fill(x.span<float>(), 0.0f);
-        x.data<float>()[(h * 3 + w) * 4 + c] = 1;
-        ++rig.version;
-        EXPECT_EQ(rig.forward(x).data<float>()[0], static_cast<float>((c * 2 + h) * 3 + w) + 0.5f);
-      }
-}
-
-TEST(Weights, OfAnotherNetworkAreRefusedWhole) {
-  Rig rig(make_network("mlp", keys_from({{"widths", widths({4})}}), {Shape{3}, 2}), {3},
-          {.input_gradient = false});
-  const std::vector<float> before = list_of(rig.params.find("fc1.weight")->value);
-  const TemporaryFile file("other");
-  const auto floats = [](const Shape& shape) {
-    Tensor tensor = host_tensor(shape, DType::kFloat32);
-    std::ranges::fill(tensor.span<float>(), 9.0f);
-    return tensor;
-  };
-  const Tensor integers = host_tensor({2}, DType::kInt64);
-  std::ranges::fill(integers.span<std::int64_t>(), 1);
-  write_safetensors(file.path(), std::vector<NamedTensor>{{"fc1.weight", floats({4, 3})},
-                                                          {"fc2.weight", floats({2, 5})},
-                                                          {"fc2.bias", integers},
-                                                          {"fc3.bias", floats({2})},
-                                                          {"bn.num_batches_tracked", integers}});
-  const std::string message =
-      message_of([&] { read_weights(file.path(), *rig.backend, rig.params); });
-  for (const std::string& part :
-       {file.path(), std::string("'fc1.bias' is missing"), std::string("'fc2.weight' is (2, 5)"),
-        std::string("'fc2.bias' holds int64"), std::string("'fc3.bias' is no parameter")})
-    EXPECT_NE(message.find(part), std::string::npos) << "'" << part << "' in: " << message;
-  EXPECT_EQ(message.find("num_batches_tracked"), std::string::npos) << message;
-  EXPECT_EQ(list_of(rig.params.find("fc1.weight")->value), before);
 }
 
 TEST(InitialValues, FillNamedParametersInFileOrder) {

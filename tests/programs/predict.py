@@ -123,6 +123,38 @@ def grey_images():
 
 
 @test
+def weights_without_a_run():
+    """A config and a weights file give the logits of the run; pictures alone need no targets."""
+    x, y = digits(60)
+    write_h5("d.h5", train_x=x, train_y=y)
+    write_h5("x.h5", test_x=x[:7])
+    config = write_config("c.toml", run={"name": "c", "threads": 1}, data={"file": "d.h5"},
+                          model={"network": "cnn", "batch_norm": True},
+                          loss={"kind": "cross_entropy"}, training={"steps": 3, "batch": 50})
+    succeed("train", config, "--out", "run")
+    succeed("export", "run", "w.safetensors")
+    succeed("predict", "run", "--split", "/train", "--logits", "-o", "expected.npy")
+    given = ("predict", config, "model.weights=w.safetensors", "--logits", "-o", "p.npy", "--data")
+    succeed(*given, "d.h5", "--split", "/train")
+    check(np.array_equal(np.load("p.npy"), np.load("expected.npy")), "the config predicts otherwise")
+    refuse(*given, "x.h5", words=["x.h5", "model.outputs"])
+    succeed(*given, "x.h5", "model.outputs=10", ranks=2)
+    check(np.array_equal(np.load("p.npy"), np.load("expected.npy")[:7]), "7 rows predict otherwise")
+    refuse(*given, "x.h5", "model.outputs=7", words=["'fc2.weight' is (10, 128)", "model.outputs = 10"])
+
+    # A new training takes all but the head from the file, and says so.
+    write_h5("e.h5", train_x=x, train_y=y % 3)
+    said = succeed("train", config, "data.file=e.h5", "model.weights=w.safetensors", "--out", "new")
+    check("head 'fc2': 10 outputs in the file, 3 here: initialised anew" in said.out, said.out)
+    whole = Path("w.safetensors").read_bytes()
+    for end in (0, 7, 100, len(whole) - 1):
+        Path("half.safetensors").write_bytes(whole[:end])
+        refuse("train", config, "model.weights=half.safetensors", "--out", "none",
+               words=["half.safetensors"])
+    check(not Path("none").exists(), "a run folder is left of a training that never began")
+
+
+@test
 def colour_images():
     random = np.random.default_rng(seeded_random().randrange(1 << 32))
     x = random.integers(0, 256, (60, 4, 6, 3)).astype(np.uint8)

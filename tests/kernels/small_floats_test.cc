@@ -1,5 +1,6 @@
-// Rounding to bfloat16: every upper half of a float, with every kind of lower half.
-#include "runtime/communication/bfloat16.h"
+// 16-bit floats: rounding to bfloat16 of every upper half of a float, with every kind of lower
+// half; every float16.
+#include "kernels/core/small_floats.h"
 
 #include <gtest/gtest.h>
 
@@ -32,6 +33,22 @@ TEST(BFloat16, RoundsToTheNearestAndTiesToEven) {
 TEST(BFloat16, WhatIsTooLargeBecomesInfinity) {
   EXPECT_EQ(from_bfloat16(to_bfloat16(std::numeric_limits<float>::max())),
             std::numeric_limits<float>::infinity());
+}
+
+TEST(Float16, EveryOneIsReadExactly) {
+  for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const int exponent = static_cast<int>(bits >> 10 & 0x1f);
+    const double fraction = bits & 0x3ff, sign = bits & 0x8000 ? -1 : 1;
+    const float value = from_float16(static_cast<std::uint16_t>(bits));
+    ASSERT_EQ(std::signbit(value), sign < 0) << bits;
+    if (exponent == 0x1f) {
+      ASSERT_TRUE(fraction == 0 ? std::isinf(value) : std::isnan(value)) << bits;
+      continue;
+    }
+    const double size =
+        exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
+    ASSERT_EQ(value, sign * size) << bits;
+  }
 }
 
 }  // namespace
