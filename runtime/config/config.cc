@@ -12,6 +12,7 @@
 #include "runtime/config/config_schema.h"
 #include "runtime/config/config_toml.h"
 #include "runtime/config/config_value.h"
+#include "runtime/config/parameter_groups.h"
 
 namespace lockstep {
 
@@ -174,6 +175,7 @@ void check_optimizer(const Entries& entries, const std::string& name,
   if (optimizer.dampening != 0 && optimizer.momentum == 0)
     throw Error("{}: 'optimizer.dampening' does nothing without 'optimizer.momentum'",
                 entries.where("optimizer.dampening", name));
+  parameter_groups(optimizer);  // its own errors
 }
 
 void check_schedule(const Entries& entries, const std::string& name,

@@ -167,6 +167,7 @@ struct OptimizerConfig {
   double lr_decay = 0, initial_accumulator = 0;  // adagrad
   double weight_decay = 0;  // adamw: decoupled; others: L2, added to the gradient
   bool decay_norms_and_biases = true;
+  std::vector<ConfigTable> groups{};  // see parameter_groups.h
 };
 
 struct ScheduleConfig {

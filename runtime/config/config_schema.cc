@@ -226,6 +226,10 @@ void add_optimizer_and_schedule(std::vector<ConfigKey>& keys) {
       .at_least(0);
   LOCKSTEP_KEY(kMath, optimizer.decay_norms_and_biases,
                "false: weight_decay, loss.l1 and loss.l2 leave biases and norms alone");
+  LOCKSTEP_KEY(kMath, optimizer.groups,
+               "parameters by name, the first that fits counts: { match = \"layer1.*\", "
+               "lr_scale = 0.1, weight_decay = 0 }")
+      .optional();
 
   LOCKSTEP_KEY(kMath, schedule.kind, "course of the learning rate");
   LOCKSTEP_KEY(kMath, schedule.warmup_steps, "the rate rises from 0 over so many steps")

@@ -123,4 +123,16 @@ std::string TableKeys::text(std::string_view key, const std::vector<std::string>
   return result;
 }
 
+std::vector<std::string> TableKeys::texts(std::string_view key) const {
+  std::string one;
+  std::vector<std::string> result;
+  if (read(key, one))
+    result = {one};
+  else if (!read(key, result))
+    result.clear();
+  if (result.empty() || std::ranges::find(result, "") != result.end())
+    refuse(key, "a string or an array of strings, none of them empty");
+  return result;
+}
+
 }  // namespace lockstep

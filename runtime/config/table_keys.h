@@ -41,6 +41,7 @@ class TableKeys {
   double number(std::string_view key, double low, double high) const;          // in [low, high]
   double share(std::string_view key) const;                                    // in [0, 1)
   std::string text(std::string_view key, const std::vector<std::string>& choices) const;
+  std::vector<std::string> texts(std::string_view key) const;  // "a" or ["a", "b"], none empty
   // Tables of layers, as `layers = [...]` or `[[model.layers.layers]]` give them.
   const ConfigValue& value(std::string_view key) const;
 

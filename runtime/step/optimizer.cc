@@ -1,6 +1,10 @@
 #include "runtime/step/optimizer.h"
 
+#include <algorithm>
+
 #include "kernels/core/error.h"
+#include "runtime/config/parameter_groups.h"
+#include "runtime/step/name_patterns.h"
 
 namespace lockstep {
 
@@ -15,14 +19,14 @@ class Sgd final : public Optimizer {
     return {"momentum"};
   }
 
-  void update(Backend& backend, Stream& stream, const Segment& segment, std::int64_t step,
+  void update(Backend& backend, Stream& stream, const Treatment& treatment, std::int64_t step,
               double lr, const Tensor& gradient, Tensor& value,
               std::span<Tensor> states) const override {
     SgdOptions options;
-    options.lr = static_cast<float>(lr * segment.lr_scale);
+    options.lr = static_cast<float>(lr * treatment.lr_scale);
     options.momentum = static_cast<float>(config_.momentum);
     options.dampening = static_cast<float>(config_.dampening);
-    options.weight_decay = segment.decay ? static_cast<float>(config_.weight_decay) : 0.0f;
+    options.weight_decay = static_cast<float>(treatment.weight_decay);
     options.nesterov = config_.nesterov;
     options.first_step = step == 1;
     Tensor none;
@@ -39,15 +43,15 @@ class Adam final : public Optimizer {  // and AdamW
 
   std::vector<std::string> states() const override { return {"m", "v"}; }
 
-  void update(Backend& backend, Stream& stream, const Segment& segment, std::int64_t step,
+  void update(Backend& backend, Stream& stream, const Treatment& treatment, std::int64_t step,
               double lr, const Tensor& gradient, Tensor& value,
               std::span<Tensor> states) const override {
     AdamOptions options;
-    options.lr = static_cast<float>(lr * segment.lr_scale);
+    options.lr = static_cast<float>(lr * treatment.lr_scale);
     options.beta1 = static_cast<float>(config_.beta1);
     options.beta2 = static_cast<float>(config_.beta2);
     options.epsilon = static_cast<float>(config_.eps);
-    options.weight_decay = segment.decay ? static_cast<float>(config_.weight_decay) : 0.0f;
+    options.weight_decay = static_cast<float>(treatment.weight_decay);
     options.decoupled = config_.kind == OptimizerKind::kAdamW;
     options.step = step;
     backend.adam(stream, options, gradient, value, states[0], states[1]);
@@ -68,14 +72,14 @@ class Rmsprop final : public Optimizer {
     return names;
   }
 
-  void update(Backend& backend, Stream& stream, const Segment& segment, std::int64_t, double lr,
+  void update(Backend& backend, Stream& stream, const Treatment& treatment, std::int64_t, double lr,
               const Tensor& gradient, Tensor& value, std::span<Tensor> states) const override {
     RmspropOptions options;
-    options.lr = static_cast<float>(lr * segment.lr_scale);
+    options.lr = static_cast<float>(lr * treatment.lr_scale);
     options.alpha = static_cast<float>(config_.alpha);
     options.epsilon = static_cast<float>(config_.eps);
     options.momentum = static_cast<float>(config_.momentum);
-    options.weight_decay = segment.decay ? static_cast<float>(config_.weight_decay) : 0.0f;
+    options.weight_decay = static_cast<float>(treatment.weight_decay);
     options.centered = config_.centered;
     Tensor none;
     Tensor& momentum = options.momentum != 0 ? states[1] : none;
@@ -93,13 +97,13 @@ class Adagrad final : public Optimizer {
 
   std::vector<std::string> states() const override { return {"sum"}; }
 
-  void update(Backend& backend, Stream& stream, const Segment& segment, std::int64_t step,
+  void update(Backend& backend, Stream& stream, const Treatment& treatment, std::int64_t step,
               double lr, const Tensor& gradient, Tensor& value,
               std::span<Tensor> states) const override {
     AdagradOptions options;
-    options.lr = static_cast<float>(lr * segment.lr_scale);
+    options.lr = static_cast<float>(lr * treatment.lr_scale);
     options.epsilon = static_cast<float>(config_.eps);
-    options.weight_decay = segment.decay ? static_cast<float>(config_.weight_decay) : 0.0f;
+    options.weight_decay = static_cast<float>(treatment.weight_decay);
     options.lr_decay = config_.lr_decay;
     options.initial = static_cast<float>(config_.initial_accumulator);
     options.step = step;
@@ -125,32 +129,47 @@ std::unique_ptr<Optimizer> make_of_kind(const OptimizerConfig& config) {
   throw Error("unknown optimizer {}", static_cast<int>(config.kind));
 }
 
+Treatment treatment_of(const Param& param, const OptimizerConfig& config,
+                       const std::vector<ParameterGroup>& groups) {
+  Treatment treatment;
+  treatment.kind = param.spec.kind;
+  treatment.average_momentum = param.spec.average_momentum;
+  if (param.spec.kind == ParamKind::kStatistic) return treatment;
+  treatment.decays = param.spec.weight_decay || config.decay_norms_and_biases;
+  treatment.weight_decay = config.weight_decay;
+  const auto group = std::ranges::find_if(groups, [&](const ParameterGroup& candidate) {
+    return std::ranges::any_of(
+        candidate.match, [&](const std::string& pattern) { return fits(pattern, param.name); });
+  });
+  if (group != groups.end()) {
+    treatment.lr_scale = group->lr_scale;
+    treatment.weight_decay = group->weight_decay.value_or(config.weight_decay);
+  }
+  if (!treatment.decays) treatment.weight_decay = 0;
+  return treatment;
+}
+
 }  // namespace
 
-std::vector<Segment> make_segments(const ParamSet& params, bool decay_norms_and_biases) {
+std::vector<Segment> make_segments(const ParamSet& params, const OptimizerConfig& config) {
+  const std::vector<ParameterGroup> groups = parameter_groups(config);
+  for (const ParameterGroup& group : groups) check_patterns(group.match, group.where, params);
   std::vector<Segment> segments;
-  const auto append = [&](Segment segment) {
-    if (segment.range.count() == 0) return;
-    if (!segments.empty() && segments.back().same_treatment(segment))
-      segments.back().range.end = segment.range.end;
-    else
-      segments.push_back(segment);
-  };
   std::int64_t end = 0;  // of what is covered; padding before a parameter is treated as it is
   for (const ParamKind kind : {ParamKind::kTrainable, ParamKind::kStatistic}) {
+    const std::size_t first = segments.size();
     for (const Param& param : params.all()) {
       if (param.spec.kind != kind) continue;
-      append({{end, param.offset + param.elements},
-              kind,
-              1.0f,
-              param.spec.weight_decay || decay_norms_and_biases,
-              param.spec.average_momentum});
-      end = param.offset + param.elements;
+      const Treatment treatment = treatment_of(param, config, groups);
+      const ElementRange range{end, param.offset + param.elements};
+      if (segments.size() > first && segments.back().treatment == treatment)
+        segments.back().range.end = range.end;
+      else
+        segments.push_back({range, treatment});
+      end = range.end;
     }
-    const std::int64_t limit =
-        kind == ParamKind::kTrainable ? params.trainable_end() : params.elements();
-    if (!segments.empty() && segments.back().kind == kind) segments.back().range.end = limit;
-    end = limit;
+    end = kind == ParamKind::kTrainable ? params.trainable_end() : params.elements();
+    if (segments.size() > first) segments.back().range.end = end;
   }
   return segments;
 }

@@ -14,20 +14,24 @@
 
 namespace lockstep {
 
-struct Segment {
-  ElementRange range;  // of the flat buffers
+// What a step does to a parameter.
+struct Treatment {
   ParamKind kind = ParamKind::kTrainable;
-  float lr_scale = 1.0f;
-  bool decay = true;
+  double lr_scale = 1;            // factor of the learning rate
+  bool decays = true;             // by weight_decay and by the penalties of the loss
+  double weight_decay = 0;        // 0 where !decays
   float average_momentum = 0.0f;  // kStatistic
-  bool same_treatment(const Segment& other) const {
-    return kind == other.kind && lr_scale == other.lr_scale && decay == other.decay &&
-           average_momentum == other.average_momentum;
-  }
+  bool operator==(const Treatment&) const = default;
 };
 
-// Covers the whole buffer, padding included; neighbours of one treatment are one segment.
-std::vector<Segment> make_segments(const ParamSet& params, bool decay_norms_and_biases);
+struct Segment {
+  ElementRange range;  // of the flat buffers
+  Treatment treatment;
+};
+
+// Covers the whole buffer, padding included; neighbours of one treatment are one segment. Throws
+// Error where a group of the config fits no parameter.
+std::vector<Segment> make_segments(const ParamSet& params, const OptimizerConfig& config);
 
 class Optimizer {
  public:
@@ -40,8 +44,8 @@ class Optimizer {
   virtual std::vector<std::string> states() const = 0;
   std::size_t state_count() const { return state_count_; }
   // step counts from 1. All tensors are the segment's part of the flat buffers.
-  virtual void update(Backend& backend, Stream& stream, const Segment& segment, std::int64_t step,
-                      double lr, const Tensor& gradient, Tensor& value,
+  virtual void update(Backend& backend, Stream& stream, const Treatment& treatment,
+                      std::int64_t step, double lr, const Tensor& gradient, Tensor& value,
                       std::span<Tensor> states) const = 0;
 
  private:

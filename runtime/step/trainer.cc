@@ -35,7 +35,7 @@ Trainer::Trainer(const Config& config, Team& team, const NodeDataset& data, cons
       optimizer_(Optimizer::make(config.optimizer)),
       buckets_(make_buckets(team.params().elements(), kBucketElements)),
       rule_{*optimizer_,
-            make_segments(team.params(), config.optimizer.decay_norms_and_biases),
+            make_segments(team.params(), config.optimizer),
             config.training.clip_norm,
             config.training.clip_value,
             {static_cast<float>(config.loss.l1), static_cast<float>(config.loss.l2)}} {

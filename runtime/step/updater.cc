@@ -98,7 +98,9 @@ void Updater::add_penalties(ElementRange slice, const Tensor& gradient) {
   if (rule_.penalty.l1 == 0 && rule_.penalty.l2 == 0) return;
   for (const Segment& segment : rule_.segments) {
     const ElementRange range = intersect(slice, segment.range);
-    if (range.count() == 0 || segment.kind != ParamKind::kTrainable || !segment.decay) continue;
+    const Treatment& treatment = segment.treatment;
+    if (range.count() == 0 || treatment.kind != ParamKind::kTrainable || !treatment.decays)
+      continue;
     const Tensor value = backend_.borrow(exchange_.values() + range.begin, {range.count()});
     Tensor target = part(gradient, slice, range);
     backend_.add_penalty(stream_, rule_.penalty, value, target);
@@ -150,8 +152,8 @@ void Updater::apply(int bucket, std::int64_t step, double lr, float factor) {
     };
     Tensor gradient = backend_.borrow(sum + (range.begin - slice.begin), {range.count()});
     Tensor value = flat(exchange_.values());
-    if (segment.kind == ParamKind::kStatistic) {
-      backend_.running_average(stream_, segment.average_momentum, gradient, value);
+    if (segment.treatment.kind == ParamKind::kStatistic) {
+      backend_.running_average(stream_, segment.treatment.average_momentum, gradient, value);
       continue;
     }
     if (factor != 1.0f) backend_.scale(stream_, factor, gradient);
@@ -161,7 +163,7 @@ void Updater::apply(int bucket, std::int64_t step, double lr, float factor) {
     std::array<Tensor, Optimizer::kMaxStates> states;
     const std::size_t count = rule_.optimizer.state_count();
     for (std::size_t i = 0; i < count; ++i) states[i] = flat(exchange_.state(static_cast<int>(i)));
-    rule_.optimizer.update(backend_, stream_, segment, step + 1, lr, gradient, value,
+    rule_.optimizer.update(backend_, stream_, segment.treatment, step + 1, lr, gradient, value,
                            std::span(states).first(count));
   }
   if (kept_gradient_ != nullptr) {

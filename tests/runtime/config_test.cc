@@ -234,6 +234,20 @@ TEST(Config, KeysThatWouldDoNothingAreErrors) {
   EXPECT_NE(override_error({"data.mean=[0.5]"}).find("'data.std' 0"), std::string::npos);
 }
 
+TEST(Config, GroupsAreChecked) {
+  const auto error_of = [](const std::string& groups) {
+    return text_error("[model]\nnetwork = \"mlp\"\n[[optimizer.groups]]\n" + groups);
+  };
+  EXPECT_NE(error_of("lr_scale = 2\n").find("optimizer.groups[0].match is missing"),
+            std::string::npos);
+  EXPECT_NE(error_of("match = \"a\"\n").find("changes nothing"), std::string::npos);
+  EXPECT_NE(error_of("match = \"a\"\nlr_scale = -1\n").find("groups[0].lr_scale must be"),
+            std::string::npos);
+  EXPECT_NE(error_of("match = 3\nlr_scale = 1\n").find("an array of strings"), std::string::npos);
+  EXPECT_NE(error_of("match = \"a\"\nlr_scal = 1\n").find("did you mean 'lr_scale'?"),
+            std::string::npos);
+}
+
 TEST(Config, TrainingNeedsMore) {
   const Config bare = parse_config("[model]\nnetwork = \"mlp\"\n", "test.toml");
   EXPECT_NE(message_of([&] { require_for_training(bare); }).find("data.file"), std::string::npos);
@@ -249,6 +263,7 @@ TEST(Config, ResolvedTextReadsBack) {
            {"schedule.kind=one_cycle", "run.name=\"a\\\"b\\n\""},
            {"schedule.kind=step", "schedule.every_epochs=2"},
            {"training.early_stopping.patience=3", "run.shards=32"},
+           {"optimizer.groups=[{match=\"fc*\", lr_scale=0.5}, {match=[\"a\"], weight_decay=0}]"},
            {"data.mean=[0.5]", "data.std=[1e-9]"}}) {
     const std::string text = to_toml(parse(overrides));
     EXPECT_EQ(to_toml(parse_config(text, "resolved")), text);

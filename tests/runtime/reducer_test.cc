@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/cpu/cpu_backend.h"
+#include "runtime/config/config.h"
 #include "runtime/step/optimizer.h"
 
 namespace lockstep {
@@ -51,22 +52,79 @@ TEST(Segments, CoverTheBufferAndJoinNeighboursOfOneTreatment) {
     }
     return end;
   };
-  const std::vector<Segment> uniform = make_segments(params, true);
+  const std::vector<Segment> uniform = make_segments(params, {});
   EXPECT_EQ(covered(uniform), params.elements());
   ASSERT_EQ(uniform.size(), 2u);
   EXPECT_EQ(uniform[0].range.end, params.trainable_end());
-  EXPECT_EQ(uniform[1].kind, ParamKind::kStatistic);
-  EXPECT_EQ(uniform[1].average_momentum, 0.1f);
+  EXPECT_EQ(uniform[1].treatment.kind, ParamKind::kStatistic);
+  EXPECT_EQ(uniform[1].treatment.average_momentum, 0.1f);
 
-  const std::vector<Segment> selective = make_segments(params, false);
+  OptimizerConfig spares_biases;
+  spares_biases.decay_norms_and_biases = false;
+  spares_biases.weight_decay = 0.5;
+  const std::vector<Segment> selective = make_segments(params, spares_biases);
   EXPECT_EQ(covered(selective), params.elements());
   ASSERT_EQ(selective.size(), 4u);
-  EXPECT_TRUE(selective[0].decay);
-  EXPECT_FALSE(selective[1].decay);
-  EXPECT_TRUE(selective[2].decay);
+  EXPECT_TRUE(selective[0].treatment.decays);
+  EXPECT_FALSE(selective[1].treatment.decays);
+  EXPECT_TRUE(selective[2].treatment.decays);
+  EXPECT_EQ(selective[0].treatment.weight_decay, 0.5);
+  EXPECT_EQ(selective[1].treatment.weight_decay, 0.0);
   const Param* bias = params.find("fc1.bias");
   EXPECT_LE(selective[1].range.begin, bias->offset);
   EXPECT_GE(selective[1].range.end, bias->offset + bias->elements);
+}
+
+OptimizerConfig with_groups(const std::string& groups) {
+  return parse_config(
+             "[model]\nnetwork = \"mlp\"\n[optimizer]\nweight_decay = 0.25\ngroups = " + groups,
+             "g.toml")
+      .optimizer;
+}
+
+TEST(Segments, TheFirstGroupThatFitsCounts) {
+  ParamSet params;
+  for (const char* name : {"layer1.0.weight", "layer1.1.weight", "layer2.0.weight", "fc.weight"})
+    params.add(name, spec(64));
+  params.add("fc.bias", spec(64, false));
+  params.add("layer1.running_mean", spec(10, true, ParamKind::kStatistic));
+  params.place();
+  const std::vector<Segment> segments = make_segments(
+      params,
+      with_groups("[{match = \"layer1.0\", lr_scale = 0.01},\n"
+                  "{match = [\"layer[12].*\", \"*.bias\"], lr_scale = 0.1, weight_decay = 0}]"));
+  ASSERT_EQ(segments.size(), 5u);
+  const auto expect = [&](std::size_t i, std::int64_t begin, double lr_scale, double decay) {
+    EXPECT_EQ(segments[i].range.begin, begin) << i;
+    EXPECT_EQ(segments[i].treatment.lr_scale, lr_scale) << i;
+    EXPECT_EQ(segments[i].treatment.weight_decay, decay) << i;
+  };
+  expect(0, 0, 0.01, 0.25);
+  expect(1, 64, 0.1, 0.0);  // layer1.1 and layer2.0 are one segment
+  expect(2, 192, 1.0, 0.25);
+  expect(3, 256, 0.1, 0.0);
+  EXPECT_EQ(segments[4].treatment.kind, ParamKind::kStatistic);
+  EXPECT_EQ(segments[4].range.end, params.elements());
+}
+
+TEST(Segments, APatternThatFitsNothingNamesWhatIsNear) {
+  ParamSet params;
+  params.add("layer1.0.weight", spec(64));
+  params.add("fc.running_mean", spec(64, true, ParamKind::kStatistic));
+  params.add("head.weight", spec(64));
+  params.place();
+  const auto message = [&](const std::string& groups) -> std::string {
+    try {
+      make_segments(params, with_groups(groups));
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(message("[{match = \"head\", lr_scale = 2},\n{match = \"layr1.*\", lr_scale = 2}]"),
+            "g.toml:6: optimizer.groups[1].match: no parameter of the network fits 'layr1.*' (did "
+            "you mean 'layer1.*'?); it has layer1, head");
+  EXPECT_NE(message("[{match = \"fc\", lr_scale = 2}]").find("fits 'fc'"), std::string::npos);
 }
 
 TEST(ParamSet, StatisticsBeginOnABlockOfTheirOwn) {
