@@ -1,7 +1,5 @@
 // lockstep bench: step (the real training loop, timed), ops (single operations), loader (rows);
-// allreduce and scaling have files of their own.
-#include <sys/resource.h>
-
+// predict, allreduce and scaling have files of their own.
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -11,7 +9,9 @@
 #include "launch/bench/bench_allreduce.h"
 #include "launch/bench/bench_loader.h"
 #include "launch/bench/bench_ops.h"
+#include "launch/bench/bench_predict.h"
 #include "launch/bench/bench_scaling.h"
+#include "launch/bench/bench_summary.h"
 #include "launch/commands.h"
 #include "launch/job.h"
 #include "launch/networks.h"
@@ -28,18 +28,6 @@ struct BenchStepArguments {
   int rounds = 5;
   bool profile = false;
 };
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
-
-double peak_memory_mib() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
-}
 
 // Steps of the real loop: rows from the data file, forward, backward, exchange, update.
 int bench_step(const BenchStepArguments& arguments, const Networks& networks) {
@@ -159,7 +147,8 @@ void add_bench(CLI::App& app, Action& action, const Networks& networks) {
   command =
       bench->add_subcommand("ops", "single operations, as a share of what the machine can do");
   command->add_option("filter", ops->filter, "a part of the cases' names, such as conv_forward");
-  command->add_option("--isa", ops->isa, "auto, avx512, avx2, neon or generic")->capture_default_str();
+  command->add_option("--isa", ops->isa, "auto, avx512, avx2, neon or generic")
+      ->capture_default_str();
   command->add_option("--repetitions", ops->repetitions, "readings; their median is reported")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
@@ -189,6 +178,7 @@ void add_bench(CLI::App& app, Action& action, const Networks& networks) {
   command->add_option("--json", loader->json, "write the figures to this file too");
   command->footer("Example:\n  lockstep bench loader data/fashion-mnist.h5 --threads 2\n");
   command->callback([loader, &action] { action = [loader] { return bench_loader(*loader); }; });
+  add_bench_predict(*bench, action, networks);
   add_bench_allreduce(*bench, action);
   add_bench_scaling(*bench, action);
 }

@@ -12,6 +12,7 @@
 
 #include "io/dataset/row_reader.h"
 #include "io/loading/loader.h"
+#include "launch/bench/bench_summary.h"
 #include "launch/trained.h"
 #include "runtime/config/config.h"
 #include "runtime/run/session.h"
@@ -41,12 +42,6 @@ using Peer = std::function<double(const Work&)>;  // seconds
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return Seconds(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
 Subject open_subject(const BenchLoaderOptions& options) {

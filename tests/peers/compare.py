@@ -63,6 +63,8 @@ def ratios(entries, rates):
     }
     found = {}
     for kind, wanted in peers.items():
+        if not any(wanted(entry) for entry in entries):
+            continue
         peer = best(entries, rates, wanted)
         found[kind] = {"ours": ours, "peer": peer, **ratio(rates[ours], rates[peer])}
 
@@ -131,6 +133,8 @@ def parse_arguments():
                         help=f"of {', '.join(TASKS)} (default {' '.join(SMALL)}; none: start-up "
                              "only)")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--inference", action="store_true",
+                        help="outputs of the network in evaluation mode instead of training")
     parser.add_argument("--no-startup", action="store_true", help="leave start-up out")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true",

@@ -85,21 +85,27 @@ def pictures(lockstep, task, folder):
     return path
 
 
-class Lockstep:
-    """`lockstep bench step` on ranks x threads."""
+def flags(arguments):
+    """What torch_step.py takes over from compare.py."""
+    return ["--precision", arguments.precision] + ["--inference"] * arguments.inference
 
-    def __init__(self, executable, config, data, model, ranks, threads, effort, precision):
+
+class Lockstep:
+    """`lockstep bench step`, or `bench predict`, on ranks x threads."""
+
+    def __init__(self, arguments, config, data, model, ranks, threads, effort):
         self.name = (f"lockstep {ranks} rank{'s' * (ranks > 1)} x "
                      f"{threads} thread{'s' * (threads > 1)}")
         self.ranks, self.threads = ranks, threads
         self.peak_mib = 0.0
         steps = max(1, int(TASKS[model].lockstep_steps * effort))
+        what = ["predict"] if arguments.inference else [
+            "step", "--steps", str(steps), "--warm-up", str(max(1, steps // 5))]
         self.command = mpirun(ranks) + [
-            str(executable), "bench", "step", str(config), f"data.file={data}",
-            f"run.threads={threads}", "--rounds", "1", "--steps", str(steps),
-            "--warm-up", str(max(1, steps // 5))]
-        if precision != "float32":
-            self.command.append(f"run.precision={precision}")
+            str(arguments.lockstep), "bench", *what, str(config), f"data.file={data}",
+            f"run.threads={threads}", "--rounds", "1"]
+        if arguments.precision != "float32":
+            self.command.append(f"run.precision={arguments.precision}")
 
     def start(self):
         return ""
@@ -118,17 +124,19 @@ class Lockstep:
 class Torch:
     """torch_step.py in one process, or in several that share the batch through gloo."""
 
-    def __init__(self, python, data, model, threads, mode, keep_pages, effort, precision, ranks=1):
+    def __init__(self, arguments, data, model, threads, mode, keep_pages, effort, ranks=1):
         self.ranks, self.threads, self.mode, self.keep_pages = ranks, threads, mode, keep_pages
         shape = f"DDP {ranks} ranks x {threads}" if ranks > 1 else str(threads)
         self.name = (f"PyTorch {shape} thread{'s' * (threads > 1)}, {mode}"
                      f"{', malloc keeps pages' * keep_pages}")
         steps = max(1, int(TASKS[model].torch_steps * effort) // ranks)  # DDP is the slowest
+        steps *= 3 if arguments.inference else 1
         self.command = [
-            str(python), str(HERE / "torch_step.py"), "--data", str(data), "--model", model,
+            str(arguments.python), str(HERE / "torch_step.py"),
+            "--data", str(data), "--model", model,
             "--threads", str(threads), "--mode", mode, "--steps", str(steps),
-            "--precision", precision, "--warm-up", str(max(2, steps // 10)),
-            "--on-request"] + ["--ddp"] * (ranks > 1)
+            "--warm-up", str(max(2, steps // 10)), "--on-request",
+            *flags(arguments)] + ["--ddp"] * (ranks > 1)
         self.processes = []
 
     def environment(self, rank, port):
@@ -184,16 +192,16 @@ def contenders(model, config, arguments, data, effort):
     alone = [] if TASKS[model].pictures else [1]
 
     def lockstep(ranks, threads):
-        return Lockstep(arguments.lockstep, config, data, model, ranks, threads, effort,
-                        arguments.precision)
+        return Lockstep(arguments, config, data, model, ranks, threads, effort)
 
     def torch(threads, mode, keep_pages, ranks=1):
-        return Torch(arguments.python, data, model, threads, mode, keep_pages, effort,
-                     arguments.precision, ranks)
+        return Torch(arguments, data, model, threads, mode, keep_pages, effort, ranks)
 
     modes = ["eager"] if arguments.no_compile else ["eager", "compile"]
     entries = [lockstep(1, threads) for threads in [*alone, 2]] + [lockstep(2, 1)]
     for threads in [*alone, 2]:
         entries.append(torch(threads, "eager", False))
         entries += [torch(threads, mode, True) for mode in modes]
-    return entries + [torch(1, mode, True, ranks=2) for mode in modes]
+    if not arguments.inference:
+        entries += [torch(1, mode, True, ranks=2) for mode in modes]
+    return entries

@@ -1,4 +1,5 @@
-"""PyTorch's side of the comparison: the same networks trained on the same rows, timed.
+"""PyTorch's side of the comparison: the same networks trained on the same rows (or, with
+--inference, asked for their outputs), timed.
 
 One process, or one rank of several: under torchrun, or wherever RANK, WORLD_SIZE, MASTER_ADDR and
 MASTER_PORT are set, the gradients meet through DistributedDataParallel on gloo and every rank takes
@@ -103,12 +104,17 @@ class Training:
             if task.memory_formats:
                 x = x.contiguous(memory_format=memory_format)
             with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-                return F.cross_entropy(net(x), y)
+                return net(x) if arguments.inference else F.cross_entropy(net(x), y)
 
         self.loss = torch.compile(loss, dynamic=False) if arguments.mode == "compile" else loss
+        self.inference = arguments.inference
+        net.train(not self.inference)
 
     def step(self):
         index = next(self.indices)
+        if self.inference:
+            with torch.inference_mode():
+                return self.loss(self.x[index], self.y[index])
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(self.x[index], self.y[index])
         loss.backward()
@@ -123,8 +129,8 @@ class Training:
         for _ in range(steps):
             loss = self.step()
         seconds = time.perf_counter() - start
-        if not torch.isfinite(loss):
-            sys.exit(f"torch_step.py: the loss is {loss.item()}: these steps are no training")
+        if not torch.isfinite(loss).all():
+            sys.exit("torch_step.py: the loss is not finite: these steps are no training")
         return self.batch * steps / seconds
 
 
@@ -151,6 +157,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--mode", choices=["eager", "compile"], default="eager")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--inference", action="store_true", help="forward alone, in eval mode")
     parser.add_argument("--ddp", action="store_true", help="one of several ranks, over gloo")
     parser.add_argument("--steps", type=int, default=300, help="steps a round")
     parser.add_argument("--warm-up", type=int, default=50, help="steps before each way's trial")

@@ -24,6 +24,21 @@ def step_writes_what_it_prints():
 
 
 @test
+def predictions_a_second():
+    x, y = digits(200)
+    write_h5("d.h5", train_x=x, train_y=y)
+    write_config("a.toml", run={"name": "bench"}, data={"file": "d.h5"}, model={"network": "mlp"},
+                 training={"epochs": 1, "batch": 50})
+    for ranks in (1, 2):
+        done = succeed("bench", "predict", "a.toml", "--rounds", 3, "--json", "predict.json", ranks=ranks)
+        done.says("3 rounds of 200 rows", "samples/s  median")
+        result = json.loads(Path("predict.json").read_text())
+        check(result["ranks"] == ranks and result["rows"] == 200, f"{result}")
+        check(0 < result["samples_per_second_min"] <= result["samples_per_second"], f"{result}")
+    refuse("bench", "predict", "a.toml", "--split", "/nothing", words=["/nothing"])
+
+
+@test
 def ops_beside_onednn():
     done = succeed("bench", "ops", "linear_forward", "--repetitions", 3, "--json", "ops.json")
     figures = json.loads(Path("ops.json").read_text())
