@@ -7,12 +7,15 @@
 
 namespace lockstep {
 
-struct VectorKernels;  // kernels/cpu/vector_kernels.h: everything but products
-struct GemmKernels;    // kernels/cpu/gemm_kernels.h: linear layers and convolutions
+struct VectorKernels;    // kernels/cpu/vector_kernels.h: everything but products
+struct GemmKernels;      // kernels/cpu/gemm_kernels.h: linear layers and convolutions
+struct WinogradKernels;  // kernels/cpu/winograd_kernels.h: transforms around a convolution's
+                         // products
 
 // The tables of one instruction set.
 const VectorKernels& vector_kernels(Isa isa);
 const GemmKernels& gemm_kernels(Isa isa);
+const WinogradKernels& winograd_kernels(Isa isa);
 
 class CpuBackend final : public Backend {
  public:
@@ -188,6 +191,7 @@ class CpuBackend final : public Backend {
   Isa isa_;
   const VectorKernels& vector_;
   const GemmKernels& gemm_;
+  const WinogradKernels& winograd_;
 };
 
 }  // namespace lockstep

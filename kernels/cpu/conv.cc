@@ -7,6 +7,7 @@
 #include "kernels/cpu/backend_impl.h"
 #include "kernels/cpu/conv_spread.h"
 #include "kernels/cpu/panels.h"
+#include "kernels/cpu/winograd.h"
 
 namespace lockstep {
 namespace {
@@ -248,17 +249,23 @@ void forward_by_spread_images(Stream& stream, const GemmKernels& kernels, const 
 }  // namespace
 
 std::int64_t CpuBackend::conv_packed_elements(const ConvGeometry& g, bool data_gradient) {
+  if (winograd_suits(g)) return winograd_packed_elements(g);
   return data_gradient ? g.weight_elements() : 0;
 }
 
 // packed: for each part of the data gradient, each group, the matrix with rows (tap_h, tap_w,
 // output channel) and columns of input channels, in panels.
-void CpuBackend::conv_pack(Stream&, const ConvGeometry& g, bool data_gradient, const Tensor& w,
-                           Tensor& packed) {
-  if (!data_gradient) return;
+void CpuBackend::conv_pack(Stream& stream, const ConvGeometry& g, bool data_gradient,
+                           const Tensor& w, Tensor& packed) {
+  const std::int64_t elements = conv_packed_elements(g, data_gradient);
+  if (elements == 0) return;
   check_geometry(g);
   check_conv_elements("w", w, g.weight_elements());
-  check_conv_elements("packed", packed, g.weight_elements());
+  check_conv_elements("packed", packed, elements);
+  if (winograd_suits(g)) {
+    winograd_pack(stream, winograd_, g, data_gradient, w.data<float>(), packed.data<float>());
+    return;
+  }
   const Correlation c = data_correlation(g);
   const std::int64_t in = g.in_c / g.groups, out = g.out_c / g.groups;
   const std::int64_t forward_terms = g.kernel_h * g.kernel_w * in;
@@ -281,7 +288,8 @@ void CpuBackend::conv_pack(Stream&, const ConvGeometry& g, bool data_gradient, c
 }
 
 void CpuBackend::conv_forward(Stream& stream, const ConvGeometry& g, const Tensor& x,
-                              const Tensor& w, const Tensor&, const Tensor& bias, Tensor& y) {
+                              const Tensor& w, const Tensor& packed, const Tensor& bias,
+                              Tensor& y) {
   check_geometry(g);
   check_images("x", x, g.in_h, g.in_w, g.in_c);
   check_conv_elements("w", w, g.weight_elements());
@@ -289,6 +297,12 @@ void CpuBackend::conv_forward(Stream& stream, const ConvGeometry& g, const Tenso
   check_images("y", y, g.out_h(), g.out_w(), g.out_c);
   LOCKSTEP_CHECK(x.rows() == y.rows(), "conv: {} and {} images", x.rows(), y.rows());
   const float* const b = bias ? bias.data<float>() : nullptr;
+  if (winograd_suits(g)) {
+    check_conv_elements("packed", packed, winograd_packed_elements(g));
+    winograd_forward(stream, {gemm_, winograd_}, g, x.rows(), x.data<float>(), packed.data<float>(),
+                     b, y.data<float>());
+    return;
+  }
   if (SpreadImages::suits(g)) {
     forward_by_spread_images(stream, gemm_, g, x.rows(), x.data<float>(), w.data<float>(), b,
                              y.data<float>());
@@ -304,9 +318,14 @@ void CpuBackend::conv_backward_data(Stream& stream, const ConvGeometry& g, const
                                     const Tensor&, const Tensor& packed, Tensor& dx) {
   check_geometry(g);
   check_images("dy", dy, g.out_h(), g.out_w(), g.out_c);
-  check_conv_elements("packed", packed, g.weight_elements());
+  check_conv_elements("packed", packed, conv_packed_elements(g, true));
   check_images("dx", dx, g.in_h, g.in_w, g.in_c);
   LOCKSTEP_CHECK(dx.rows() == dy.rows(), "conv: {} and {} images", dx.rows(), dy.rows());
+  if (winograd_suits(g)) {
+    winograd_backward_data(stream, {gemm_, winograd_}, g, dy.rows(), dy.data<float>(),
+                           packed.data<float>(), dx.data<float>());
+    return;
+  }
   correlate(
       stream, gemm_, data_correlation(g), data_parts(g),
       [&](std::int64_t i, std::int64_t before) { return data_part(g, i, before); }, dy.rows(),

@@ -7,6 +7,7 @@
 
 #include "kernels/cpu/backend_impl.h"
 #include "kernels/cpu/conv_spread.h"
+#include "kernels/cpu/winograd.h"
 
 namespace lockstep {
 namespace {
@@ -336,6 +337,9 @@ void CpuBackend::conv_backward_weights(Stream& stream, const ConvGeometry& g, co
   if (task.images == 0) {
     std::memset(dw.raw(), 0, dw.bytes());
     if (dbias) std::memset(dbias.raw(), 0, dbias.bytes());
+  } else if (winograd_suits(g)) {
+    winograd_backward_weights(stream, {gemm_, winograd_}, g, task.images, task.x, task.dy, task.dw);
+    if (dbias) gemm_.column_sums(task.dy, task.rows() * task.out_w, g.out_c, false, task.dbias);
   } else if (SpreadImages::suits(g)) {
     weights_by_spread_images(stream, task);
   } else {

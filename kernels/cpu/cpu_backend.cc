@@ -36,7 +36,10 @@ std::unique_ptr<Backend> make_cpu_backend(Isa isa) {
 }
 
 CpuBackend::CpuBackend(Isa isa)
-    : isa_(isa), vector_(vector_kernels(isa)), gemm_(gemm_kernels(isa)) {}
+    : isa_(isa),
+      vector_(vector_kernels(isa)),
+      gemm_(gemm_kernels(isa)),
+      winograd_(winograd_kernels(isa)) {}
 
 std::string CpuBackend::description() const {
   return fmt::format("{}, {}", processor_name(), name_of(isa_));

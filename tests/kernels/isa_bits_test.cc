@@ -131,21 +131,9 @@ TEST_F(IsaBits, Linear) {
   }
 }
 
-TEST_F(IsaBits, Convolution) {
-  for (int round = 0; round < 60; ++round) {
-    ConvGeometry g;
-    g.groups = any(0, 3) == 0 ? any(1, 4) : 1;
-    g.in_c = g.groups * (any(0, 2) == 0 ? 1 : any(1, 20));
-    g.out_c = g.groups * any(1, any(0, 3) == 0 ? 70 : 20);
-    g.kernel_h = any(1, 5), g.kernel_w = any(1, 5);
-    g.stride_h = any(1, 3), g.stride_w = any(1, 3);
-    g.dilation_h = any(1, 2), g.dilation_w = any(1, 3);
-    g.pad_h = any(0, 4), g.pad_w = any(0, 6);
-    const std::int64_t extent_h = g.dilation_h * (g.kernel_h - 1) + 1 - 2 * g.pad_h;
-    const std::int64_t extent_w = g.dilation_w * (g.kernel_w - 1) + 1 - 2 * g.pad_w;
-    g.in_h = std::max<std::int64_t>(extent_h, 1) + any(0, 12);
-    g.in_w = std::max<std::int64_t>(extent_w, 1) + any(0, 30);
-    const std::int64_t images = any(0, 5);
+class IsaBitsOfConvolution : public IsaBits {
+ protected:
+  void check(const ConvGeometry& g, std::int64_t images) {
     SCOPED_TRACE(
         fmt::format("{} images {}x{}x{} to {}, kernel {}x{}, stride {}x{}, pad {}x{}, "
                     "dilation {}x{}, {} groups",
@@ -161,24 +149,57 @@ TEST_F(IsaBits, Convolution) {
       Outputs outputs;
       const auto image = guarded(*backend, in, x), weight = guarded(*backend, weights, w),
                  b = guarded(*backend, channels, bias), gradient = guarded(*backend, out, dy);
-      auto packed = guarded(*backend, {backend->conv_packed_elements(g, true)}),
+      auto packed = guarded(*backend, {backend->conv_packed_elements(g, false)}),
+           packed_back = guarded(*backend, {backend->conv_packed_elements(g, true)}),
            y = guarded(*backend, out), dx = guarded(*backend, in), dw = guarded(*backend, weights),
            dbias = guarded(*backend, channels);
       stream->submit([&] {
         std::memset(stream->workspace(kPoisonedBytes), 0xFF, kPoisonedBytes);  // NaN
-        backend->conv_pack(*stream, g, true, weight.tensor, packed.tensor);
+        backend->conv_pack(*stream, g, false, weight.tensor, packed.tensor);
+        backend->conv_pack(*stream, g, true, weight.tensor, packed_back.tensor);
         backend->conv_forward(*stream, g, image.tensor, weight.tensor, packed.tensor, b.tensor,
                               y.tensor);
-        backend->conv_backward_data(*stream, g, gradient.tensor, weight.tensor, packed.tensor,
+        backend->conv_backward_data(*stream, g, gradient.tensor, weight.tensor, packed_back.tensor,
                                     dx.tensor);
         backend->conv_backward_weights(*stream, g, image.tensor, gradient.tensor, dw.tensor,
                                        dbias.tensor);
       });
       stream->synchronize();
-      for (const auto& output : {packed, y, dx, dw, dbias}) outputs.add(output);
+      for (const auto& output : {packed, packed_back, y, dx, dw, dbias}) outputs.add(output);
       return outputs;
     };
     expect_same_bits(run);
+  }
+};
+
+TEST_F(IsaBitsOfConvolution, AnyGeometry) {
+  for (int round = 0; round < 60; ++round) {
+    ConvGeometry g;
+    g.groups = any(0, 3) == 0 ? any(1, 4) : 1;
+    g.in_c = g.groups * (any(0, 2) == 0 ? 1 : any(1, 20));
+    g.out_c = g.groups * any(1, any(0, 3) == 0 ? 70 : 20);
+    g.kernel_h = any(1, 5), g.kernel_w = any(1, 5);
+    g.stride_h = any(1, 3), g.stride_w = any(1, 3);
+    g.dilation_h = any(1, 2), g.dilation_w = any(1, 3);
+    g.pad_h = any(0, 4), g.pad_w = any(0, 6);
+    const std::int64_t extent_h = g.dilation_h * (g.kernel_h - 1) + 1 - 2 * g.pad_h;
+    const std::int64_t extent_w = g.dilation_w * (g.kernel_w - 1) + 1 - 2 * g.pad_w;
+    g.in_h = std::max<std::int64_t>(extent_h, 1) + any(0, 12);
+    g.in_w = std::max<std::int64_t>(extent_w, 1) + any(0, 30);
+    check(g, any(0, 5));
+  }
+}
+
+// Every size of a last tile, several blocks of tiles, several runs over channels.
+TEST_F(IsaBitsOfConvolution, ByWinograd) {
+  for (int round = 0; round < 20; ++round) {
+    ConvGeometry g{.kernel_h = 3, .kernel_w = 3};
+    const std::int64_t most = any(0, 4) == 0 ? 280 : 70;
+    g.in_c = any(16, most), g.out_c = any(16, most);
+    g.pad_h = any(0, 2), g.pad_w = any(0, 2);
+    g.in_h = any(4 - 2 * std::min<std::int64_t>(g.pad_h, 1), 15);
+    g.in_w = any(4 - 2 * std::min<std::int64_t>(g.pad_w, 1), 22);
+    check(g, any(0, 3));
   }
 }
 
