@@ -207,6 +207,12 @@ ConvShape square(std::int64_t rows, std::int64_t in_c, std::int64_t out_c, std::
                 .pad_w = pad}};
 }
 
+// A depthwise convolution.
+ConvShape depthwise(ConvShape shape) {
+  shape.g.groups = shape.g.in_c;
+  return shape;
+}
+
 ConvShape direct(ConvShape shape) {
   shape.g.direct = true;
   return shape;
@@ -227,6 +233,11 @@ std::vector<ConvShape> benchmark_shapes() {
     shapes.push_back(shape);
     shapes.push_back(direct(shape));
   }
+  for (const ConvShape& shape :
+       {square(4, 32, 32, 112, 3, 1), square(4, 96, 96, 112, 3, 1, 2),  // EfficientNet-B0
+        square(4, 240, 240, 28, 5, 2), square(4, 672, 672, 14, 5, 2, 2),
+        square(4, 96, 96, 56, 7, 3), square(4, 384, 384, 14, 7, 3), square(4, 768, 768, 7, 7, 3)})
+    shapes.push_back(depthwise(shape));  // the last three: ConvNeXt-T
   return shapes;
 }
 
@@ -334,7 +345,12 @@ OpCases conv_cases() {
         square(1, 16, 16, 2, 3, 1), square(2, 17, 40, 3, 3, 1), square(1, 33, 16, 4, 3, 0),
         square(2, 20, 24, 5, 3, 2), square(1, 64, 32, 6, 3, 0), square(0, 16, 16, 8, 3, 1),
         square(2, 32, 160, 7, 3, 1), square(1, 290, 18, 8, 3, 1), square(3, 19, 150, 10, 3, 2),
-        square(2, 64, 64, 15, 3, 1)})
+        square(2, 64, 64, 15, 3, 1),
+        // depthwise: all numbers of pixels and vectors, edges on both sides, phases, long rows
+        depthwise(square(2, 2, 2, 5, 3, 1)), depthwise(square(1, 35, 35, 13, 3, 1)),
+        depthwise(square(2, 300, 300, 4, 7, 3)), depthwise(square(1, 48, 48, 11, 5, 2, 2)),
+        depthwise(square(1, 17, 17, 9, 3, 0, 3)), depthwise(square(1, 3, 3, 140, 3, 1)),
+        depthwise(square(0, 16, 16, 8, 3, 1)), depthwise(square(1, 8, 8, 12, 11, 5))})
     add(shape, Use::kTest);
   for (const bool data_gradient : {false, true})
     for (const ConvShape& shape :

@@ -7,15 +7,17 @@
 
 namespace lockstep {
 
-struct VectorKernels;    // kernels/cpu/vector_kernels.h: everything but products
-struct GemmKernels;      // kernels/cpu/gemm_kernels.h: linear layers and convolutions
-struct WinogradKernels;  // kernels/cpu/winograd_kernels.h: transforms around a convolution's
-                         // products
+struct VectorKernels;     // kernels/cpu/vector_kernels.h: everything but products
+struct GemmKernels;       // kernels/cpu/gemm_kernels.h: linear layers and convolutions
+struct DepthwiseKernels;  // kernels/cpu/depthwise_kernels.h
+struct WinogradKernels;   // kernels/cpu/winograd_kernels.h: transforms around a convolution's
+                          // products
 
 // The tables of one instruction set.
 const VectorKernels& vector_kernels(Isa isa);
 const GemmKernels& gemm_kernels(Isa isa);
 const WinogradKernels& winograd_kernels(Isa isa);
+const DepthwiseKernels& depthwise_kernels(Isa isa);
 
 class CpuBackend final : public Backend {
  public:
@@ -192,6 +194,7 @@ class CpuBackend final : public Backend {
   const VectorKernels& vector_;
   const GemmKernels& gemm_;
   const WinogradKernels& winograd_;
+  const DepthwiseKernels& depthwise_;
 };
 
 }  // namespace lockstep

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/cpu/backend_impl.h"
+#include "kernels/cpu/conv_depthwise.h"
 #include "kernels/cpu/conv_spread.h"
 #include "kernels/cpu/panels.h"
 #include "kernels/cpu/winograd.h"
@@ -250,7 +251,7 @@ void forward_by_spread_images(Stream& stream, const GemmKernels& kernels, const 
 
 std::int64_t CpuBackend::conv_packed_elements(const ConvGeometry& g, bool data_gradient) {
   if (winograd_suits(g)) return winograd_packed_elements(g);
-  return data_gradient ? g.weight_elements() : 0;
+  return data_gradient && !is_depthwise(g) ? g.weight_elements() : 0;
 }
 
 // packed: for each part of the data gradient, each group, the matrix with rows (tap_h, tap_w,
@@ -303,6 +304,11 @@ void CpuBackend::conv_forward(Stream& stream, const ConvGeometry& g, const Tenso
                      b, y.data<float>());
     return;
   }
+  if (is_depthwise(g)) {
+    depthwise_forward(stream, depthwise_, g, x.rows(), x.data<float>(), w.data<float>(), b,
+                      y.data<float>());
+    return;
+  }
   if (SpreadImages::suits(g)) {
     forward_by_spread_images(stream, gemm_, g, x.rows(), x.data<float>(), w.data<float>(), b,
                              y.data<float>());
@@ -315,12 +321,18 @@ void CpuBackend::conv_forward(Stream& stream, const ConvGeometry& g, const Tenso
 }
 
 void CpuBackend::conv_backward_data(Stream& stream, const ConvGeometry& g, const Tensor& dy,
-                                    const Tensor&, const Tensor& packed, Tensor& dx) {
+                                    const Tensor& w, const Tensor& packed, Tensor& dx) {
   check_geometry(g);
   check_images("dy", dy, g.out_h(), g.out_w(), g.out_c);
-  check_conv_elements("packed", packed, conv_packed_elements(g, true));
   check_images("dx", dx, g.in_h, g.in_w, g.in_c);
   LOCKSTEP_CHECK(dx.rows() == dy.rows(), "conv: {} and {} images", dx.rows(), dy.rows());
+  if (is_depthwise(g)) {
+    check_conv_elements("w", w, g.weight_elements());
+    depthwise_backward_data(stream, depthwise_, g, dy.rows(), dy.data<float>(), w.data<float>(),
+                            dx.data<float>());
+    return;
+  }
+  check_conv_elements("packed", packed, conv_packed_elements(g, true));
   if (winograd_suits(g)) {
     winograd_backward_data(stream, {gemm_, winograd_}, g, dy.rows(), dy.data<float>(),
                            packed.data<float>(), dx.data<float>());

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "kernels/cpu/backend_impl.h"
+#include "kernels/cpu/conv_depthwise.h"
 #include "kernels/cpu/conv_spread.h"
 #include "kernels/cpu/winograd.h"
 
@@ -337,8 +338,13 @@ void CpuBackend::conv_backward_weights(Stream& stream, const ConvGeometry& g, co
   if (task.images == 0) {
     std::memset(dw.raw(), 0, dw.bytes());
     if (dbias) std::memset(dbias.raw(), 0, dbias.bytes());
-  } else if (winograd_suits(g)) {
-    winograd_backward_weights(stream, {gemm_, winograd_}, g, task.images, task.x, task.dy, task.dw);
+  } else if (winograd_suits(g) || is_depthwise(g)) {
+    if (is_depthwise(g)) {
+      depthwise_backward_weights(stream, depthwise_, g, task.images, task.x, task.dy, task.dw);
+    } else {
+      winograd_backward_weights(stream, {gemm_, winograd_}, g, task.images, task.x, task.dy,
+                                task.dw);
+    }
     if (dbias) gemm_.column_sums(task.dy, task.rows() * task.out_w, g.out_c, false, task.dbias);
   } else if (SpreadImages::suits(g)) {
     weights_by_spread_images(stream, task);

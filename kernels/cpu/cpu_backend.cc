@@ -39,7 +39,8 @@ CpuBackend::CpuBackend(Isa isa)
     : isa_(isa),
       vector_(vector_kernels(isa)),
       gemm_(gemm_kernels(isa)),
-      winograd_(winograd_kernels(isa)) {}
+      winograd_(winograd_kernels(isa)),
+      depthwise_(depthwise_kernels(isa)) {}
 
 std::string CpuBackend::description() const {
   return fmt::format("{}, {}", processor_name(), name_of(isa_));

@@ -2,8 +2,9 @@
 // in panels of columns (panels.h).
 //   linear  file (out, in)                             memory (in | out)
 //   conv    file (out, in / groups, kernel_h, kernel_w)  memory, each group: (kernel_h, kernel_w,
-//   in | out)
+//   in | out); depthwise: (kernel_h, kernel_w, channel)
 #include "kernels/cpu/backend_impl.h"
+#include "kernels/cpu/conv_depthwise.h"
 #include "kernels/cpu/panels.h"
 
 namespace lockstep {
@@ -32,6 +33,12 @@ void visit_conv(const ParamLayout& layout, const Shape& shape, const Visit& visi
   LOCKSTEP_CHECK(shape.rank() == 4 && layout.groups > 0 && shape[0] % layout.groups == 0,
                  "convolution weights of shape {} in {} groups", shape.to_string(), layout.groups);
   const std::int64_t out = shape[0] / layout.groups, in = shape[1], taps = shape[2] * shape[3];
+  if (is_depthwise(layout.groups, in * layout.groups, shape[0])) {
+    for (std::int64_t c = 0; c < shape[0]; ++c) {
+      for (std::int64_t t = 0; t < taps; ++t) visit(c * taps + t, t * shape[0] + c);
+    }
+    return;
+  }
   for (std::int64_t group = 0; group < layout.groups; ++group) {
     const std::int64_t first = group * out * in * taps;
     for (std::int64_t n = 0; n < out; ++n) {
