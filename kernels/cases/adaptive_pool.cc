@@ -1,6 +1,5 @@
 // Adaptive pooling: PyTorch's windows, from floor(o I / O) to ceil((o + 1) I / O).
-#include <limits>
-
+#include "kernels/cases/max_pool.h"
 #include "kernels/cases/op_list.h"
 
 namespace lockstep::cases {
@@ -37,24 +36,6 @@ void for_each_place(const AdaptiveShape& shape, Visit visit) {
                     static_cast<std::size_t>(((n * g.in_h + h) * g.in_w + w) * g.channels + c));
 }
 
-struct Maxima {
-  Doubles value, place;
-  std::vector<std::size_t> source;  // index in x
-};
-
-Maxima max_forward(const AdaptiveShape& shape, const Doubles& x) {
-  const auto outputs = static_cast<std::size_t>(shape.y().elements());
-  Maxima y{Doubles(outputs, -std::numeric_limits<double>::infinity()), Doubles(outputs, -1),
-           std::vector<std::size_t>(outputs)};
-  for_each_place(shape, [&](std::size_t yi, std::int64_t place, std::size_t xi) {
-    if (y.place[yi] >= 0 && !(x[xi] > y.value[yi])) return;
-    y.value[yi] = x[xi];
-    y.place[yi] = static_cast<double>(place);
-    y.source[yi] = xi;
-  });
-  return y;
-}
-
 Doubles window_sizes(const AdaptiveShape& shape) {
   Doubles sizes(static_cast<std::size_t>(shape.y().elements()));
   for_each_place(shape, [&](std::size_t yi, std::int64_t, std::size_t) { sizes[yi] += 1; });
@@ -83,49 +64,19 @@ OpCase common(const AdaptiveShape& shape, const std::string& operation, double t
 OpCase max_forward_case(const AdaptiveShape& shape, const Fill& fill, const std::string& what) {
   OpCase c = common(shape, "adaptive_max_pool_forward", 0);
   c.label += what;
-  c.arguments = {input("x", shape.x(), fill), output("y", shape.y()),
-                 output("place", shape.y(), DType::kInt64)};
+  set_max_forward(shape, fill, "place", DType::kInt64, c);
   c.run = [=](Backend& b, Stream& s, Tensors& t) {
     b.adaptive_max_pool_forward(s, shape.g, t["x"], t["y"], t["place"]);
-  };
-  c.reference = [=](const Values& in, Results& out) {
-    const Maxima y = max_forward(shape, in["x"]);
-    out["y"].assign(y.value.begin(), y.value.end());
-    out["place"].assign(y.place.begin(), y.place.end());
   };
   return c;
 }
 
 OpCase max_backward_case(const AdaptiveShape& shape) {
   OpCase c = common(shape, "adaptive_max_pool_backward", 16);
-  const Fill places = [=](Random&, const Values& earlier, Doubles& values) {
-    values = max_forward(shape, earlier["x"]).place;
-  };
-  c.arguments = {hidden("x", shape.x()), input("dy", shape.y()),
-                 input("place", shape.y(), places, DType::kInt64), output("dx", shape.x())};
+  set_max_backward(shape, "place", DType::kInt64, c);
   c.run = [=](Backend& b, Stream& s, Tensors& t) {
     b.adaptive_max_pool_backward(s, shape.g, t["dy"], t["place"], t["dx"]);
   };
-  c.reference = [=](const Values& in, Results& out) {
-    const Maxima y = max_forward(shape, in["x"]);
-    for (std::size_t i = 0; i < y.source.size(); ++i) out["dx"][y.source[i]] += in["dy"][i];
-  };
-  const auto kink = [=](const Values& in, std::size_t index, double reach) {
-    const Doubles& x = in["x"];
-    const Maxima y = max_forward(shape, x);
-    bool near = false;  // within reach of its window's maximum, or the maximum of a close race
-    for_each_place(shape, [&](std::size_t yi, std::int64_t, std::size_t xi) {
-      const bool concerns = xi == index || y.source[yi] == index;
-      near |= concerns && xi != y.source[yi] && y.value[yi] - x[xi] <= reach;
-    });
-    return near;
-  };
-  c.derivatives = {{"dx", "x",
-                    [=](const Values& in) {
-                      const Maxima y = max_forward(shape, in["x"]);
-                      return dot(in["dy"], Reals(y.value.begin(), y.value.end()));
-                    },
-                    kink}};
   return c;
 }
 

@@ -1,7 +1,6 @@
 // Pooling: max (PyTorch's: padding never wins; the first of equals does), average (padding counts
 // as zero or not at all) and the average over the whole image.
-#include <limits>
-
+#include "kernels/cases/max_pool.h"
 #include "kernels/cases/op_list.h"
 
 namespace lockstep::cases {
@@ -40,24 +39,6 @@ void for_each_place(const PoolShape& shape, Visit visit) {
           }
 }
 
-struct Maxima {
-  Doubles value, place;
-  std::vector<std::size_t> source;  // index in x
-};
-
-Maxima max_forward(const PoolShape& shape, const Doubles& x) {
-  const auto outputs = static_cast<std::size_t>(shape.y().elements());
-  Maxima y{Doubles(outputs, -std::numeric_limits<double>::infinity()), Doubles(outputs, -1),
-           std::vector<std::size_t>(outputs)};
-  for_each_place(shape, [&](std::size_t yi, std::int64_t place, std::size_t xi) {
-    if (y.place[yi] >= 0 && !(x[xi] > y.value[yi])) return;
-    y.value[yi] = x[xi];
-    y.place[yi] = static_cast<double>(place);
-    y.source[yi] = xi;
-  });
-  return y;
-}
-
 void count_places(const PoolShape& shape, Doubles& counts) {
   for_each_place(shape, [&](std::size_t yi, std::int64_t, std::size_t) { counts[yi] += 1; });
   if (shape.g.count_include_pad)
@@ -87,15 +68,9 @@ OpCase common(const PoolShape& shape, const std::string& operation, double toler
 OpCase max_forward_case(const PoolShape& shape, const Fill& fill, const std::string& what) {
   OpCase c = common(shape, "max_pool_forward", 0);
   c.label += what;
-  c.arguments = {input("x", shape.x(), fill), output("y", shape.y()),
-                 output("argmax", shape.y(), DType::kUInt8)};
+  set_max_forward(shape, fill, "argmax", DType::kUInt8, c);
   c.run = [=](Backend& b, Stream& s, Tensors& t) {
     b.max_pool_forward(s, shape.g, t["x"], t["y"], t["argmax"]);
-  };
-  c.reference = [=](const Values& in, Results& out) {
-    const Maxima y = max_forward(shape, in["x"]);
-    out["y"].assign(y.value.begin(), y.value.end());
-    out["argmax"].assign(y.place.begin(), y.place.end());
   };
   return c;
 }
@@ -103,34 +78,10 @@ OpCase max_forward_case(const PoolShape& shape, const Fill& fill, const std::str
 OpCase max_backward_case(const PoolShape& shape) {
   OpCase c = common(shape, "max_pool_backward", 8);
   c.bytes += static_cast<double>(shape.y().elements());
-  const Fill places = [=](Random&, const Values& earlier, Doubles& values) {
-    values = max_forward(shape, earlier["x"]).place;
-  };
-  c.arguments = {hidden("x", shape.x()), input("dy", shape.y()),
-                 input("argmax", shape.y(), places, DType::kUInt8), output("dx", shape.x())};
+  set_max_backward(shape, "argmax", DType::kUInt8, c);
   c.run = [=](Backend& b, Stream& s, Tensors& t) {
     b.max_pool_backward(s, shape.g, t["dy"], t["argmax"], t["dx"]);
   };
-  c.reference = [=](const Values& in, Results& out) {
-    const Maxima y = max_forward(shape, in["x"]);
-    for (std::size_t i = 0; i < y.source.size(); ++i) out["dx"][y.source[i]] += in["dy"][i];
-  };
-  const auto kink = [=](const Values& in, std::size_t index, double reach) {
-    const Doubles& x = in["x"];
-    const Maxima y = max_forward(shape, x);
-    bool near = false;  // within reach of its window's maximum, or the maximum of a close race
-    for_each_place(shape, [&](std::size_t yi, std::int64_t, std::size_t xi) {
-      const bool concerns = xi == index || y.source[yi] == index;
-      near |= concerns && xi != y.source[yi] && y.value[yi] - x[xi] <= reach;
-    });
-    return near;
-  };
-  c.derivatives = {{"dx", "x",
-                    [=](const Values& in) {
-                      const Maxima y = max_forward(shape, in["x"]);
-                      return dot(in["dy"], Reals(y.value.begin(), y.value.end()));
-                    },
-                    kink}};
   return c;
 }
 

@@ -18,32 +18,21 @@
 namespace lockstep {
 namespace {
 
-class Chunks : public ::testing::Test {
+struct MakeChunks {
+  static constexpr const char* kName = "make_chunks.py";
+  static constexpr const char* kNeeds = "python3-numpy, python3-h5py and hdf5-tools";
+};
+
+class Chunks : public FilesOf<MakeChunks> {
  protected:
-  static void SetUpTestSuite() {
-    folder_ = new ScratchFolder;
-    const auto script = std::filesystem::path(__FILE__).parent_path() / "make_chunks.py";
-    const std::string command =
-        "/usr/bin/python3 '" + script.string() + "' '" + folder_->path() + "'";
-    made_ = std::system(command.c_str()) == 0;
-  }
-  static void TearDownTestSuite() {
-    delete folder_;
-    folder_ = nullptr;
-  }
-  void SetUp() override {
-    ASSERT_TRUE(made_) << "make_chunks.py needs python3-numpy, python3-h5py and hdf5-tools";
-  }
-  static std::string path(const std::string& name) { return folder_->file(name + ".h5"); }
+  static std::string path(const std::string& name) {
+    return file(name);
+  }  // tests call files `file`
   static std::shared_ptr<const FileReader> reader(const std::string& name) {
     return std::make_shared<const FileReader>(path(name));
   }
 
   const unsigned seed_ = std::random_device{}();
-
- private:
-  inline static ScratchFolder* folder_ = nullptr;
-  inline static bool made_ = false;
 };
 
 constexpr const char* kFiles[] = {"forms_earliest",    "forms_latest", "user_block_earliest",

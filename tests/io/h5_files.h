@@ -1,4 +1,4 @@
-// A folder of HDF5 files from make_h5.py, made once a test program, and one for a test's own files.
+// Folders of HDF5 files that h5py writes, made once a test suite, and one for a test's own files.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -31,12 +31,14 @@ class ScratchFolder {
   std::string path_;
 };
 
-// Tests that read what h5py wrote; Debian's python3 is the one with python3-h5py.
-class H5pyFiles : public ::testing::Test {
+// Tests that read what a script of this folder wrote, Script::kName, which needs Script::kNeeds;
+// Debian's python3 is the one with python3-h5py.
+template <typename Script>
+class FilesOf : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder_ = new ScratchFolder;
-    const auto script = std::filesystem::path(__FILE__).parent_path() / "make_h5.py";
+    const auto script = std::filesystem::path(__FILE__).parent_path() / Script::kName;
     const std::string command =
         "/usr/bin/python3 '" + script.string() + "' '" + folder_->path() + "'";
     made_ = std::system(command.c_str()) == 0;
@@ -46,7 +48,7 @@ class H5pyFiles : public ::testing::Test {
     folder_ = nullptr;
   }
   void SetUp() override {
-    ASSERT_TRUE(made_) << "make_h5.py failed; these tests need python3-numpy and python3-h5py";
+    ASSERT_TRUE(made_) << Script::kName << " failed; these tests need " << Script::kNeeds;
   }
   static std::string file(const std::string& name) { return folder_->file(name + ".h5"); }
 
@@ -54,6 +56,12 @@ class H5pyFiles : public ::testing::Test {
   inline static ScratchFolder* folder_ = nullptr;
   inline static bool made_ = false;
 };
+
+struct MakeH5 {
+  static constexpr const char* kName = "make_h5.py";
+  static constexpr const char* kNeeds = "python3-numpy and python3-h5py";
+};
+using H5pyFiles = FilesOf<MakeH5>;
 
 // The message of the Error that `action` throws; "" if it throws none.
 template <typename Action>
