@@ -28,9 +28,9 @@ bool equal_ignoring_case(std::string_view a, std::string_view lower) {
 // Walks the text cell by cell.
 class Scanner {
  public:
-  Scanner(const std::string& path, std::string& text, char delimiter)
-      : path_(path), text_(text), delimiter_(delimiter) {
-    if (text_.starts_with("\xEF\xBB\xBF")) place_ = 3;
+  Scanner(const std::string& path, std::string& text, char delimiter, std::int64_t line)
+      : path_(path), text_(text), delimiter_(delimiter), line_(line), row_line_(line) {
+    if (line == 1 && text_.starts_with("\xEF\xBB\xBF")) place_ = 3;
   }
 
   // Skips empty lines; false at the end of the file.
@@ -40,6 +40,14 @@ class Scanner {
     return place_ < text_.size();
   }
   std::int64_t row_line() const { return row_line_; }
+  std::int64_t line() const { return line_; }
+  std::size_t place() const { return place_; }
+  bool at_end() const { return place_ == text_.size(); }
+  void require_closed_quotes() const {
+    if (open_quote_)
+      throw Error("{}, line {}: a quoted cell never closes; a quote inside one is written \"\"",
+                  path_, row_line_);
+  }
 
   struct Cell {
     std::size_t begin, end;
@@ -79,9 +87,10 @@ class Scanner {
     const std::size_t begin = ++place_;
     std::size_t end = begin;
     for (;; ++place_) {
-      if (place_ == text_.size())
-        throw Error("{}, line {}: a quoted cell never closes; a quote inside one is written \"\"",
-                    path_, row_line_);
+      if (place_ == text_.size()) {
+        open_quote_ = true;
+        return {begin, end, false};
+      }
       if (text_[place_] == '"') {
         if (place_ + 1 == text_.size() || text_[place_ + 1] != '"') break;
         ++place_;
@@ -102,60 +111,79 @@ class Scanner {
   std::string& text_;
   const char delimiter_;
   std::size_t place_ = 0;
-  std::int64_t line_ = 1, row_line_ = 1;
+  std::int64_t line_, row_line_;
+  bool open_quote_ = false;
 };
 
 }  // namespace
 
 CsvTable CsvTable::read(const std::string& path, const CsvOptions& options) {
-  CsvTable table;
-  table.path_ = path;
-  table.text_ = read_text(path);
-  Scanner scanner(path, table.text_, options.delimiter);
-  while (scanner.next_row()) {
-    const std::size_t before = table.begins_.size();
-    for (bool last = false; !last;) {
-      const Scanner::Cell cell = scanner.next_cell();
-      table.begins_.push_back(cell.begin);
-      table.ends_.push_back(cell.end);
-      last = cell.last;
-    }
-    const std::size_t cells = table.begins_.size() - before;
-    if (table.columns_.empty()) {
-      for (std::size_t i = 0; i < cells; ++i)
-        table.columns_.push_back(options.header ? std::string(table.cell(0, i))
-                                                : std::to_string(i));
-      if (options.header) {
-        table.begins_.clear();
-        table.ends_.clear();
-        continue;
-      }
-    }
-    if (cells != table.columns_.size())
-      throw Error(
-          "{}, line {}: {} cells, where {} has {}; check the delimiter ('{}') and the quotes", path,
-          scanner.row_line(), cells, options.header ? "the header" : "the first row",
-          table.columns_.size(), options.delimiter);
-    table.lines_.push_back(scanner.row_line());
-  }
-  if (table.rows() == 0)
-    throw Error("{}: no rows{}", path, table.columns_.empty() ? "" : " after the header");
-  std::vector<std::string> names = table.columns_;
-  std::sort(names.begin(), names.end());
-  if (const auto twice = std::adjacent_find(names.begin(), names.end()); twice != names.end())
-    throw Error("{}: two columns are named '{}'; give each a name of its own", path, *twice);
+  CsvTable table(path, {}, read_text(path));
+  table.parse(options, 1, true);
+  check(path, table.columns_, static_cast<std::int64_t>(table.rows()));
   return table;
 }
 
-std::size_t CsvTable::column(const std::string& name, std::string_view what) const {
-  const auto found = std::find(columns_.begin(), columns_.end(), name);
-  if (found != columns_.end()) return static_cast<std::size_t>(found - columns_.begin());
+CsvTable::Parsed CsvTable::parse(const CsvOptions& options, std::int64_t line, bool whole) {
+  Scanner scanner(path_, text_, options.delimiter, line);
+  Parsed parsed{0, 0, line, line};
+  while (scanner.next_row()) {
+    const std::size_t before = begins_.size();
+    for (bool last = false; !last;) {
+      const Scanner::Cell cell = scanner.next_cell();
+      begins_.push_back(cell.begin);
+      ends_.push_back(cell.end);
+      last = cell.last;
+    }
+    if (!whole && scanner.at_end()) {
+      begins_.resize(before);
+      ends_.resize(before);
+      return parsed;
+    }
+    scanner.require_closed_quotes();
+    parsed.end = scanner.place();
+    parsed.end_line = scanner.line();
+    const std::size_t cells = begins_.size() - before;
+    if (columns_.empty()) {
+      for (std::size_t i = 0; i < cells; ++i)
+        columns_.push_back(options.header ? std::string(cell(0, i)) : std::to_string(i));
+      if (options.header) {
+        begins_.clear();
+        ends_.clear();
+        parsed.first = parsed.end;
+        parsed.first_line = parsed.end_line;
+        continue;
+      }
+    }
+    if (cells != columns_.size())
+      throw Error(
+          "{}, line {}: {} cells, where {} has {}; check the delimiter ('{}') and the quotes",
+          path_, scanner.row_line(), cells, options.header ? "the header" : "the first row",
+          columns_.size(), options.delimiter);
+    lines_.push_back(scanner.row_line());
+  }
+  return parsed;
+}
+
+void CsvTable::check(const std::string& path, const std::vector<std::string>& columns,
+                     std::int64_t rows) {
+  if (rows == 0) throw Error("{}: no rows{}", path, columns.empty() ? "" : " after the header");
+  std::vector<std::string> names = columns;
+  std::sort(names.begin(), names.end());
+  if (const auto twice = std::adjacent_find(names.begin(), names.end()); twice != names.end())
+    throw Error("{}: two columns are named '{}'; give each a name of its own", path, *twice);
+}
+
+std::size_t find_csv_column(const std::string& path, const std::vector<std::string>& columns,
+                            const std::string& name, std::string_view what) {
+  const auto found = std::find(columns.begin(), columns.end(), name);
+  if (found != columns.end()) return static_cast<std::size_t>(found - columns.begin());
   std::size_t number = 0;
   const char* end = name.data() + name.size();
   const auto [stop, error] = std::from_chars(name.data(), end, number);
-  if (error == std::errc() && stop == end && number < columns_.size()) return number;
-  throw Error("{}: no column '{}' ({}); the columns are: {}", path_, name, what,
-              fmt::join(columns_, ", "));
+  if (error == std::errc() && stop == end && number < columns.size()) return number;
+  throw Error("{}: no column '{}' ({}); the columns are: {}", path, name, what,
+              fmt::join(columns, ", "));
 }
 
 bool is_missing(std::string_view cell) {

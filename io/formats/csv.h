@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace lockstep {
@@ -16,6 +17,11 @@ struct CsvOptions {
   char delimiter = ',';
   bool header = true;  // without one, columns are named "0", "1", ...
 };
+
+// Which of `columns` that name is, or that number counted from 0; an unknown one is an Error that
+// lists the columns and calls the asker `what`.
+std::size_t find_csv_column(const std::string& path, const std::vector<std::string>& columns,
+                            const std::string& name, std::string_view what);
 
 class CsvTable {
  public:
@@ -34,11 +40,30 @@ class CsvTable {
   }
   std::int64_t line(std::size_t row) const { return lines_[row]; }  // counted from 1
 
-  // The column of that name, or of that number counted from 0; an unknown one is an Error that
-  // lists the columns and calls the asker `what`.
-  std::size_t column(const std::string& name, std::string_view what) const;
+  std::size_t column(const std::string& name, std::string_view what) const {
+    return find_csv_column(path_, columns_, name, what);
+  }
 
  private:
+  friend class CsvFile;  // of which it is a block
+
+  // Of the text: where the first row of data begins, and where the last one that is complete ends.
+  struct Parsed {
+    std::size_t first = 0, end = 0;
+    std::int64_t first_line = 0, end_line = 0;
+  };
+
+  CsvTable() = default;
+  // `columns`: their names where earlier text gave them.
+  CsvTable(std::string path, std::vector<std::string> columns, std::string text)
+      : path_(std::move(path)), text_(std::move(text)), columns_(std::move(columns)) {}
+  // `line`: of the text's begin. Unless the text is `whole`, a row that reaches to its end is left
+  // out.
+  Parsed parse(const CsvOptions& options, std::int64_t line, bool whole);
+  // Throws unless there are rows and every column has a name of its own.
+  static void check(const std::string& path, const std::vector<std::string>& columns,
+                    std::int64_t rows);
+
   std::string path_;
   std::string text_;  // the file's text, unquoted in place
   std::vector<std::string> columns_;

@@ -37,19 +37,6 @@ std::string where(const CsvTable& table, std::int64_t row, std::size_t column) {
                      table.columns()[column]);
 }
 
-bool mostly_numbers(const CsvTable& table, std::size_t column, std::span<const std::int64_t> rows) {
-  std::size_t numbers = 0, present = 0;
-  for (const std::int64_t row : rows) {
-    const std::string_view cell = table.cell(index(row), column);
-    if (is_missing(cell)) continue;
-    ++present;
-    if (parse_number(cell)) ++numbers;
-  }
-  if (present == 0)
-    throw Error("{}: column '{}' has no values; exclude it", table.path(), table.columns()[column]);
-  return 2 * numbers > present;
-}
-
 bool all_numbers(std::span<const std::string> values) {
   return std::all_of(values.begin(), values.end(),
                      [](const std::string& value) { return parse_number(value).has_value(); });
@@ -63,29 +50,17 @@ std::size_t width(const CsvColumnEncoding& column) {
   return column.kind == Kind::kOneHot ? column.values.size() : 1;
 }
 
-std::string mean_of_numbers(const CsvTable& table, std::size_t column,
-                            std::span<const std::int64_t> rows) {
+// What decides whether a column is one of numbers.
+struct CellCounts {
+  std::int64_t numbers = 0, present = 0;
+};
+
+// What stands for the missing cells of a column.
+struct FillSums {
   double sum = 0;
   std::int64_t count = 0;
-  for (const std::int64_t row : rows) {
-    if (is_missing(table.cell(index(row), column))) continue;
-    sum += number_in(table, row, column);
-    ++count;
-  }
-  if (count == 0)
-    throw Error("{}: column '{}' has no values in the training part to take a mean of",
-                table.path(), table.columns()[column]);
-  return shortest(sum / static_cast<double>(count));
-}
-
-std::string most_frequent(const CsvTable& table, std::size_t column,
-                          std::span<const std::int64_t> rows, std::span<const std::string> values) {
-  std::vector<std::int64_t> counts(values.size());
-  for (const std::int64_t code : category_codes(table, column, rows, values))
-    if (code >= 0) ++counts[index(code)];
-  return values[static_cast<std::size_t>(std::max_element(counts.begin(), counts.end()) -
-                                         counts.begin())];
-}
+  std::vector<std::int64_t> of_category;
+};
 
 }  // namespace
 
@@ -100,14 +75,12 @@ double number_in(const CsvTable& table, std::int64_t row, std::size_t column) {
   return *value;
 }
 
-std::vector<std::string> categories_in(const CsvTable& table, std::size_t column,
-                                       std::span<const std::int64_t> rows) {
-  std::set<std::string> found;
-  for (const std::int64_t row : rows) {
-    const std::string_view cell = table.cell(index(row), column);
-    if (!is_missing(cell)) found.emplace(cell);
-  }
-  std::vector<std::string> values(found.begin(), found.end());
+void Categories::add(std::string_view cell) {
+  if (!is_missing(cell) && !found_.contains(cell)) found_.emplace(cell);
+}
+
+std::vector<std::string> Categories::sorted() const {
+  std::vector<std::string> values(found_.begin(), found_.end());
   if (!all_numbers(values)) return values;
   std::set<double> numbers;
   for (const std::string& value : values) numbers.insert(*parse_number(value));
@@ -141,33 +114,85 @@ std::vector<std::int64_t> category_codes(const CsvTable& table, std::size_t colu
   return codes;
 }
 
-CsvEncoding CsvEncoding::learn(const CsvTable& table, std::span<const std::size_t> columns,
+CsvEncoding CsvEncoding::learn(CsvFile& file, std::span<const std::size_t> columns,
                                std::span<const std::int64_t> rows,
                                std::span<const std::size_t> categorical, CategoryCoding coding) {
+  std::vector<CellCounts> counts(columns.size());
+  file.for_each_block(rows, [&](const CsvTable& table, std::span<const std::int64_t> in_table) {
+    for (const std::int64_t row : in_table) {
+      for (std::size_t i = 0; i < columns.size(); ++i) {
+        const std::string_view cell = table.cell(index(row), columns[i]);
+        if (is_missing(cell)) continue;
+        ++counts[i].present;
+        if (parse_number(cell)) ++counts[i].numbers;
+      }
+    }
+  });
   CsvEncoding encoding;
-  for (const std::size_t column : columns) {
+  std::vector<std::size_t> of_categories;  // places in `columns`
+  for (std::size_t i = 0; i < columns.size(); ++i) {
     CsvColumnEncoding& learnt = encoding.columns_.emplace_back();
-    learnt.name = table.columns()[column];
+    learnt.name = file.columns()[columns[i]];
+    if (counts[i].present == 0)
+      throw Error("{}: column '{}' has no values; exclude it", file.path(), learnt.name);
     const bool named =
-        std::find(categorical.begin(), categorical.end(), column) != categorical.end();
-    if (mostly_numbers(table, column, rows) && !named) continue;
+        std::find(categorical.begin(), categorical.end(), columns[i]) != categorical.end();
+    if (2 * counts[i].numbers > counts[i].present && !named) continue;
     learnt.kind = coding == CategoryCoding::kOneHot ? Kind::kOneHot : Kind::kOrdinal;
-    learnt.values = categories_in(table, column, rows);
+    of_categories.push_back(i);
+  }
+  if (of_categories.empty()) return encoding;
+
+  std::vector<Categories> categories(of_categories.size());
+  file.for_each_block(rows, [&](const CsvTable& table, std::span<const std::int64_t> in_table) {
+    for (const std::int64_t row : in_table)
+      for (std::size_t k = 0; k < categories.size(); ++k)
+        categories[k].add(table.cell(index(row), columns[of_categories[k]]));
+  });
+  for (std::size_t k = 0; k < categories.size(); ++k) {
+    CsvColumnEncoding& learnt = encoding.columns_[of_categories[k]];
+    learnt.values = categories[k].sorted();
     if (learnt.kind == Kind::kOneHot && learnt.values.size() > kMostOneHot)
       throw Error(
           "{}: column '{}' has {} categories, too many for one-hot; exclude the column or "
           "take ordinal categories",
-          table.path(), learnt.name, learnt.values.size());
+          file.path(), learnt.name, learnt.values.size());
   }
   return encoding;
 }
 
-void CsvEncoding::learn_fills(const CsvTable& table, std::span<const std::int64_t> train_rows) {
-  for (CsvColumnEncoding& column : columns_) {
-    const std::size_t place = table.column(column.name, "an input");
-    column.fill = column.kind == Kind::kNumber
-                      ? mean_of_numbers(table, place, train_rows)
-                      : most_frequent(table, place, train_rows, column.values);
+void CsvEncoding::learn_fills(CsvFile& file, std::span<const std::int64_t> train_rows) {
+  std::vector<FillSums> sums(columns_.size());
+  for (std::size_t i = 0; i < columns_.size(); ++i)
+    sums[i].of_category.resize(columns_[i].values.size());
+  file.for_each_block(train_rows, [&](const CsvTable& table,
+                                      std::span<const std::int64_t> in_table) {
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+      const std::size_t place = table.column(columns_[i].name, "an input");
+      if (columns_[i].kind != Kind::kNumber) {
+        for (const std::int64_t code : category_codes(table, place, in_table, columns_[i].values))
+          if (code >= 0) ++sums[i].of_category[index(code)];
+        continue;
+      }
+      for (const std::int64_t row : in_table) {
+        if (is_missing(table.cell(index(row), place))) continue;
+        sums[i].sum += number_in(table, row, place);
+        ++sums[i].count;
+      }
+    }
+  });
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    CsvColumnEncoding& column = columns_[i];
+    const FillSums& of = sums[i];
+    if (column.kind != Kind::kNumber) {
+      const auto most = std::max_element(of.of_category.begin(), of.of_category.end());
+      column.fill = column.values[index(most - of.of_category.begin())];
+      continue;
+    }
+    if (of.count == 0)
+      throw Error("{}: column '{}' has no values in the training part to take a mean of",
+                  file.path(), column.name);
+    column.fill = shortest(of.sum / static_cast<double>(of.count));
   }
 }
 

@@ -1,10 +1,11 @@
 // CSV text as real files write it, and every way in which it can be wrong.
-#include "io/formats/csv.h"
+#include "io/formats/csv_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <random>
 
 #include "io/prepare/split.h"
 #include "tests/io/h5_files.h"
@@ -19,8 +20,9 @@ class Csv : public ::testing::Test {
  protected:
   CsvTable read(const std::string& text, const CsvOptions& options = {}) {
     save_text(folder_.file("data.csv"), text);
-    return CsvTable::read(folder_.file("data.csv"), options);
+    return CsvTable::read(file(), options);
   }
+  std::string file() const { return folder_.file("data.csv"); }
   std::string error(const std::string& text, const CsvOptions& options = {}) {
     return error_of([&] { read(text, options); });
   }
@@ -151,6 +153,64 @@ TEST(Split, RefusesWhatLeavesNothing) {
   for (const char* text : {"1.0", "-1", "x", "", "20%", "nan"})
     EXPECT_THAT(error_of([&] { Portion::parse(text, "--test"); }), HasSubstr("--test")) << text;
   EXPECT_EQ(Portion::parse("0", "--test").of(10), 0);
+}
+
+// Whatever the size of its blocks, a file has the cells and lines of the table in memory.
+TEST_F(Csv, BlocksAreTheTable) {
+  std::mt19937 engine(std::random_device{}());
+  const auto seed = engine();
+  SCOPED_TRACE(fmt::format("seed {}", seed));
+  engine.seed(seed);
+  const std::vector<std::string> pieces = {"7", " a b ", "\"q\"\"1\"", "\"x\r\n\ny\"",
+                                           "",  "é",     "\"\"",       "1.5\rz"};
+  const std::vector<std::string> ends = {"\n", "\r\n", "\n\n\r\n", "\r\n\r\n"};
+  for (int file = 0; file < 30; ++file) {
+    std::string text = file % 2 == 0 ? "\xEF\xBB\xBF" : "";
+    for (int row = 0; row < 40; ++row) {
+      text += row == 0 ? "a" : pieces[engine() % pieces.size()];
+      text += row == 0 ? ",\"b\nc\"" : "," + pieces[engine() % pieces.size()];
+      if (row < 39 || file % 3 == 0) text += ends[engine() % ends.size()];
+    }
+    const CsvOptions options{.delimiter = ',', .header = file % 4 != 3};
+    const CsvTable table = read(text, options);
+    for (const std::size_t bytes : {1, 2, 7, 64, 1000, 1'000'000}) {
+      CsvFile blocks(table.path(), options, bytes);
+      ASSERT_EQ(blocks.columns(), table.columns());
+      ASSERT_EQ(blocks.rows(), static_cast<std::int64_t>(table.rows()));
+      std::vector<std::int64_t> rows = ascending_rows(blocks.rows());
+      if (bytes == 7) std::shuffle(rows.begin(), rows.end(), engine);
+      std::size_t next = 0;
+      blocks.for_each_block(rows, [&](const CsvTable& block, std::span<const std::int64_t> inside) {
+        for (const std::int64_t place : inside) {
+          const auto i = static_cast<std::size_t>(place);
+          const auto row = static_cast<std::size_t>(rows[next++]);
+          EXPECT_EQ(block.line(i), table.line(row));
+          for (std::size_t c = 0; c < table.columns().size(); ++c)
+            EXPECT_EQ(block.cell(i, c), table.cell(row, c)) << row << ' ' << c;
+        }
+      });
+      EXPECT_EQ(next, rows.size());
+      if (HasFailure()) return;
+    }
+  }
+}
+
+TEST_F(Csv, BlocksFailAsTheTableDoes) {
+  for (const char* text : {"a,b\n1,2\n3\n4,5\n", "a,b\n1,\"2\n3,4\n5,6\n", "a,b\n", "",
+                           "a,a\n1,2\n", "a,b\n1,\"x\"y\n"}) {
+    const std::string whole = error(text);
+    for (const std::size_t bytes : {1, 5, 1000})
+      EXPECT_EQ(error_of([&] { CsvFile(file(), {}, bytes); }), whole) << text << bytes;
+  }
+}
+
+TEST_F(Csv, AFileThatChangesIsAnError) {
+  read("a,b\n1,2\n3,4\n5,6\n");
+  CsvFile blocks(file(), {}, 4);
+  save_text(file(), "a,b\n\"1,2\n3,4\n5,6\"");
+  EXPECT_THAT(
+      error_of([&] { blocks.for_each_block(ascending_rows(3), [](const CsvTable&, auto) {}); }),
+      HasSubstr("data.csv"));
 }
 
 }  // namespace

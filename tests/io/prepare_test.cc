@@ -230,6 +230,27 @@ TEST_F(Prepare, TheEncodingServesOtherFiles) {
         << damaged;
 }
 
+TEST_F(Prepare, CsvTakesNoMoreMemoryThanItMay) {
+  std::string text = "n,s,w,y\n";
+  for (int row = 0; row < 3000; ++row)
+    text += fmt::format("{},{},{},{}\n", row % 7 == 3 ? "" : std::to_string(row * row),
+                        row % 3 == 0 ? "left" : "right", row % 5, row % 2 == 0 ? "a" : "b");
+  CsvPrepareOptions options = csv(text);
+  options.weight = "w";
+  options.missing = MissingValues::kMean;
+  common_.test = Portion::of_fraction(0.2);
+  prepare_csv(options, common_);
+  const std::string checksum = h5py("f.attrs['checksum'], f.attrs['encoding']");
+  common_.write.force = true;
+  common_.write.max_memory = 256 << 10;  // the text's cells and values would be 400 KiB
+  prepare_csv(options, common_);
+  EXPECT_EQ(h5py("f.attrs['checksum'], f.attrs['encoding']"), checksum);
+  common_.write.max_memory = 60'000;
+  EXPECT_THAT(
+      error_of([&] { prepare_csv(options, common_); }),
+      AllOf(HasSubstr("data.csv: --max-memory 60000"), HasSubstr("lists of its 3000 rows")));
+}
+
 TEST_F(Prepare, CsvErrorsNameTheLineOrTheColumns) {
   const std::string text = "a,b,y\n1,2,0\n3,x,1\n5,6,1\n";
   CsvPrepareOptions options = csv(text);

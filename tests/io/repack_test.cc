@@ -144,16 +144,28 @@ TEST_F(Repack, BadInputIsNamed) {
   EXPECT_FALSE(std::filesystem::exists(common_.output + ".partial"));
 }
 
-TEST_F(Repack, KindsThatHoldTheirFileInMemorySayHowMuchTheyNeed) {
+TEST_F(Repack, KindsThatReadTextSayHowMuchMemoryTheyNeed) {
   save_text(folder_.file("a.csv"), "a,y\n1,0\n2,1\n");
   CsvPrepareOptions csv;
   csv.file = folder_.file("a.csv");
   csv.targets = {"y"};
   common_.write.max_memory = 100;
   EXPECT_THAT(error_of([&] { prepare_csv(csv, common_); }),
-              AllOf(HasSubstr("a.csv"), HasSubstr("needs 116 bytes"), HasSubstr("allows 100")));
-  common_.write.max_memory = 8;
-  EXPECT_THAT(error_of([&] { prepare_csv(csv, common_); }), HasSubstr("needs 12 bytes"));
+              AllOf(HasSubstr("a.csv: --max-memory 100: 140 bytes are needed"),
+                    HasSubstr("a block of the text (92 bytes)"), HasSubstr("2 rows")));
+  const DigitsOptions digits{folder_.file("digits.csv")};
+  save_text(
+      digits.file, "label" + [] {
+        std::string header, row = "\n7";
+        for (int i = 0; i < 64; ++i) {
+          header += fmt::format(",p{}", i);
+          row += ",3";
+        }
+        return header + row + "\n";
+      }());
+  EXPECT_THAT(
+      error_of([&] { prepare_digits(digits, common_); }),
+      AllOf(HasSubstr("digits.csv"), HasSubstr("in memory as a whole"), HasSubstr("allows 100")));
 }
 
 }  // namespace
