@@ -64,7 +64,8 @@ struct PoolGeometry {
 
 struct AttentionGeometry {
   std::int64_t tokens = 0, heads = 1, head_width = 0;
-  bool causal = false;  // a token attends to itself and those before it
+  bool causal = false;        // a token attends to itself and those before it
+  std::int64_t padding = -1;  // nor to a token whose id this is; -1: there is none
   std::int64_t width() const { return heads * head_width; }
 };
 
@@ -295,6 +296,11 @@ class Backend : public Device {
   // y[n] = x[n] + row for every row n; y may alias x. The gradient of `row` is sum_rows(dy).
   virtual void add_row(Stream&, const Tensor& x, const Tensor& row, Tensor& y) = 0;
   virtual void sum_rows(Stream&, const Tensor& x, Tensor& row) = 0;
+  // (N, T, C) to (N, C): the mean over the tokens whose id is not `padding`; zeros where all are.
+  virtual void mean_tokens_forward(Stream&, std::int64_t padding, const Tensor& ids,
+                                   const Tensor& x, Tensor& y) = 0;
+  virtual void mean_tokens_backward(Stream&, std::int64_t padding, const Tensor& ids,
+                                    const Tensor& dy, Tensor& dx) = 0;
 
   // ---- one step of recurrent layers, h and c (N, H), with torch.nn.LSTM's and GRU's formulas
   // gates_x = W_ih x + b_ih and gates_h = W_hh h + b_hh are (N, 4H) in the order i, f, g, o or
@@ -315,9 +321,10 @@ class Backend : public Device {
 
   // ---- attention within each sample (Vaswani et al. 2017): qkv (N, T, 3 · width) holds queries,
   // keys and values, each of them heads beside heads. probabilities (N, heads, T, T) =
-  // softmax(q kᵀ / √head_width) is kept for backward; y (N, T, width).
+  // softmax(q kᵀ / √head_width) is kept for backward; y (N, T, width). ids: int64 (N, T) where
+  // there is padding, else undefined. A token that may attend to none gets zeros.
   virtual void attention_forward(Stream&, const AttentionGeometry&, const Tensor& qkv,
-                                 Tensor& probabilities, Tensor& y) = 0;
+                                 const Tensor& ids, Tensor& probabilities, Tensor& y) = 0;
   virtual void attention_backward(Stream&, const AttentionGeometry&, const Tensor& qkv,
                                   const Tensor& probabilities, const Tensor& dy, Tensor& dqkv) = 0;
 

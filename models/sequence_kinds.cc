@@ -1,5 +1,7 @@
 #include "models/sequence_kinds.h"
 
+#include <optional>
+
 #include "models/layers/embedding.h"
 #include "models/layers/mean_tokens.h"
 #include "models/layers/multihead_attention.h"
@@ -12,16 +14,19 @@ namespace {
 
 using Made = std::unique_ptr<UnaryLayer>;
 
+std::optional<std::int64_t> padding_of(const LayerKeys& keys) {
+  if (!keys.has("padding")) return std::nullopt;
+  return keys.integer("padding", 0);
+}
+
 Made make_embedding(const LayerKeys& keys) {
   EmbeddingOptions options;
   options.ids = keys.integer("ids");
   options.width = keys.integer("width");
-  if (keys.has("padding")) {
-    options.padding = keys.integer("padding", 0);
-    if (*options.padding >= options.ids)
-      throw Error("{}", keys.message("padding", fmt::format("must be one of the ids 0 to {}",
-                                                            options.ids - 1)));
-  }
+  options.padding = padding_of(keys);
+  if (options.padding && *options.padding >= options.ids)
+    throw Error("{}", keys.message("padding",
+                                   fmt::format("must be one of the ids 0 to {}", options.ids - 1)));
   return std::make_unique<Embedding>(options);
 }
 
@@ -32,6 +37,9 @@ Made make_recurrent(RecurrentKind kind, const LayerKeys& keys) {
   options.layers = keys.integer("layers");
   options.bias = keys.flag("bias");
   options.bidirectional = keys.flag("bidirectional");
+  options.dropout = keys.share("dropout");
+  if (options.dropout > 0 && options.layers == 1)
+    throw Error("{}", keys.message("dropout", "acts between layers, and 'layers' is 1"));
   options.sequence = keys.text("output", {"last", "sequence"}) == "sequence";
   return std::make_unique<Recurrent>(options);
 }
@@ -54,6 +62,7 @@ Made make_attention(const LayerKeys& keys) {
   options.heads = keys.integer("heads");
   options.causal = keys.flag("causal");
   options.bias = keys.flag("bias");
+  options.padding = padding_of(keys);
   return std::make_unique<MultiheadAttention>(options);
 }
 
@@ -62,8 +71,8 @@ Made make_positions(const LayerKeys&) {
   return std::make_unique<PositionalEncoding>(kind);
 }
 
-Made make_mean_tokens(const LayerKeys&) {
-  return std::make_unique<MeanTokens>();
+Made make_mean_tokens(const LayerKeys& keys) {
+  return std::make_unique<MeanTokens>(padding_of(keys));
 }
 
 }  // namespace
@@ -75,6 +84,7 @@ std::vector<LayerKind> sequence_kinds() {
       {"layers", "1", "one upon another"},
       bias,
       {"bidirectional", "false", "from both ends; twice as many outputs"},
+      {"dropout", "0.0", "in training, of the states that one layer hands to the next"},
       {"output", "\"last\"", "the state behind the last token, or \"sequence\": behind each"}};
   std::vector<TableKey> rnn = recurrent;
   rnn.push_back({"activation", "\"tanh\"", "or \"relu\""});
@@ -92,7 +102,8 @@ std::vector<LayerKind> sequence_kinds() {
        "multi-head self-attention over (T, C)",
        {{"heads", "", "must divide C"},
         {"causal", "false", "a token sees itself and those before it"},
-        bias},
+        bias,
+        {"padding", "(none)", "an id of the embedding: no token sees those of this id"}},
        make_attention},
       {"sinusoidal_positions",
        "adds sines and cosines of a token's place to (T, C)",
@@ -102,7 +113,10 @@ std::vector<LayerKind> sequence_kinds() {
        "adds a learned row to each of the tokens (T, C)",
        {},
        make_positions<PositionKind::kLearned>},
-      {"mean_tokens", "(T, C) to (C)", {}, make_mean_tokens},
+      {"mean_tokens",
+       "(T, C) to (C)",
+       {{"padding", "(none)", "an id of the embedding: tokens of this id do not count"}},
+       make_mean_tokens},
   };
 }
 

@@ -1,5 +1,5 @@
-// Attention within each sample: softmax(q kᵀ / √width) v of every head, the mask of causality, and
-// its gradients.
+// Attention within each sample: softmax(q kᵀ / √width) v of every head, the masks of causality and
+// padding, and its gradients.
 #include <algorithm>
 
 #include "kernels/cases/op_list.h"
@@ -11,17 +11,28 @@ namespace {
 struct AttentionShape {
   std::int64_t rows, tokens, heads, head_width;
   bool causal = false;
+  std::int64_t padding = -1, kinds = 1;  // ids are 0 to kinds - 1
 
   AttentionGeometry geometry() const {
-    return {.tokens = tokens, .heads = heads, .head_width = head_width, .causal = causal};
+    return {.tokens = tokens,
+            .heads = heads,
+            .head_width = head_width,
+            .causal = causal,
+            .padding = padding};
+  }
+  Argument ids() const { return input("ids", {rows, tokens}, labels(kinds), DType::kInt64); }
+  bool hidden_key(const Doubles& ids, std::int64_t row, std::int64_t from) const {
+    return padding >= 0 &&
+           ids[static_cast<std::size_t>(row * tokens + from)] == static_cast<double>(padding);
   }
   Shape qkv() const { return {rows, tokens, 3 * heads * head_width}; }
   Shape probabilities() const { return {rows, heads, tokens, tokens}; }
   Shape y() const { return {rows, tokens, heads * head_width}; }
   double factor() const { return 1 / std::sqrt(static_cast<double>(head_width)); }
   std::string label() const {
-    return fmt::format("{}x{} tokens, {} heads of {}{}", rows, tokens, heads, head_width,
-                       causal ? ", causal" : "");
+    return fmt::format("{}x{} tokens, {} heads of {}{}{}", rows, tokens, heads, head_width,
+                       causal ? ", causal" : "",
+                       padding >= 0 ? fmt::format(", one id of {} padding", kinds) : "");
   }
 
   // part 0: queries, 1: keys, 2: values
@@ -48,12 +59,13 @@ void for_each_query(const AttentionShape& shape, Visit visit) {
 }
 
 // A probability's relative error is the error of the scores.
-Reals probabilities_of(const AttentionShape& shape, const Doubles& qkv) {
+Reals probabilities_of(const AttentionShape& shape, const Doubles& qkv, const Doubles& ids) {
   Reals p(static_cast<std::size_t>(shape.probabilities().elements()));
   for_each_query(shape, [&](auto row, auto head, auto to, auto seen) {
     Reals scores(static_cast<std::size_t>(seen));
     double largest = -INFINITY, magnitude = 0, sum = 0;
     for (std::int64_t from = 0; from < seen; ++from) {
+      if (shape.hidden_key(ids, row, from)) continue;
       Real& score = scores[static_cast<std::size_t>(from)];
       for (std::int64_t c = 0; c < shape.head_width; ++c)
         score += Real(qkv[shape.in_qkv(row, head, 0, to, c)] * shape.factor()) *
@@ -61,9 +73,13 @@ Reals probabilities_of(const AttentionShape& shape, const Doubles& qkv) {
       largest = std::max(largest, score.value);
       magnitude = std::max(magnitude, score.magnitude);
     }
-    for (const Real& score : scores) sum += std::exp(score.value - largest);
-    for (std::int64_t from = 0; from < seen; ++from) {
-      const double value = std::exp(scores[static_cast<std::size_t>(from)].value - largest) / sum;
+    const auto term = [&](std::int64_t from) {
+      if (shape.hidden_key(ids, row, from)) return 0.0;
+      return std::exp(scores[static_cast<std::size_t>(from)].value - largest);
+    };
+    for (std::int64_t from = 0; from < seen; ++from) sum += term(from);
+    for (std::int64_t from = 0; from < seen && sum > 0; ++from) {
+      const double value = term(from) / sum;
       p[shape.in_p(row, head, to, from)] = {value, value * (1 + magnitude)};
     }
   });
@@ -94,13 +110,13 @@ OpCase common(const AttentionShape& shape, const std::string& operation, int pro
 
 OpCase forward_case(const AttentionShape& shape) {
   OpCase c = common(shape, "attention_forward", 2);
-  c.arguments = {input("qkv", shape.qkv()), output("probabilities", shape.probabilities()),
-                 output("y", shape.y())};
+  c.arguments = {input("qkv", shape.qkv()), shape.ids(),
+                 output("probabilities", shape.probabilities()), output("y", shape.y())};
   c.run = [=](Backend& b, Stream& s, Tensors& t) {
-    b.attention_forward(s, shape.geometry(), t["qkv"], t["probabilities"], t["y"]);
+    b.attention_forward(s, shape.geometry(), t["qkv"], t["ids"], t["probabilities"], t["y"]);
   };
   c.reference = [=](const Values& in, Results& out) {
-    out["probabilities"] = probabilities_of(shape, in["qkv"]);
+    out["probabilities"] = probabilities_of(shape, in["qkv"], in["ids"]);
     out["y"] = output_of(shape, out["probabilities"], in["qkv"]);
   };
   return c;
@@ -137,9 +153,10 @@ void backward(const AttentionShape& shape, const Values& in, Reals& dqkv) {
 OpCase backward_case(const AttentionShape& shape) {
   OpCase c = common(shape, "attention_backward", 5);
   const Fill probabilities = [=](Random&, const Values& earlier, Doubles& values) {
-    std::ranges::transform(probabilities_of(shape, earlier["qkv"]), values.begin(), &Real::value);
+    std::ranges::transform(probabilities_of(shape, earlier["qkv"], earlier["ids"]), values.begin(),
+                           &Real::value);
   };
-  c.arguments = {input("qkv", shape.qkv()),
+  c.arguments = {input("qkv", shape.qkv()), shape.ids(),
                  input("probabilities", shape.probabilities(), probabilities),
                  input("dy", shape.y()), output("dqkv", shape.qkv())};
   c.run = [=](Backend& b, Stream& s, Tensors& t) {
@@ -147,7 +164,7 @@ OpCase backward_case(const AttentionShape& shape) {
   };
   c.reference = [=](const Values& in, Results& out) { backward(shape, in, out["dqkv"]); };
   c.derivatives = {{"dqkv", "qkv", [=](const Values& in) {
-                      const Reals p = probabilities_of(shape, in["qkv"]);
+                      const Reals p = probabilities_of(shape, in["qkv"], in["ids"]);
                       return dot(in["dy"], output_of(shape, p, in["qkv"]));
                     }}};
   return c;
@@ -164,6 +181,9 @@ OpCases attention_cases() {
                                       {1, 33, 1, 17},
                                       {1, 17, 2, 33, true},
                                       {1, 130, 1, 4, true},
+                                      {3, 6, 2, 4, false, 1, 3},
+                                      {4, 19, 1, 5, true, 0, 2},
+                                      {2, 3, 2, 2, false, 0, 1},
                                       {8, 64, 4, 32},
                                       {8, 64, 4, 32, true}}) {
     cases.push_back(forward_case(shape));

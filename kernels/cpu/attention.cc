@@ -1,6 +1,7 @@
 // Attention of each sample and head: scores, their softmax and the weighted sums, all products by
 // the microkernel, which reads queries, keys and values where the projection left them.
 #include <cmath>
+#include <limits>
 
 #include "kernels/cpu/backend_impl.h"
 #include "kernels/cpu/checks.h"
@@ -71,11 +72,30 @@ Rows head_of(const AttentionGeometry& g, const Tensor& y, std::int64_t sample, s
   return {y.data<float>() + sample * g.tokens * g.width() + head * g.head_width, g.width()};
 }
 
+// Scores to probabilities, where no token attends to padding.
+void softmax_past_padding(const AttentionGeometry& g, const std::int64_t* ids,
+                          const VectorKernels& vector, float* scores) {
+  for (std::int64_t t = 0; t < g.tokens; ++t, scores += g.tokens) {
+    const std::int64_t seen = g.causal ? t + 1 : g.tokens;
+    bool attends = false;
+    for (std::int64_t from = 0; from < seen; ++from) {
+      if (ids[from] == g.padding)
+        scores[from] = std::numeric_limits<float>::lowest();
+      else
+        attends = true;
+    }
+    if (attends) vector.loss.softmax_forward(scores, 1, seen, scores);
+    for (std::int64_t from = 0; from < g.tokens; ++from)
+      if (!attends || from >= seen || ids[from] == g.padding) scores[from] = 0;
+  }
+}
+
 }  // namespace
 
 void CpuBackend::attention_forward(Stream& stream, const AttentionGeometry& g, const Tensor& qkv,
-                                   Tensor& probabilities, Tensor& y) {
+                                   const Tensor& ids, Tensor& probabilities, Tensor& y) {
   check_attention(g, qkv, "qkv", probabilities, y, "y");
+  if (g.padding >= 0) cpu::check_shape(ids, {qkv.rows(), g.tokens}, "ids", DType::kInt64);
   const std::int64_t tokens = g.tokens, width = g.head_width;
   Workspace workspace(stream, Workspace::bytes_of<float>(width * tokens) + PlainRuns::bytes(width) +
                                   PlainRuns::bytes(tokens));
@@ -87,7 +107,9 @@ void CpuBackend::attention_forward(Stream& stream, const AttentionGeometry& g, c
     const Rows p = {probabilities.data<float>() + i * tokens * tokens, tokens};
     transpose(in.k, tokens, width, score_factor(g), keys);
     gemm_.multiply(product_of(in.q, false, {keys, tokens}, p, tokens, tokens, over_width));
-    if (g.causal) {
+    if (g.padding >= 0) {
+      softmax_past_padding(g, ids.data<std::int64_t>() + sample * tokens, vector_, p.data);
+    } else if (g.causal) {
       for (std::int64_t t = 0; t < tokens; ++t) {
         float* const row = p.data + t * tokens;
         vector_.loss.softmax_forward(row, 1, t + 1, row);

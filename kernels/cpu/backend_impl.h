@@ -137,6 +137,10 @@ class CpuBackend final : public Backend {
   void swap_rows(Stream&, const Tensor& x, Tensor& y) override;
   void add_row(Stream&, const Tensor& x, const Tensor& row, Tensor& y) override;
   void sum_rows(Stream&, const Tensor& x, Tensor& row) override;
+  void mean_tokens_forward(Stream&, std::int64_t padding, const Tensor& ids, const Tensor& x,
+                           Tensor& y) override;
+  void mean_tokens_backward(Stream&, std::int64_t padding, const Tensor& ids, const Tensor& dy,
+                            Tensor& dx) override;
   void lstm_cell_forward(Stream&, const Tensor& gates_x, const Tensor& gates_h,
                          const Tensor& c_before, Tensor& gates, Tensor& c, Tensor& h) override;
   void lstm_cell_backward(Stream&, const Tensor& gates, const Tensor& c_before, const Tensor& c,
@@ -147,7 +151,7 @@ class CpuBackend final : public Backend {
   void gru_cell_backward(Stream&, const Tensor& gates, const Tensor& gates_h,
                          const Tensor& h_before, const Tensor& dh, Tensor& dgates_x,
                          Tensor& dgates_h, Tensor& dh_before) override;
-  void attention_forward(Stream&, const AttentionGeometry&, const Tensor& qkv,
+  void attention_forward(Stream&, const AttentionGeometry&, const Tensor& qkv, const Tensor& ids,
                          Tensor& probabilities, Tensor& y) override;
   void attention_backward(Stream&, const AttentionGeometry&, const Tensor& qkv,
                           const Tensor& probabilities, const Tensor& dy, Tensor& dqkv) override;

@@ -1,4 +1,6 @@
-// Embedding tables, the exchange of the first two axes, and a row added to all rows.
+// Embedding tables, the exchange of the first two axes, a row added to all rows, and the mean over
+// the tokens that are no padding.
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/cpu/backend_impl.h"
@@ -21,6 +23,22 @@ std::int64_t table_rows(const Tensor& ids, const Tensor& y, const char* name, co
   LOCKSTEP_CHECK(table.elements() % width == 0, "a table of {} elements for rows of {}",
                  table.elements(), width);
   return table.elements() / width;
+}
+
+void check_mean(const Tensor& ids, const Tensor& tokens, const char* tokens_name,
+                const Tensor& mean, const char* mean_name) {
+  LOCKSTEP_CHECK(tokens.defined() && tokens.shape().rank() == 3, "{} is {}, not (N, T, C)",
+                 tokens_name, tokens.shape().to_string());
+  const Shape& shape = tokens.shape();
+  cpu::check_shape(tokens, shape, tokens_name);
+  cpu::check_shape(ids, {shape[0], shape[1]}, "ids", DType::kInt64);
+  cpu::check_shape(mean, {shape[0], shape[2]}, mean_name);
+}
+
+// 1 / the tokens of a sample that count; 0 where none does.
+float share_of_token(const std::int64_t* ids, std::int64_t tokens, std::int64_t padding) {
+  const std::int64_t counted = tokens - std::count(ids, ids + tokens, padding);
+  return counted > 0 ? 1.0f / static_cast<float>(counted) : 0.0f;
 }
 
 }  // namespace
@@ -92,6 +110,39 @@ void CpuBackend::sum_rows(Stream&, const Tensor& x, Tensor& row) {
   const std::int64_t length = x.shape().without_rows().elements();
   cpu::check_count(row, length, "row");
   gemm_.column_sums(x.data<float>(), x.rows(), length, false, row.data<float>());
+}
+
+void CpuBackend::mean_tokens_forward(Stream&, std::int64_t padding, const Tensor& ids,
+                                     const Tensor& x, Tensor& y) {
+  check_mean(ids, x, "x", y, "y");
+  const std::int64_t tokens = x.shape()[1], width = x.shape()[2];
+  const std::int64_t* id = ids.data<std::int64_t>();
+  const float* token = x.data<float>();
+  float* mean = y.data<float>();
+  for (std::int64_t n = 0; n < x.rows(); ++n, id += tokens, mean += width) {
+    vector_.elementwise.fill(0.0f, mean, width);
+    for (std::int64_t t = 0; t < tokens; ++t, token += width)
+      if (id[t] != padding) vector_.elementwise.add(mean, token, mean, width);
+    vector_.elementwise.scale(share_of_token(id, tokens, padding), mean, width);
+  }
+}
+
+void CpuBackend::mean_tokens_backward(Stream&, std::int64_t padding, const Tensor& ids,
+                                      const Tensor& dy, Tensor& dx) {
+  check_mean(ids, dx, "dx", dy, "dy");
+  const std::int64_t tokens = dx.shape()[1], width = dx.shape()[2];
+  const std::int64_t* id = ids.data<std::int64_t>();
+  const float* mean = dy.data<float>();
+  float* token = dx.data<float>();
+  for (std::int64_t n = 0; n < dx.rows(); ++n, id += tokens, mean += width) {
+    const float share = share_of_token(id, tokens, padding);
+    for (std::int64_t t = 0; t < tokens; ++t, token += width) {
+      vector_.elementwise.fill(0.0f, token, width);
+      if (id[t] == padding) continue;
+      vector_.elementwise.add(token, mean, token, width);
+      vector_.elementwise.scale(share, token, width);
+    }
+  }
 }
 
 }  // namespace lockstep

@@ -19,6 +19,7 @@ Shape Embedding::build(Build& build, const Shape& in) {
   if (in.rank() != 1)
     throw Error("layer '{}' (embedding) takes sequences of ids (T), not samples of {}",
                 build.path(), in.to_string());
+  build.ids = {in[0], options_.ids};
   const Shape out{in[0], options_.width};
 
   ParamSpec weight;

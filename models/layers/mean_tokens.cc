@@ -15,6 +15,7 @@ Shape MeanTokens::build(Build& build, const Shape& in) {
   if (in.rank() != 2)
     throw Error("layer '{}' (mean_tokens) takes sequences (T, C), not {}", build.path(),
                 in.to_string());
+  if (padding_) build.check_padding(*padding_, in[0], "mean_tokens");
   in_ = in;
   const Shape out{in[1]};
   y_ = build.buffer(out);
@@ -25,13 +26,20 @@ Shape MeanTokens::build(Build& build, const Shape& in) {
 
 Tensor MeanTokens::forward(const Pass& pass, const Tensor& x) {
   Tensor y = y_.head(x.rows());
-  pass.backend.global_avg_pool_forward(pass.stream, as_images(x, in_), y);
+  if (padding_)
+    pass.backend.mean_tokens_forward(pass.stream, *padding_, pass.ids, x, y);
+  else
+    pass.backend.global_avg_pool_forward(pass.stream, as_images(x, in_), y);
   return y;
 }
 
 Tensor MeanTokens::backward(const Pass& pass, const Tensor& dy) {
   if (!dx_) return {};
-  const Tensor dx = dx_.head(dy.rows());
+  Tensor dx = dx_.head(dy.rows());
+  if (padding_) {
+    pass.backend.mean_tokens_backward(pass.stream, *padding_, pass.ids, dy, dx);
+    return dx;
+  }
   Tensor images = as_images(dx, in_);
   pass.backend.global_avg_pool_backward(pass.stream, dy, images);
   return dx;

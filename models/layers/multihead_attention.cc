@@ -14,10 +14,12 @@ Shape MultiheadAttention::build(Build& build, const Shape& in) {
   if (width % options_.heads != 0)
     throw Error("layer '{}' (attention): {} heads do not divide the {} columns of a token",
                 build.path(), options_.heads, width);
+  if (options_.padding) build.check_padding(*options_.padding, tokens, "attention");
   geometry_ = {.tokens = tokens,
                .heads = options_.heads,
                .head_width = width / options_.heads,
-               .causal = options_.causal};
+               .causal = options_.causal,
+               .padding = options_.padding.value_or(-1)};
   const bool data_gradient = build.gradient_flows;
 
   ProjectionOptions projection;
@@ -54,7 +56,7 @@ Tensor MultiheadAttention::forward(const Pass& pass, const Tensor& x) {
   Tensor qkv = qkv_.head(rows), probabilities = probabilities_.head(rows);
   Tensor attended = attended_.head(rows), y = y_.head(rows);
   in_projection_.forward(pass, x, qkv);
-  pass.backend.attention_forward(pass.stream, geometry_, qkv, probabilities, attended);
+  pass.backend.attention_forward(pass.stream, geometry_, qkv, pass.ids, probabilities, attended);
   out_projection_.forward(pass, attended, y);
   return y;
 }

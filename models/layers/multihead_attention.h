@@ -1,7 +1,11 @@
 // MultiheadAttention: self-attention within each sample (T, C), as torch.nn.MultiheadAttention with
-// query = key = value and batch_first. Parameters "in_proj_weight" (3 C, C), "in_proj_bias" (3 C),
-// "out_proj.weight" (C, C), "out_proj.bias" (C), initialised as PyTorch does.
+// query = key = value and batch_first; `padding` makes the key_padding_mask, but a token that may
+// attend to none gets the bias alone, where PyTorch gives NaN. Parameters "in_proj_weight" (3 C,
+// C), "in_proj_bias" (3 C), "out_proj.weight" (C, C), "out_proj.bias" (C), initialised as PyTorch
+// does.
 #pragma once
+
+#include <optional>
 
 #include "models/layers/projection.h"
 
@@ -11,6 +15,7 @@ struct AttentionOptions {
   std::int64_t heads = 1;  // must divide C
   bool causal = false;     // a token attends to itself and those before it
   bool bias = true;
+  std::optional<std::int64_t> padding{};  // tokens of this id are not attended to
 };
 
 class MultiheadAttention final : public UnaryLayer {

@@ -21,6 +21,8 @@ Recurrent::Recurrent(const RecurrentOptions& options) : options_(options) {
   if (options.hidden < 1 || options.layers < 1)
     throw Error("{} recurrent layers of hidden size {}; both are at least 1", options.layers,
                 options.hidden);
+  if (!(options.dropout >= 0 && options.dropout < 1))
+    throw Error("recurrent layers with dropout {}; it lies in [0, 1)", options.dropout);
 }
 
 Shape Recurrent::build(Build& build, const Shape& in) {
@@ -45,11 +47,16 @@ Shape Recurrent::build(Build& build, const Shape& in) {
       multiply_adds += tokens_ * direction.multiply_adds();
     }
     if (options_.bidirectional) level.joined = build.buffer(states);
+    if (options_.dropout > 0 && i + 1 < options_.layers) {
+      level.random_layer = build.next_random_layer();
+      level.dropped = build.buffer(states);
+    }
   }
   const Shape out = options_.sequence ? states : Shape{width};
   x_ = build.buffer(in);
   if (!keeps_output()) y_ = build.buffer(out);
   if (options_.sequence || options_.layers > 1) dstates_ = build.buffer(states);
+  if (options_.dropout > 0) samples_first_ = build.buffer(states);
   if (data_gradient) {
     dx_time_ = build.buffer(in);
     dx_ = build.buffer(in);
@@ -65,7 +72,13 @@ Shape Recurrent::build(Build& build, const Shape& in) {
 Tensor Recurrent::forward(const Pass& pass, const Tensor& x) {
   Tensor states = part_of(x_, {tokens_, x.rows(), x.shape()[2]});
   pass.backend.swap_rows(pass.stream, x, states);
-  for (Level& level : levels_) states = forward_level(pass, level, states);
+  for (Level& level : levels_) {
+    states = forward_level(pass, level, states);
+    if (!drops(pass, level)) continue;
+    Tensor dropped = part_of(level.dropped, states.shape());
+    drop(pass, level, states, dropped);
+    states = dropped;
+  }
   if (!options_.sequence) return last_states(pass);
   Tensor y = y_.head(x.rows());
   pass.backend.swap_rows(pass.stream, states, y);
@@ -86,6 +99,16 @@ Tensor Recurrent::forward_level(const Pass& pass, Level& level, const Tensor& x)
   Tensor joined = part_of(level.joined, {tokens_ * rows, 2, hidden});
   pass.backend.swap_rows(pass.stream, both, joined);
   return joined.view({tokens_, rows, 2 * hidden});
+}
+
+void Recurrent::drop(const Pass& pass, const Level& level, const Tensor& x, Tensor& y) {
+  const DropoutOptions options{static_cast<float>(options_.dropout),
+                               {pass.seed, RandomPurpose::kDropout, level.random_layer,
+                                static_cast<std::uint64_t>(pass.step)}};
+  Tensor samples = part_of(samples_first_, {x.shape()[1], x.shape()[0], x.shape()[2]});
+  pass.backend.swap_rows(pass.stream, x, samples);
+  pass.backend.dropout(pass.stream, options, pass.sample_ids, samples, samples);
+  pass.backend.swap_rows(pass.stream, samples, y);
 }
 
 Tensor Recurrent::last_states(const Pass& pass) {
@@ -110,6 +133,7 @@ Tensor Recurrent::backward(const Pass& pass, const Tensor& dy) {
     pass.backend.swap_rows(pass.stream, dy, dstates);
   }
   for (std::size_t i = levels_.size(); i-- > 0;) {
+    if (drops(pass, levels_[i])) drop(pass, levels_[i], dstates, dstates);
     // The gradient of a level's states is read no more when that of the one below takes its place.
     Tensor dx;
     if (i > 0) {

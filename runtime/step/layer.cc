@@ -21,6 +21,18 @@ std::string Build::path(const std::string& name) const {
   return full.ends_with('.') ? full.substr(0, full.size() - 1) : full;
 }
 
+void Build::check_padding(std::int64_t padding, std::int64_t tokens,
+                          const std::string& kind) const {
+  if (tokens != ids.tokens)
+    throw Error(
+        "layer '{}' ({}): padding goes by the ids of an embedding that begins the network, one for "
+        "each of the {} tokens",
+        path(), kind, tokens);
+  if (padding < 0 || padding >= ids.count)
+    throw Error("layer '{}' ({}): padding {} is no id of the embedding, which has 0 to {}", path(),
+                kind, padding, ids.count - 1);
+}
+
 Param* Build::param(const std::string& name, const ParamSpec& spec) {
   if (spec.kind == ParamKind::kTrainable) gradient_flows = true;
   return params_.add(prefix_ + name, spec);

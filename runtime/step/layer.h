@@ -33,6 +33,7 @@ struct Pass {
   std::int64_t step = 0;             // keys dropout
   std::int64_t weights_version = 1;  // changes with the weights: packed copies are made anew then
   Tensor sample_ids;                 // int64 (rows)
+  Tensor ids{};  // int64 (rows, T): the network's input where it asks for ids, else undefined
   // Called once for every parameter when its gradient is final and its value is read no more in
   // this pass: a layer reports after its data gradient.
   std::function<void(const Param&)> on_ready;
@@ -83,6 +84,13 @@ class Build {
   Shape flattened_image;
   // Convolutions are computed by plain sums alone (ConvGeometry::direct).
   bool direct_convolutions = false;
+  // The ids that an embedding has turned into the tokens that reach the layer.
+  struct Ids {
+    std::int64_t tokens = 0, count = 0;  // T, and how many ids there are; 0: no ids
+  } ids;
+  // For a layer that treats the tokens (T, C) of the id `padding` in a way of its own: Error where
+  // it is no id, or where the network's input is not one id for each of these tokens.
+  void check_padding(std::int64_t padding, std::int64_t tokens, const std::string& kind) const;
   // Of what reaches the layer: int64 for the first layer of a network that asks for ids
   // (Layer::input_type), float32 otherwise.
   DType input_type = DType::kFloat32;

@@ -87,11 +87,11 @@ void Replica::train_shard(const ShardBatch& batch, std::int64_t shard, std::int6
   scalars = {};
   if (batch.rows == 0) return reducer.zero_shard(shard);
   reducer.begin_shard(shard);
-  Pass pass = make_pass(batch, weights_version, true);
+  const Tensor x = input(batch.x);
+  Pass pass = make_pass(batch, x, weights_version, true);
   pass.step = step;
   pass.on_ready = [&reducer](const Param& param) { reducer.ready(param); };
 
-  const Tensor x = input(batch.x);
   const Tensor output = forward(pass, x);
   const Tensor doutput = score(pass, batch, output, true, scalars);
   if (!std::isfinite(scalars.loss)) explain_loss(pass, x, scalars.loss);
@@ -103,18 +103,20 @@ Tensor Replica::evaluate_shard(const ShardBatch& batch, std::int64_t weights_ver
                                ShardScalars& scalars) {
   scalars = {};
   if (batch.rows == 0) return {};
-  const Pass pass = make_pass(batch, weights_version, false);
-  const Tensor output = forward(pass, input(batch.x));
+  const Tensor x = input(batch.x);
+  const Pass pass = make_pass(batch, x, weights_version, false);
+  const Tensor output = forward(pass, x);
   score(pass, batch, output, false, scalars);
   return output;
 }
 
 Tensor Replica::predict(const ShardBatch& batch, std::int64_t weights_version) {
-  const Pass pass = make_pass(batch, weights_version, false);
-  return forward(pass, input(batch.x));
+  const Tensor x = input(batch.x);
+  return forward(make_pass(batch, x, weights_version, false), x);
 }
 
-Pass Replica::make_pass(const ShardBatch& batch, std::int64_t weights_version, bool training) {
+Pass Replica::make_pass(const ShardBatch& batch, const Tensor& x, std::int64_t weights_version,
+                        bool training) {
   return Pass{.backend = backend_,
               .stream = stream_,
               .training = training,
@@ -122,6 +124,7 @@ Pass Replica::make_pass(const ShardBatch& batch, std::int64_t weights_version, b
               .step = 0,
               .weights_version = weights_version,
               .sample_ids = backend_.upload(stream_, batch.sample_ids),
+              .ids = x.dtype() == DType::kInt64 ? x : Tensor(),
               .on_ready = {},
               .check_finite = false,
               .observer = nullptr};

@@ -56,7 +56,8 @@ class Replica {
   Tensor predict(const ShardBatch& batch, std::int64_t weights_version);
 
  private:
-  Pass make_pass(const ShardBatch& batch, std::int64_t weights_version, bool training);
+  Pass make_pass(const ShardBatch& batch, const Tensor& x, std::int64_t weights_version,
+                 bool training);
   Tensor input(const Tensor& x);
   Tensor forward(const Pass& pass, const Tensor& x);
   void backward(const Pass& pass, const Tensor& doutput);

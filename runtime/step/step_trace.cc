@@ -133,6 +133,7 @@ Tensor StepTracer::run_loss(bool with_gradient) {
               .step = 0,
               .weights_version = ++version_,
               .sample_ids = backend_.upload(*stream_, sample_ids_),
+              .ids = input_.dtype() == DType::kInt64 ? input_ : Tensor(),
               .on_ready = {},
               .check_finite = false,
               .observer = recording_ != nullptr ? this : nullptr};

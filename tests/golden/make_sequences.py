@@ -30,13 +30,18 @@ class Last(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    def __init__(self, layer, causal):
+    def __init__(self, layer, causal, padding=None):
         super().__init__()
-        self.layer, self.causal = layer, causal
+        self.layer, self.causal, self.padding = layer, causal, padding
 
     def forward(self, x):
-        mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1], dtype=x.dtype)
-        return self.layer(x, x, x, need_weights=False, attn_mask=mask if self.causal else None)[0]
+        tokens = x.shape[1]
+        later = torch.ones(tokens, tokens, dtype=torch.bool).triu(1) if self.causal else None
+        padded = None
+        if self.padding is not None:  # ids as tests/models/rig.h has them
+            ids = (torch.arange(len(x))[:, None] + torch.arange(tokens)) % 3
+            padded = ids == self.padding
+        return self.layer(x, x, x, need_weights=False, attn_mask=later, key_padding_mask=padded)[0]
 
 
 def tensor(seed, *shape):
@@ -97,6 +102,11 @@ def make_cases():
         yield case(f"attention of 2 heads{', causal' if causal else ''}",
                    {"layer": "attention", "heads": 2, "causal": causal},
                    SelfAttention(nn.MultiheadAttention(6, 2, batch_first=True), causal), (5, 6), 3)
+    for causal, rows, padding in (False, 3, 0), (True, 2, 2):  # no token sees padding alone
+        yield case(f"attention past padding{', causal' if causal else ''}",
+                   {"layer": "attention", "heads": 2, "causal": causal, "padding": padding},
+                   SelfAttention(nn.MultiheadAttention(6, 2, batch_first=True), causal, padding),
+                   (5, 6), rows)
     yield case("embedding", {"layer": "embedding", "width": 3}, Plain(nn.Embedding(7, 3)), (5,), 4,
                ids=7)
     yield case("linear over tokens", {"layer": "linear", "out": 3}, Plain(nn.Linear(4, 3)), (5, 4), 2)

@@ -100,6 +100,15 @@ Made bidirectional(RecurrentKind kind, std::int64_t layers, bool sequence, bool 
                                                       .sequence = sequence});
 }
 
+Made dropped(RecurrentKind kind, std::int64_t layers, bool bidirectional, bool sequence) {
+  return std::make_unique<Recurrent>(RecurrentOptions{.kind = kind,
+                                                      .hidden = 3,
+                                                      .layers = layers,
+                                                      .bidirectional = bidirectional,
+                                                      .sequence = sequence,
+                                                      .dropout = 0.4});
+}
+
 Made attention(const AttentionOptions& options) {
   return std::make_unique<MultiheadAttention>(options);
 }
@@ -192,6 +201,7 @@ const std::vector<Case>& cases() {
       {"residual_in_place", {2, 7}, in_place_residual},
       {"linear_of_tokens", {3, 4}, [] { return Made(new Linear(5)); }},
       {"mean_tokens", {4, 3}, [] { return Made(new MeanTokens); }},
+      {"mean_tokens_past_padding", {4, 3}, [] { return Made(new MeanTokens(1)); }},
       {"positions", {4, 5}, [] { return Made(new PositionalEncoding(PositionKind::kSinusoidal)); }},
       {"learned_positions",
        {3, 2},
@@ -211,6 +221,12 @@ const std::vector<Case>& cases() {
       {"attention_causal_no_bias",
        {4, 3},
        [] { return attention({.heads = 1, .causal = true, .bias = false}); }},
+      {"attention_past_padding", {4, 4}, [] { return attention({.heads = 2, .padding = 2}); }},
+      {"attention_causal_past_padding",  // some tokens see padding alone
+       {3, 4},
+       [] { return attention({.heads = 2, .causal = true, .padding = 0}); }},
+      {"lstm_dropout", {3, 2}, [] { return dropped(RecurrentKind::kLstm, 3, false, false); }},
+      {"gru_dropout_both_ways", {3, 2}, [] { return dropped(RecurrentKind::kGru, 2, true, true); }},
   };
   return list;
 }

@@ -34,6 +34,7 @@ class Rig {
     build.gradient_flows = options.input_gradient;
     build.input_overwritable = options.input_overwritable;
     build.input_type = this->layer->input_type();
+    if (sample.rank() == 2) build.ids = {sample[0], kIds};
     output = this->layer->build(build, sample);
     params.place();
     values_ = host_tensor({params.elements()}, DType::kFloat32);
@@ -71,6 +72,16 @@ class Rig {
     return dx;
   }
 
+  // Samples (T, C) stand for tokens with ids, every one of them in any kIds tokens in a row.
+  static constexpr std::int64_t kIds = 3;
+  Tensor token_ids(std::int64_t rows) const {
+    if (sample.rank() != 2) return {};
+    Tensor ids = host_tensor({rows, sample[0]}, DType::kInt64);
+    for (std::int64_t i = 0; i < ids.elements(); ++i)
+      ids.data<std::int64_t>()[i] = (i / sample[0] + i % sample[0]) % kIds;
+    return ids;
+  }
+
   Pass pass(std::int64_t rows, bool training) {
     Tensor ids = host_tensor({rows}, DType::kInt64);
     for (std::int64_t i = 0; i < rows; ++i) ids.data<std::int64_t>()[i] = 1000 + 3 * i;
@@ -81,6 +92,7 @@ class Rig {
                 .step = 5,
                 .weights_version = version,
                 .sample_ids = ids,
+                .ids = token_ids(rows),
                 .on_ready = {},
                 .check_finite = check_finite,
                 .observer = nullptr};

@@ -14,9 +14,11 @@ std::unique_ptr<UnaryLayer> make_layer(const Json& one) {
   if (name == "embedding")
     return std::make_unique<Embedding>(EmbeddingOptions{one["ids"], one["width"], {}});
   if (name == "linear") return std::make_unique<Linear>(one["out"].get<std::int64_t>());
-  if (name == "attention")
-    return std::make_unique<MultiheadAttention>(
-        AttentionOptions{.heads = one["heads"], .causal = one["causal"]});
+  if (name == "attention") {
+    AttentionOptions options{.heads = one["heads"], .causal = one["causal"]};
+    if (one.contains("padding")) options.padding = one["padding"].get<std::int64_t>();
+    return std::make_unique<MultiheadAttention>(options);
+  }
   RecurrentOptions options;
   options.kind = name == "lstm"       ? RecurrentKind::kLstm
                  : name == "gru"      ? RecurrentKind::kGru
@@ -56,7 +58,7 @@ Tensor input_of(const Json& one, const Shape& shape) {
 
 TEST(SequenceGolden, LayersComputeWhatPyTorchDoes) {
   const Json golden = read_golden("sequences.json");
-  ASSERT_EQ(golden["cases"].size(), 12u);
+  ASSERT_EQ(golden["cases"].size(), 14u);
   for (const Json& one : golden["cases"]) {
     SCOPED_TRACE(one["title"].get<std::string>());
     const Shape sample(one["sample"].get<std::vector<std::int64_t>>());

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Networks over token ids, an LSTM's and one of attention, beside the same in PyTorch: from the same
+"""Networks over token ids, of recurrent layers and of attention with and without padding, beside the same in PyTorch: from the same
 weights, on the same batches, both have the same losses and end with the same weights and logits."""
 import json
 import sys
@@ -86,7 +86,25 @@ def networks():
             x = self.tokens(ids) + self.positions(torch.arange(TOKENS))
             return self.fc(self.block(x).mean(1))
 
-    return {"lstm": Lstm(), "gru": Gru(), "attention": Attention()}
+    class Padded(nn.Module):
+        layers = """
+{ kind = "embedding", name = "tokens", ids = 11, width = 8, padding = 0 },
+{ kind = "attention", name = "attention", heads = 2, padding = 0 },
+{ kind = "mean_tokens", padding = 0 },
+{ kind = "linear", name = "fc" }"""
+
+        def __init__(self):
+            super().__init__()
+            self.tokens = nn.Embedding(IDS, 8, padding_idx=0)
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+            self.fc = nn.Linear(8, CLASSES)
+
+        def forward(self, ids):
+            x, counted = self.tokens(ids), (ids != 0).unsqueeze(2)
+            y = self.attention(x, x, x, key_padding_mask=ids == 0, need_weights=False)[0]
+            return self.fc((y * counted).sum(1) / counted.sum(1))
+
+    return {"lstm": Lstm(), "gru": Gru(), "attention": Attention(), "padded": Padded()}
 
 
 def losses_of(network, ids, classes):
