@@ -81,20 +81,43 @@ ShardBatch read_batch(const Dataset& data) {
   return batch;
 }
 
-// The parameters after one step of the trainer itself.
-std::map<std::string, Tensor> updated_parameters(Session& session, const NodeDataset& data,
-                                                 const StepTracer& tracer, double& lr) {
+// "with penalties, clipped to norm 0.1 (from 2.5)"; "" where gradients stay what they are.
+std::string changes_of_gradients(const Config& config, double norm) {
+  std::string changes;
+  const auto add = [&](const std::string& words) {
+    changes += (changes.empty() ? "" : ", ") + words;
+  };
+  if (config.loss.l1 > 0 || config.loss.l2 > 0) add("with penalties");
+  if (config.training.clip_norm > 0)
+    add(fmt::format("clipped to norm {:.6g} (it is {:.6g})", config.training.clip_norm, norm));
+  if (config.training.clip_value > 0)
+    add(fmt::format("clipped to values of at most {:.6g}", config.training.clip_value));
+  return changes;
+}
+
+// One step of the trainer itself: the parameters after it, and the gradients that it used.
+void take_step(Session& session, const NodeDataset& data, const StepTracer& tracer,
+               StepReportInput& report) {
   const Config& config = session.config();
   const BatchPlan plan{data.data->rows(), config.training.batch, 1, false};
   Trainer trainer(config, session.team(), data, plan);
   trainer.restore(0, [&](float*, const std::vector<float*>&) {
     set_start(config, session.team().params(), session.backend());
   });
-  lr = trainer.step().lr;
-  std::map<std::string, Tensor> updated;
-  for (const Param& param : session.team().params().all())
-    updated[param.name] = tracer.in_file_order(param, param.value);
-  return updated;
+  trainer.keep_gradients(true);
+  const StepResult step = trainer.step();
+  report.lr = step.lr;
+  report.changes = changes_of_gradients(config, step.gradient_norm);
+  for (const Param& param : session.team().params().all()) {
+    report.updated[param.name] = tracer.in_file_order(param, param.value);
+    if (report.changes.empty() || param.spec.kind != ParamKind::kTrainable) continue;
+    const Tensor host = host_tensor({param.elements}, DType::kFloat32);
+    std::ranges::copy(trainer.gradient({param.offset, param.offset + param.elements}),
+                      host.span<float>().begin());
+    Tensor gradient = session.backend().empty({param.elements});
+    session.backend().copy(host, gradient);
+    report.applied[param.name] = tracer.in_file_order(param, gradient);
+  }
 }
 
 int check_step(const StepArguments& arguments, const Networks& networks) {
@@ -107,9 +130,8 @@ int check_step(const StepArguments& arguments, const Networks& networks) {
   StepTracer tracer(session.blueprint(), data.data->rows(), session.backend());
   set_start(session.config(), tracer.params(), session.backend());
   const StepTrace trace = tracer.trace(read_batch(*data.data));
-  double lr = 0;
-  const auto updated = updated_parameters(session, data, tracer, lr);
-  const StepReportInput report{trace, updated, std::string(name_of(config.loss.kind)), lr};
+  StepReportInput report{trace, {}, {}, std::string(name_of(config.loss.kind)), 0, {}};
+  take_step(session, data, tracer, report);
 
   fmt::print("one step of {} on row{} {} of {} {}\n\n{}", arguments.config,
              rows.size() == 1 ? "" : "s", arguments.rows, config.data.file, config.data.train,
@@ -142,7 +164,8 @@ void add_check_step(CLI::App* check, Action& action, const Networks& networks) {
   command->add_option("--save", arguments->save, "folder for every tensor in full, as .npy");
   command->footer(
       "Gradients are those of the loss, the mean over the rows, and are compared with central\n"
-      "differences (of large tensors a few elements). Exit code 1 where they do not agree.\n"
+      "differences (of large tensors a few elements). Exit code 1 where they do not agree. Where\n"
+      "loss.l1, loss.l2, clip_norm or clip_value change them, the update's are shown too.\n"
       "Examples:\n"
       "  lockstep check step launch/configs/course/sigmoid-by-hand.toml\n"
       "  lockstep check step launch/configs/digits.toml --rows 0-7 --save step\n");

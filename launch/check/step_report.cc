@@ -91,6 +91,9 @@ std::string step_report(const StepReportInput& input) {
     if (parameter.gradient)
       text +=
           checked_gradient(parameter.name + " gradient", parameter.gradient, parameter.differences);
+    if (parameter.gradient && !input.applied.empty())
+      text +=
+          block(parameter.name + " gradient, " + input.changes, input.applied.at(parameter.name));
     text += block(parameter.name + " after the update", input.updated.at(parameter.name));
   }
   return text;
@@ -111,6 +114,8 @@ void save_step(const StepReportInput& input, const std::string& folder) {
   for (const TracedParameter& parameter : trace.parameters) {
     save("parameter." + parameter.name, parameter.value);
     save("parameter-gradient." + parameter.name, parameter.gradient);
+    if (parameter.gradient && !input.applied.empty())
+      save("parameter-gradient-applied." + parameter.name, input.applied.at(parameter.name));
     save("parameter-after." + parameter.name, input.updated.at(parameter.name));
   }
 }

@@ -33,6 +33,10 @@ struct ElementRange {  // of the flat parameter buffer; multiples of kBlockEleme
   std::int64_t begin = 0, end = 0;
   std::int64_t count() const { return end - begin; }
 };
+inline ElementRange intersect(ElementRange a, ElementRange b) {  // empty where they are disjoint
+  const std::int64_t begin = std::max(a.begin, b.begin);
+  return {begin, std::max(begin, std::min(a.end, b.end))};
+}
 
 // How the gradients of shards become one.
 enum class PlanReduction {

@@ -212,6 +212,11 @@ void check_early_stopping(const Entries& entries, const std::string& name, const
     throw Error("{}: the metric \"top_k\" needs 'training.top_k'", where);
 }
 
+void resolve_optimizer(const Entries& entries, OptimizerConfig& optimizer) {
+  if (optimizer.kind == OptimizerKind::kAdagrad && entries.find("optimizer.eps") == nullptr)
+    optimizer.eps = kAdagradEps;
+}
+
 // A list of layers is a network without a name of its own.
 void resolve_network(const std::string& name, ModelConfig& model) {
   if (const ConfigEntry* layers = model.table.find("layers")) {
@@ -234,6 +239,7 @@ Config build(const Entries& entries, const std::string& name) {
   Config config;
   for (const auto& [path, entry] : entries.all()) set_entry(path, entry, config);
   resolve_network(name, config.model);
+  resolve_optimizer(entries, config.optimizer);
   check_belonging(entries, config);
   check_reduction(entries, name, config.run);
   check_normalisation(entries, name, config.data);

@@ -154,6 +154,9 @@ struct LossConfig {
   double l1 = 0, l2 = 0;                // the gradient grows by l1 sign(w) + l2 w
 };
 
+// PyTorch's default of optimizer.eps for AdaGrad, which parsing fills in; 1e-8 for the others.
+inline constexpr double kAdagradEps = 1e-10;
+
 struct OptimizerConfig {
   OptimizerKind kind = OptimizerKind::kAdam;
   double lr = 1e-3;
@@ -161,7 +164,7 @@ struct OptimizerConfig {
   double dampening = 0;                          // sgd
   bool nesterov = false;                         // sgd
   double beta1 = 0.9, beta2 = 0.999;             // adam, adamw
-  double eps = 1e-8;                             // all but sgd
+  double eps = 1e-8;                             // all but sgd; adagrad: kAdagradEps
   double alpha = 0.99;                           // rmsprop
   bool centered = false;                         // rmsprop
   double lr_decay = 0, initial_accumulator = 0;  // adagrad

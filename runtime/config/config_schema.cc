@@ -25,7 +25,8 @@ Names names(ExchangeType) {
   return kNames;
 }
 Names names(IsaChoice) {
-  static constexpr std::array<std::string_view, 5> kNames{"auto", "avx512", "avx2", "neon", "generic"};
+  static constexpr std::array<std::string_view, 5> kNames{"auto", "avx512", "avx2", "neon",
+                                                          "generic"};
   return kNames;
 }
 Names names(TransportChoice) {
@@ -207,7 +208,8 @@ void add_optimizer_and_schedule(std::vector<ConfigKey>& keys) {
   LOCKSTEP_KEY(kMath, optimizer.beta2, "decay of the mean of squared gradients")
       .within("at least 0 and below 1", below_one)
       .only_for({"adam", "adamw"});
-  LOCKSTEP_KEY(kMath, optimizer.eps, "added to the root of the squared gradients")
+  LOCKSTEP_KEY(kMath, optimizer.eps,
+               "added to the root of the squared gradients; of adagrad by default 1e-10")
       .above(0)
       .only_for({"adam", "adamw", "rmsprop", "adagrad"});
   LOCKSTEP_KEY(kMath, optimizer.alpha, "decay of the mean of squared gradients")

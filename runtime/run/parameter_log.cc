@@ -46,7 +46,6 @@ nlohmann::ordered_json with_parameters(nlohmann::ordered_json line,
 ParameterLog::ParameterLog(const std::vector<std::string>& names, Team& team, Trainer& trainer)
     : team_(team), trainer_(trainer) {
   for (const std::string& name : names) params_.push_back(&find_param(team.params(), name));
-  trainer.watch(params_);
 }
 
 std::string ParameterLog::names() const {
@@ -65,7 +64,8 @@ std::vector<ShownParameter> ParameterLog::read() const {
   };
   std::vector<ShownParameter> shown;
   for (const Param* param : params_) {
-    const std::vector<float> gradient = trainer_.gradient(*param);
+    const std::vector<float> gradient =
+        trainer_.gradient({param->offset, param->offset + param->elements});
     const Tensor host = host_tensor({param->elements}, DType::kFloat32);
     std::ranges::copy(gradient, host.span<float>().begin());
     Tensor flat = backend.empty({param->elements});

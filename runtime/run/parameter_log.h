@@ -32,7 +32,8 @@ class ParameterLog {
   ParameterLog(const std::vector<std::string>& names, Team& team, Trainer& trainer);
 
   std::string names() const;  // all of them, for messages
-  // A collective, between steps.
+  bool empty() const { return params_.empty(); }
+  // A collective, after a step that kept its gradient.
   std::vector<ShownParameter> read() const;
 
  private:

@@ -65,9 +65,9 @@ void RunLog::epoch(const EpochReport& report, double lr) {
   tensorboard_->scalar("samples_per_second", report.step, report.samples_per_second);
 }
 
-void RunLog::histograms(std::int64_t step, const ParamSet& params, std::span<const float> values,
-                        std::span<const float> gradients) {
-  if (tensorboard_) tensorboard_->histograms(step, params, values, gradients);
+void RunLog::histograms(std::int64_t step, const ParamSet& params,
+                        std::span<const float> gradient) {
+  if (tensorboard_) tensorboard_->histograms(step, params, gradient);
 }
 
 void RunLog::finished() {

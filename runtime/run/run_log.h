@@ -20,8 +20,7 @@ class RunLog {
   void begin(const Config& config, const Dataset& data, const std::vector<std::string>& metrics);
   void step(const StepReport& report, std::optional<double> gradient_norm);
   void epoch(const EpochReport& report, double lr);
-  void histograms(std::int64_t step, const ParamSet& params, std::span<const float> values,
-                  std::span<const float> gradients);
+  void histograms(std::int64_t step, const ParamSet& params, std::span<const float> gradient);
   void finished();  // the run is complete
 
  private:

@@ -102,14 +102,14 @@ void TensorBoardLog::scalar(const std::string& tag, std::int64_t step, double va
 }
 
 void TensorBoardLog::histograms(std::int64_t step, const ParamSet& params,
-                                std::span<const float> values, std::span<const float> gradients) {
+                                std::span<const float> gradient) {
   for (const Param& param : params.all()) {
     if (param.spec.kind != ParamKind::kTrainable) continue;
     const auto begin = static_cast<std::size_t>(param.offset);
     const auto count = static_cast<std::size_t>(param.elements);
-    file_.histogram("weights/" + param.name, step, Histogram::of(values.subspan(begin, count)));
-    file_.histogram("gradients/" + param.name, step,
-                    Histogram::of(gradients.subspan(begin, count)));
+    const Tensor values = param.value.to_host();
+    file_.histogram("weights/" + param.name, step, Histogram::of(values.span<float>()));
+    file_.histogram("gradients/" + param.name, step, Histogram::of(gradient.subspan(begin, count)));
   }
 }
 

@@ -28,9 +28,8 @@ class TensorBoardLog {
   void images(const Dataset& data, const Config& config);
   void evaluation(const std::string& split, std::int64_t step, const Evaluation& evaluation);
   void scalar(const std::string& tag, std::int64_t step, double value);
-  // Flat buffers of the trainable parameters; the gradient is that of the step, after clipping.
-  void histograms(std::int64_t step, const ParamSet& params, std::span<const float> values,
-                  std::span<const float> gradients);
+  // Of the trainable parameters; `gradient`: the step's as the optimizer saw it, flat.
+  void histograms(std::int64_t step, const ParamSet& params, std::span<const float> gradient);
   void finished() { file_.finished(); }
 
  private:

@@ -57,8 +57,10 @@ class TrainingRun {
   StepResult step();
   void finish_epoch(std::int64_t epoch, double lr);
   void log_step(const StepResult& result);
-  bool histograms_due(std::int64_t step) const;  // after the step that is counted from 1
-  bool judge(const Evaluation& validation);      // whether it is the best so far
+  // After the step that is counted from 1.
+  bool histograms_due(std::int64_t step) const;
+  bool epoch_ends(std::int64_t step) const;
+  bool judge(const Evaluation& validation);  // whether it is the best so far
   void save(bool wait);
   void restore_best();
   void write_weights();
@@ -108,9 +110,8 @@ TrainingRun::TrainingRun(const Config& config, const TrainingRequest& request,
                     plan_.rows, plan_.batch));
   const std::string placement = communicator.description();
   trainer_ = std::make_unique<Trainer>(resolved, session_->team(), session_->data(), plan_);
-  together(communicator, [&] {
-    parameter_log_.emplace(resolved.log.parameters, session_->team(), *trainer_);
-  });
+  together(communicator,
+           [&] { parameter_log_.emplace(resolved.log.parameters, session_->team(), *trainer_); });
   agree();
   if (resumed_) check_resumed();
   start_weights();
@@ -252,15 +253,15 @@ TrainingOutcome TrainingRun::run() {
       const StepResult result = step();
       const std::int64_t done = trainer_->next_step();
       const bool last = done == trainer_->total_steps();
-      const bool epoch_ends = done % epoch_steps == 0 || last;
+      const bool ends_epoch = epoch_ends(done);
       const std::int64_t epoch = (done + epoch_steps - 1) / epoch_steps;
       new_best_ = false;
-      if (epoch_ends) finish_epoch(epoch, result.lr);
+      if (ends_epoch) finish_epoch(epoch, result.lr);
 
       outcome_.interrupted = result.total.stop > 0 && !last;
       const CheckpointConfig& rule = config.checkpoint;
       const bool due = (rule.every_steps > 0 && done % rule.every_steps == 0) ||
-                       (epoch_ends && rule.every_epochs > 0 && epoch % rule.every_epochs == 0) ||
+                       (ends_epoch && rule.every_epochs > 0 && epoch % rule.every_epochs == 0) ||
                        (new_best_ && config.training.early_stopping.patience > 0) || last ||
                        early_stop_ || outcome_.interrupted;
       if (due) save(last || early_stop_ || outcome_.interrupted);
@@ -291,7 +292,9 @@ TrainingOutcome TrainingRun::run() {
 StepResult TrainingRun::step() {
   if (stop_signal) trainer_->request_stop();
   if (writer_) writer_->check();
-  trainer_->keep_gradients(histograms_due(trainer_->next_step() + 1));
+  const std::int64_t begun = trainer_->next_step() + 1;
+  trainer_->keep_gradients(histograms_due(begun) ||
+                           (!parameter_log_->empty() && epoch_ends(begun)));
   StepResult result;
   try {
     result = trainer_->step();
@@ -331,6 +334,10 @@ bool TrainingRun::histograms_due(std::int64_t step) const {
   return step % (rule.histogram_epochs * epoch_steps) == 0 || step == trainer_->total_steps();
 }
 
+bool TrainingRun::epoch_ends(std::int64_t step) const {
+  return step % plan_.steps_per_epoch() == 0 || step == trainer_->total_steps();
+}
+
 void TrainingRun::finish_epoch(std::int64_t epoch, double lr) {
   const Config& config = session_->config();
   const std::int64_t step = trainer_->next_step();
@@ -354,9 +361,9 @@ void TrainingRun::finish_epoch(std::int64_t epoch, double lr) {
   }
   report.parameters = parameter_log_->read();
   if (histograms_due(step)) {
-    const Trainer::Flat flat = trainer_->weights_and_gradients();
-    if (main_rank())
-      log_->histograms(step, session_->team().params(), flat.weights, flat.gradients);
+    const ParamSet& params = session_->team().params();
+    const std::vector<float> gradient = trainer_->gradient({0, params.trainable_end()});
+    if (main_rank()) log_->histograms(step, params, gradient);
   }
   if (main_rank()) {
     log_->epoch(report, lr);

@@ -78,30 +78,6 @@ StepResult Trainer::step() {
   return {step_++, lr, updaters_[0]->total(), updaters_[0]->gradient_norm()};
 }
 
-void Trainer::watch(const std::vector<const Param*>& params) {
-  for (const Param* param : params)
-    rule_.watched.push_back({param->offset, param->offset + param->elements});
-}
-
-std::vector<float> Trainer::gradient(const Param& param) const {
-  std::string mine;
-  for (const std::unique_ptr<Updater>& updater : updaters_) {
-    const std::vector<WatchedElement>& watched = updater->watched();
-    mine.append(reinterpret_cast<const char*>(watched.data()),
-                watched.size() * sizeof(WatchedElement));
-  }
-  std::vector<float> gradient(static_cast<std::size_t>(param.elements));
-  for (const std::string& bytes : team_.communicator().all_gather(mine)) {
-    for (std::size_t at = 0; at < bytes.size(); at += sizeof(WatchedElement)) {
-      WatchedElement element;
-      std::memcpy(&element, bytes.data() + at, sizeof element);
-      const std::int64_t i = element.place - param.offset;
-      if (i >= 0 && i < param.elements) gradient[static_cast<std::size_t>(i)] = element.value;
-    }
-  }
-  return gradient;
-}
-
 void Trainer::start_loader() {
   LoaderOptions options;
   options.plan = plan_;
@@ -121,31 +97,28 @@ void Trainer::keep_gradients(bool keep) {
     updater->keep_gradient(keep ? kept_gradient_.data() : nullptr);
 }
 
-Trainer::Flat Trainer::weights_and_gradients() {
-  // Each rank sends its slices, each behind its range.
+std::vector<float> Trainer::gradient(ElementRange range) const {
+  // Each rank sends what it owns of the range, each piece behind its place.
   std::string mine;
   for (const Worker& worker : team_.workers())
     for (int bucket = 0; bucket < static_cast<int>(buckets_.size()); ++bucket) {
-      const ElementRange slice = exchange_->slice(worker.index, bucket);
-      mine.append(reinterpret_cast<const char*>(&slice), sizeof slice);
-      mine.append(reinterpret_cast<const char*>(kept_gradient_.data() + slice.begin),
-                  static_cast<std::size_t>(slice.count()) * sizeof(float));
+      const ElementRange piece = intersect(exchange_->slice(worker.index, bucket), range);
+      if (piece.count() == 0) continue;
+      mine.append(reinterpret_cast<const char*>(&piece), sizeof piece);
+      mine.append(reinterpret_cast<const char*>(kept_gradient_.data() + piece.begin),
+                  static_cast<std::size_t>(piece.count()) * sizeof(float));
     }
-  const std::vector<std::string> all = team_.communicator().all_gather(mine);
-  Flat flat;
-  if (team_.communicator().rank() != 0) return flat;
-  flat.weights.assign(exchange_->values(), exchange_->values() + team_.params().elements());
-  flat.gradients.resize(flat.weights.size());
-  for (const std::string& slices : all)
-    for (std::size_t at = 0; at < slices.size();) {
-      ElementRange slice;
-      std::memcpy(&slice, slices.data() + at, sizeof slice);
-      at += sizeof slice;
-      const std::size_t bytes = static_cast<std::size_t>(slice.count()) * sizeof(float);
-      std::memcpy(flat.gradients.data() + slice.begin, slices.data() + at, bytes);
+  std::vector<float> gradient(static_cast<std::size_t>(range.count()));
+  for (const std::string& pieces : team_.communicator().all_gather(mine))
+    for (std::size_t at = 0; at < pieces.size();) {
+      ElementRange piece;
+      std::memcpy(&piece, pieces.data() + at, sizeof piece);
+      at += sizeof piece;
+      const std::size_t bytes = static_cast<std::size_t>(piece.count()) * sizeof(float);
+      std::memcpy(gradient.data() + (piece.begin - range.begin), pieces.data() + at, bytes);
       at += bytes;
     }
-  return flat;
+  return gradient;
 }
 
 Snapshot Trainer::snapshot() {

@@ -47,17 +47,11 @@ class Trainer {
   void restore(std::int64_t step,
                const std::function<void(float* values, std::vector<float*> states)>& fill);
 
-  // Whether later steps keep their gradient for weights_and_gradients.
+  // Whether later steps keep their gradient for gradient().
   void keep_gradients(bool keep);
-  struct Flat {
-    std::vector<float> weights, gradients;
-  };
-  // A collective after a step that kept its gradient: the flat buffers, on rank 0.
-  Flat weights_and_gradients();
-  // Keeps the gradients of these parameters, step by step, for gradient().
-  void watch(const std::vector<const Param*>& params);
-  // Of a watched parameter in the last step, in memory's order. A collective, between steps.
-  std::vector<float> gradient(const Param& param) const;
+  // The last step's, which kept it, as the optimizer saw it: penalties added, clipped, in memory's
+  // order. A collective, between steps.
+  std::vector<float> gradient(ElementRange range) const;
 
   // Asks all ranks to stop after the step that carries the flag; safe in a signal handler.
   void request_stop() { stop_requested_.store(true, std::memory_order_relaxed); }
@@ -77,7 +71,7 @@ class Trainer {
   std::vector<std::unique_ptr<Reducer>> reducers_;  // by worker
   std::vector<std::unique_ptr<Updater>> updaters_;
   std::unique_ptr<Loader> loader_;
-  std::vector<float> kept_gradient_;  // of this rank's slices; empty: not kept
+  std::vector<float> kept_gradient_;  // filled in this rank's slices; empty: not kept
   std::int64_t step_ = 0, weights_version_ = 1;
   std::atomic<bool> stop_requested_ = false;
 };

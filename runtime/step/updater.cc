@@ -12,11 +12,6 @@ namespace lockstep {
 
 namespace {
 
-ElementRange intersect(ElementRange a, ElementRange b) {
-  const std::int64_t begin = std::max(a.begin, b.begin);
-  return {begin, std::max(begin, std::min(a.end, b.end))};
-}
-
 Tensor part(const Tensor& slice, ElementRange of, ElementRange range) {
   return slice.slice(range.begin - of.begin, range.end - of.begin);
 }
@@ -52,7 +47,6 @@ void Updater::update(std::int64_t step, double lr) {
         "at the dataset's labels (-1 is ignored) and weights",
         total_.rows, total_.weight);
 
-  watched_.clear();
   const bool clips = rule_.clip_norm > 0;
   const int buckets = static_cast<int>(buckets_.size());
   for (int bucket = 0; bucket < buckets; ++bucket) {
@@ -131,16 +125,6 @@ double Updater::clip_factor() {
   return std::min(1.0, rule_.clip_norm / (gradient_norm_ + 1e-6));
 }
 
-void Updater::watch(ElementRange range, const Tensor& gradient) {
-  for (const ElementRange wanted : rule_.watched) {
-    const ElementRange shared = intersect(range, wanted);
-    if (shared.count() == 0) continue;
-    const Tensor host = part(gradient, range, shared).to_host();
-    for (std::int64_t i = 0; i < shared.count(); ++i)
-      watched_.push_back({shared.begin + i, host.data<float>()[i]});
-  }
-}
-
 void Updater::apply(int bucket, std::int64_t step, double lr, float factor) {
   const ElementRange slice = exchange_.slice(worker_, bucket);
   float* const sum = exchange_.sum_target(worker_, bucket);
@@ -159,7 +143,6 @@ void Updater::apply(int bucket, std::int64_t step, double lr, float factor) {
     if (factor != 1.0f) backend_.scale(stream_, factor, gradient);
     if (rule_.clip_value > 0)
       backend_.clamp(stream_, static_cast<float>(rule_.clip_value), gradient);
-    watch(range, gradient);
     std::array<Tensor, Optimizer::kMaxStates> states;
     const std::size_t count = rule_.optimizer.state_count();
     for (std::size_t i = 0; i < count; ++i) states[i] = flat(exchange_.state(static_cast<int>(i)));

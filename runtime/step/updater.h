@@ -17,13 +17,6 @@ struct UpdateRule {
   std::vector<Segment> segments;
   double clip_norm = 0, clip_value = 0;  // at most one; 0: no clipping
   PenaltyOptions penalty = {};           // of the segments that decay
-  std::vector<ElementRange> watched{};   // whose gradients are kept for log.parameters
-};
-
-// One element of a watched gradient, and its place in the flat buffer.
-struct WatchedElement {
-  std::int64_t place;
-  float value;
 };
 
 class Updater {
@@ -36,11 +29,9 @@ class Updater {
   void update(std::int64_t step, double lr);
   const ShardScalars& total() const { return total_; }
   double gradient_norm() const { return gradient_norm_; }  // where clip_norm > 0
-  // Later updates copy the gradient of this worker's slices, clipped, to their places in a host
-  // buffer of all elements; null: no more.
+  // Later updates copy the gradient of this worker's slices, as the optimizer sees it (penalties
+  // added, clipped), to their places in a host buffer of all elements; null: no more.
   void keep_gradient(float* flat) { kept_gradient_ = flat; }
-  // Those of this worker's slices, as the optimizer saw them in the last step.
-  const std::vector<WatchedElement>& watched() const { return watched_; }
 
  private:
   template <typename Wait>
@@ -49,7 +40,6 @@ class Updater {
   void add_penalties(ElementRange slice, const Tensor& gradient);
   void check_finite(ElementRange slice) const;
   double clip_factor();
-  void watch(ElementRange range, const Tensor& gradient);
   void apply(int bucket, std::int64_t step, double lr, float factor);
 
   const ParamSet& params_;
@@ -63,7 +53,6 @@ class Updater {
   ShardScalars total_;
   double gradient_norm_ = 0;
   float* kept_gradient_ = nullptr;
-  std::vector<WatchedElement> watched_;
   std::vector<TreeNode> nodes_;  // scratch of sum_slice
 };
 

@@ -36,7 +36,7 @@ def make_optimizer(model, keys):
         return torch.optim.RMSprop(groups, lr=keys["lr"], momentum=keys["momentum"],
                                    centered=keys["centered"])
     if keys["kind"] == "adagrad":
-        return torch.optim.Adagrad(groups, lr=keys["lr"], lr_decay=keys["lr_decay"], eps=1e-8,
+        return torch.optim.Adagrad(groups, lr=keys["lr"], lr_decay=keys["lr_decay"],
                                    initial_accumulator_value=keys["initial_accumulator"])
     kind = torch.optim.Adam if keys["kind"] == "adam" else torch.optim.AdamW
     return kind(groups, lr=keys["lr"])

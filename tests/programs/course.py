@@ -74,6 +74,31 @@ def row_5_apples_and_oranges():
 
 
 @test
+def check_step_shows_what_penalties_and_clipping_make_of_gradients():
+    follow("sigmoid-by-hand", ("prepare",))
+    names = [f"{layer}.{part}" for layer in ("hidden", "out") for part in ("weight", "bias")]
+    for norm, value, biases in (0.05, 0, True), (0, 0.02, True), (100, 0, False), (0, 0, True):
+        succeed("check", "step", "launch/configs/course/sigmoid-by-hand.toml", "loss.l1=0.01",
+                "loss.l2=0.1", f"training.clip_norm={norm}", f"training.clip_value={value}",
+                f"optimizer.decay_norms_and_biases={str(biases).lower()}", "--save", "step").says(
+                    "finite differences", "with penalties", *["clipped to"] * (norm + value > 0))
+        weights = {name: intermediate(f"parameter.{name}") for name in names}
+        gradients = {name: intermediate(f"parameter-gradient.{name}") for name in names}
+        for name, w in weights.items():
+            if biases or name.endswith("weight"):
+                gradients[name] = gradients[name] + 0.01 * np.sign(w) + 0.1 * w
+        length = np.sqrt(sum((g.astype(float) ** 2).sum() for g in gradients.values()))
+        for name, gradient in gradients.items():
+            if norm:
+                gradient = gradient * min(1, norm / (length + 1e-6))
+            if value:
+                gradient = np.clip(gradient, -value, value)
+            near(intermediate(f"parameter-gradient-applied.{name}"), gradient, 1e-7, name)
+            near(intermediate(f"parameter-after.{name}"), weights[name] - 0.9 * gradient, 1e-6,
+                 f"{name} after the update")
+
+
+@test
 def row_6_sigmoid_by_hand():
     """The chain rule in double precision, and the textbook's three digits."""
     def sigmoid(z):

@@ -126,6 +126,21 @@ TEST(Config, PenaltiesAndLimitsOfTheGradient) {
   EXPECT_NE(override_error({"optimizer.lr_decay=1"}).find("does not belong"), std::string::npos);
 }
 
+TEST(Config, EpsilonsDefaultIsThatOfTheKind) {
+  const auto eps = [](const std::string& optimizer,
+                      const std::vector<std::string>& overrides = {}) {
+    return parse_config("model.network = \"mlp\"\n[optimizer]\n" + optimizer, "a.toml", overrides)
+        .optimizer.eps;
+  };
+  EXPECT_EQ(eps("kind = \"adam\""), 1e-8);
+  EXPECT_EQ(eps("kind = \"rmsprop\""), 1e-8);
+  EXPECT_EQ(eps("kind = \"adagrad\""), 1e-10);
+  EXPECT_EQ(eps("kind = \"adagrad\"\neps = 1e-8"), 1e-8);
+  EXPECT_EQ(eps("kind = \"adam\"", {"optimizer.kind=adagrad"}), 1e-10);
+  const Config config = parse_config("model.network = \"mlp\"\noptimizer.kind = \"adagrad\"", "a");
+  EXPECT_NE(to_toml(config).find("eps = 1e-10"), std::string::npos) << to_toml(config);
+}
+
 TEST(Config, OverridesAreTomlElseText) {
   const Config config =
       parse({"run.device=cpu", "data.file=a b/c=d.h5", "optimizer.lr=0.5", "optimizer.lr=2",
