@@ -111,13 +111,13 @@ TEST(Operations, OptimizersComputeWhatPyTorchDoes) {
     std::vector<Tensor> states;
     for (std::size_t i = 0; i < optimizer->state_count(); ++i)
       states.push_back(rig.backend->zeros({elements}, DType::kFloat32));
-    Segment segment;
-    segment.range = {0, elements};
+    Treatment treatment;
+    treatment.weight_decay = config.optimizer.weight_decay;
     std::int64_t step = 0;
     for (const Json& gradient : one["gradients"]) {
       ++step;
       rig.in_stream([&] {
-        optimizer->update(*rig.backend, *rig.stream, segment, step, config.optimizer.lr,
+        optimizer->update(*rig.backend, *rig.stream, treatment, step, config.optimizer.lr,
                           tensor_of({elements}, gradient), value, states);
       });
     }
