@@ -3,6 +3,8 @@
 #include <array>
 #include <utility>
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 namespace {
@@ -88,6 +90,49 @@ Tensor LogSoftmax::backward(const Pass& pass, const Tensor& dy) {
   Tensor dx = dx_.head(dy.rows());
   pass.backend.log_softmax_backward(pass.stream, y_.head(dy.rows()), dy, dx);
   return dx;
+}
+
+// GELU is no operation of its own before opset 20.
+OnnxValue ActivationLayer::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  const auto times = [&](const std::string& a, const std::string& b) {
+    return onnx.node("Mul", {a, b});
+  };
+  const auto gelu = [&](const std::string& phi) {  // x (1 + phi) / 2
+    const std::string one_more = onnx.node("Add", {phi, onnx.number(1.0f)});
+    return OnnxValue{times(times(x.name, one_more), onnx.number(0.5f)), x.sample};
+  };
+  switch (activation_.kind) {
+    case Activation::kRelu:
+      return onnx.map("Relu", x);
+    case Activation::kSigmoid:
+      return onnx.map("Sigmoid", x);
+    case Activation::kTanh:
+      return onnx.map("Tanh", x);
+    case Activation::kLeakyRelu:
+      return onnx.map("LeakyRelu", x, {{"alpha", activation_.parameter}});
+    case Activation::kElu:
+      return onnx.map("Elu", x, {{"alpha", activation_.parameter}});
+    case Activation::kSilu:
+      return {times(x.name, onnx.node("Sigmoid", {x.name})), x.sample};
+    case Activation::kGelu: {
+      const std::string scaled = times(x.name, onnx.number(0.70710678f));  // √½
+      return gelu(onnx.node("Erf", {scaled}));
+    }
+    case Activation::kGeluTanh: {  // tanh(√(2/π) (x + 0.044715 x³))
+      const std::string cube = times(times(x.name, x.name), x.name);
+      const std::string sum = onnx.node("Add", {x.name, times(cube, onnx.number(0.044715f))});
+      return gelu(onnx.node("Tanh", {times(sum, onnx.number(0.79788456f))}));
+    }
+  }
+  throw Error("unknown activation {}", static_cast<int>(activation_.kind));
+}
+
+OnnxValue Softmax::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  return onnx.map("Softmax", x, {{"axis", OnnxExport::channel_axis(x.sample)}});
+}
+
+OnnxValue LogSoftmax::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  return onnx.map("LogSoftmax", x, {{"axis", OnnxExport::channel_axis(x.sample)}});
 }
 
 Activation parse_activation(const std::string& name) {

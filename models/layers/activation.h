@@ -14,6 +14,7 @@ class ActivationLayer final : public UnaryLayer {
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
+  OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
   // In place, the input is where the output is; else what backward reads may be the input alone.
   bool keeps_output() const override { return !activation_.backward_reads_input(); }
 
@@ -30,6 +31,7 @@ class Softmax final : public UnaryLayer {
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
+  OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
   bool keeps_output() const override { return true; }
 
  private:
@@ -41,6 +43,7 @@ class LogSoftmax final : public UnaryLayer {
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
+  OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
   bool keeps_output() const override { return true; }
 
  private:

@@ -1,5 +1,7 @@
 #include "models/layers/adaptive_pool.h"
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 namespace {
@@ -74,6 +76,37 @@ Tensor AdaptiveAvgPool2d::backward(const Pass& pass, const Tensor& dy) {
   Tensor dx = dx_.head(dy.rows());
   pass.backend.adaptive_avg_pool_backward(pass.stream, geometry_, dy, dx);
   return dx;
+}
+
+namespace {
+
+// ONNX has no adaptive pooling: `reduce` ("ReduceMax" or "ReduceMean") along one axis after the
+// other, each output's window a slice of its own. Windows are rectangles, so the order is free.
+OnnxValue add_windows(OnnxExport& onnx, const std::string& reduce, const OnnxValue& x,
+                      const AdaptivePoolGeometry& g) {
+  const auto along = [&](const std::string& y, std::int64_t axis, std::int64_t in,
+                         std::int64_t out) {
+    std::vector<std::string> windows;
+    for (std::int64_t o = 0; o < out; ++o) {
+      const std::int64_t begin = o * in / out, end = ((o + 1) * in + out - 1) / out;
+      const std::string window = onnx.node(
+          "Slice", {y, onnx.integers({begin}), onnx.integers({end}), onnx.integers({axis})});
+      windows.push_back(onnx.node(reduce, {window}, {{"axes", std::vector<std::int64_t>{axis}}}));
+    }
+    return onnx.node("Concat", windows, {{"axis", axis}});
+  };
+  const std::string rows = along(x.name, 2, g.in_h, g.out_h);
+  return {along(rows, 3, g.in_w, g.out_w), {g.out_h, g.out_w, g.channels}};
+}
+
+}  // namespace
+
+OnnxValue AdaptiveMaxPool2d::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  return add_windows(onnx, "ReduceMax", x, geometry_);
+}
+
+OnnxValue AdaptiveAvgPool2d::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  return add_windows(onnx, "ReduceMean", x, geometry_);
 }
 
 }  // namespace lockstep

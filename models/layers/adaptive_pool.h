@@ -12,6 +12,7 @@ class AdaptiveMaxPool2d final : public UnaryLayer {
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
+  OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
 
  private:
   AdaptivePoolGeometry geometry_;
@@ -24,6 +25,7 @@ class AdaptiveAvgPool2d final : public UnaryLayer {
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
+  OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
 
  private:
   AdaptivePoolGeometry geometry_;

@@ -1,5 +1,7 @@
 #include "models/layers/batch_norm.h"
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 namespace {
@@ -68,6 +70,19 @@ Tensor BatchNorm::backward(const Pass& pass, const Tensor& dy) {
                                    weight_->grad, bias_->grad, dx);
   for (const Param* param : {weight_, bias_, running_mean_, running_var_}) pass.ready(param);
   return dx;
+}
+
+OnnxValue BatchNorm::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  // Tokens (T, C): ONNX has channels second.
+  const auto swapped = [&](const std::string& name) {
+    if (x.sample.rank() != 2) return name;
+    return onnx.node("Transpose", {name}, {{"perm", std::vector<std::int64_t>{0, 2, 1}}});
+  };
+  const std::string y = onnx.node("BatchNormalization",
+                                  {swapped(x.name), onnx.param(*weight_), onnx.param(*bias_),
+                                   onnx.param(*running_mean_), onnx.param(*running_var_)},
+                                  {{"epsilon", options_.epsilon}});
+  return {swapped(y), x.sample};
 }
 
 }  // namespace lockstep

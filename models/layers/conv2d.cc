@@ -1,5 +1,7 @@
 #include "models/layers/conv2d.h"
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 Conv2dOptions Conv2dOptions::square(std::int64_t out_channels, std::int64_t kernel,
@@ -107,6 +109,20 @@ Tensor Conv2d::backward(const Pass& pass, const Tensor& dy) {
   pass.ready(weight_);
   pass.ready(bias_);
   return dx;
+}
+
+OnnxValue Conv2d::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  const ConvGeometry& g = geometry_;
+  std::vector<std::string> inputs = {x.name, onnx.param(*weight_)};
+  if (bias_ != nullptr) inputs.push_back(onnx.param(*bias_));
+  using Sizes = std::vector<std::int64_t>;
+  return {onnx.node("Conv", inputs,
+                    {{"kernel_shape", Sizes{g.kernel_h, g.kernel_w}},
+                     {"strides", Sizes{g.stride_h, g.stride_w}},
+                     {"pads", Sizes{g.pad_h, g.pad_w, g.pad_h, g.pad_w}},
+                     {"dilations", Sizes{g.dilation_h, g.dilation_w}},
+                     {"group", g.groups}}),
+          {g.out_h(), g.out_w(), g.out_c}};
 }
 
 }  // namespace lockstep

@@ -1,5 +1,7 @@
 #include "models/layers/dropout.h"
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 Dropout::Dropout(double probability) : probability_(static_cast<float>(probability)) {
@@ -34,6 +36,10 @@ DropoutOptions Dropout::options_for(const Pass& pass) const {
   return {
       probability_,
       {pass.seed, RandomPurpose::kDropout, random_layer_, static_cast<std::uint64_t>(pass.step)}};
+}
+
+OnnxValue Dropout::to_onnx(OnnxExport&, const OnnxValue& x) const {
+  return x;
 }
 
 }  // namespace lockstep

@@ -1,5 +1,7 @@
 #include "models/layers/flatten.h"
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 Shape ViewLayer::build(Build& build, const Shape& in) {
@@ -30,6 +32,14 @@ Shape AddChannel::view_of(Build& build, const Shape& in) const {
                 in.to_string());
   }
   return {in[0], in[1], 1};
+}
+
+OnnxValue Flatten::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  return {onnx.node("Flatten", {x.name}), {x.sample.elements()}};
+}
+
+OnnxValue AddChannel::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  return {onnx.node("Unsqueeze", {x.name, onnx.integers({1})}), {x.sample[0], x.sample[1], 1}};
 }
 
 }  // namespace lockstep

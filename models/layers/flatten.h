@@ -25,11 +25,19 @@ class ViewLayer : public UnaryLayer {
 };
 
 class Flatten final : public ViewLayer {
+ public:
+  OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
+
+ private:
   Shape view_of(Build& build, const Shape& in) const override;
   const char* kind() const override { return "flatten"; }
 };
 
 class AddChannel final : public ViewLayer {
+ public:
+  OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
+
+ private:
   Shape view_of(Build& build, const Shape& in) const override;
   const char* kind() const override { return "add_channel"; }
 };

@@ -1,5 +1,7 @@
 #include "models/layers/layer_norm.h"
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 namespace {
@@ -56,6 +58,13 @@ Tensor LayerNorm::backward(const Pass& pass, const Tensor& dy) {
   pass.ready(weight_);
   pass.ready(bias_);
   return dx;
+}
+
+OnnxValue LayerNorm::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  const std::string y = onnx.node("LayerNormalization",
+                                  {onnx.channels_last(x), onnx.param(*weight_), onnx.param(*bias_)},
+                                  {{"axis", std::int64_t{-1}}, {"epsilon", options_.epsilon}});
+  return {onnx.channels_first(y, x.sample), x.sample};
 }
 
 }  // namespace lockstep

@@ -1,5 +1,7 @@
 #include "models/layers/linear.h"
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 Linear::Linear(std::int64_t out, bool bias) : out_(out), has_bias_(bias) {}
@@ -44,6 +46,10 @@ Tensor Linear::backward(const Pass& pass, const Tensor& dy) {
   }
   projection_.ready(pass);
   return dx;
+}
+
+OnnxValue Linear::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  return projection_.to_onnx(onnx, x);
 }
 
 }  // namespace lockstep

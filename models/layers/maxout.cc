@@ -1,5 +1,7 @@
 #include "models/layers/maxout.h"
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 Maxout::Maxout(std::int64_t pieces) : pieces_(pieces) {
@@ -40,6 +42,21 @@ Tensor Maxout::backward(const Pass& pass, const Tensor& dy) {
   Tensor dx = dx_.head(dy.rows());
   pass.backend.maxout_backward(pass.stream, pieces_, dy, piece_.head(dy.rows()), dx);
   return dx;
+}
+
+OnnxValue Maxout::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  std::vector<std::int64_t> sizes(x.sample.sizes().begin(), x.sample.sizes().end());
+  sizes.back() /= pieces_;
+  const Shape out{std::span<const std::int64_t>(sizes)};
+  std::vector<std::int64_t> pieces(sizes.size() - 1, 0);  // 0: the axis as it is
+  pieces.insert(pieces.begin(), 0);
+  pieces.push_back(pieces_);
+  pieces.push_back(sizes.back());
+  const std::string split = onnx.node("Reshape", {onnx.channels_last(x), onnx.integers(pieces)});
+  const std::string y =
+      onnx.node("ReduceMax", {split},
+                {{"axes", std::vector<std::int64_t>{-2}}, {"keepdims", std::int64_t{0}}});
+  return {onnx.channels_first(y, out), out};
 }
 
 }  // namespace lockstep

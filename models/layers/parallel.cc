@@ -1,5 +1,7 @@
 #include "models/layers/parallel.h"
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 namespace {
@@ -129,6 +131,28 @@ Tensor Parallel::backward(const Pass& pass, const Tensor& dy) {
       dx = part;
   }
   return dx;
+}
+
+OnnxValue Parallel::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  const std::string path = onnx.path();
+  std::vector<std::string> parts;
+  std::int64_t columns = 0;
+  for (const Branch& branch : branches_) {
+    onnx.enter(path);
+    parts.push_back(branch.layer != nullptr ? branch.layer->to_onnx(onnx, x).name : x.name);
+    columns += branch.out.back();
+  }
+  onnx.enter(path);
+  const Shape& first = branches_[0].out;
+  if (join_ == Join::kAdd) {
+    std::string sum = parts[0];
+    for (std::size_t i = 1; i < parts.size(); ++i) sum = onnx.node("Add", {sum, parts[i]});
+    return {sum, first};
+  }
+  std::vector<std::int64_t> sizes(first.sizes().begin(), first.sizes().end());
+  sizes.back() = columns;
+  return {onnx.node("Concat", parts, {{"axis", OnnxExport::channel_axis(first)}}),
+          Shape(std::span<const std::int64_t>(sizes))};
 }
 
 }  // namespace lockstep

@@ -1,5 +1,7 @@
 #include "models/layers/polynomial.h"
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 Shape Quadratic::build(Build& build, const Shape& in) {
@@ -58,6 +60,20 @@ Tensor Product::backward(const Pass& pass, const Tensor& dy) {
   Tensor dx = dx_.head(dy.rows());
   pass.backend.product_backward(pass.stream, x_, dy, dx);
   return dx;
+}
+
+OnnxValue Quadratic::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  const std::string slope =
+      onnx.node("Add", {onnx.node("Mul", {onnx.param(*a_), x.name}), onnx.param(*b_)});
+  return {onnx.node("Add", {onnx.node("Mul", {slope, x.name}), onnx.param(*c_)}), x.sample};
+}
+
+OnnxValue Product::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  std::vector<std::int64_t> sizes(x.sample.sizes().begin(), x.sample.sizes().end());
+  sizes.back() = 1;
+  const std::vector<std::int64_t> axes = {OnnxExport::channel_axis(x.sample)};
+  return {onnx.node("ReduceProd", {x.name}, {{"axes", axes}}),
+          Shape(std::span<const std::int64_t>(sizes))};
 }
 
 }  // namespace lockstep

@@ -1,5 +1,7 @@
 #include "models/layers/pool.h"
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 namespace {
@@ -130,6 +132,33 @@ Tensor GlobalAvgPool2d::backward(const Pass& pass, const Tensor& dy) {
   Tensor dx = dx_.head(dy.rows());
   pass.backend.global_avg_pool_backward(pass.stream, dy, dx);
   return dx;
+}
+
+namespace {
+
+std::string add_pool(OnnxExport& onnx, const std::string& op, const OnnxValue& x,
+                     const PoolGeometry& g, std::vector<OnnxAttribute> attributes) {
+  using Sizes = std::vector<std::int64_t>;
+  attributes.push_back({"kernel_shape", Sizes{g.kernel_h, g.kernel_w}});
+  attributes.push_back({"strides", Sizes{g.stride_h, g.stride_w}});
+  attributes.push_back({"pads", Sizes{g.pad_h, g.pad_w, g.pad_h, g.pad_w}});
+  return onnx.node(op, {x.name}, attributes);
+}
+
+}  // namespace
+
+OnnxValue MaxPool2d::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  return {add_pool(onnx, "MaxPool", x, geometry_, {}), output_of(geometry_)};
+}
+
+OnnxValue AvgPool2d::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  const std::int64_t include = geometry_.count_include_pad ? 1 : 0;
+  return {add_pool(onnx, "AveragePool", x, geometry_, {{"count_include_pad", include}}),
+          output_of(geometry_)};
+}
+
+OnnxValue GlobalAvgPool2d::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  return {onnx.node("Flatten", {onnx.node("GlobalAveragePool", {x.name})}), {x.sample[2]}};
 }
 
 }  // namespace lockstep

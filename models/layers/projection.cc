@@ -1,5 +1,7 @@
 #include "models/layers/projection.h"
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 void Projection::build(Build& build, const ProjectionOptions& options, bool data_gradient) {
@@ -53,6 +55,20 @@ void Projection::ready(const Pass& pass) const {
 
 std::int64_t Projection::parameters() const {
   return multiply_adds() + (bias_ != nullptr ? geometry_.out : 0);
+}
+
+OnnxValue Projection::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  std::vector<std::int64_t> sizes(x.sample.sizes().begin(), x.sample.sizes().end());
+  sizes.back() = geometry_.out;
+  const Shape out{std::span<const std::int64_t>(sizes)};
+  if (x.sample.rank() == 1) {
+    std::vector<std::string> inputs = {x.name, onnx.param(*weight_)};
+    if (bias_ != nullptr) inputs.push_back(onnx.param(*bias_));
+    return {onnx.node("Gemm", inputs, {{"transB", std::int64_t{1}}}), out};
+  }
+  std::string y = onnx.node("MatMul", {onnx.channels_last(x), onnx.transposed_param(*weight_)});
+  if (bias_ != nullptr) y = onnx.node("Add", {y, onnx.param(*bias_)});
+  return {onnx.channels_first(y, out), out};
 }
 
 }  // namespace lockstep

@@ -24,6 +24,7 @@ class Projection {
   void backward_data(const Pass& pass, const Tensor& dy, Tensor& dx);
   void backward_weights(const Pass& pass, const Tensor& x, const Tensor& dy);
   void ready(const Pass& pass) const;  // both parameters
+  OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const;
 
   std::int64_t parameters() const;
   std::int64_t multiply_adds() const { return geometry_.in * geometry_.out; }  // a row

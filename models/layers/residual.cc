@@ -1,5 +1,7 @@
 #include "models/layers/residual.h"
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 Residual::Residual(std::unique_ptr<UnaryLayer> main, std::unique_ptr<UnaryLayer> shortcut)
@@ -66,6 +68,15 @@ Tensor Residual::backward(const Pass& pass, const Tensor& dy) {
   // Either both branches give a gradient of x or, where none flows to it, neither.
   if (dx && shortcut_dx) pass.backend.add(pass.stream, dx, shortcut_dx, dx);
   return dx;
+}
+
+OnnxValue Residual::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  const std::string path = onnx.path();
+  const OnnxValue main = main_.layer->to_onnx(onnx, x);
+  onnx.enter(path);
+  const OnnxValue shortcut = shortcut_.layer != nullptr ? shortcut_.layer->to_onnx(onnx, x) : x;
+  onnx.enter(path);
+  return {onnx.node("Add", {main.name, shortcut.name}), main.sample};
 }
 
 }  // namespace lockstep

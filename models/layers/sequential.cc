@@ -1,6 +1,7 @@
 #include "models/layers/sequential.h"
 
 #include "kernels/core/profile.h"
+#include "runtime/step/onnx_export.h"
 
 namespace lockstep {
 
@@ -72,6 +73,15 @@ Tensor Sequential::backward(const Pass& pass, const Tensor& dy) {
     gradient = children_[i].layer->backward(pass, gradient);
   }
   return data_gradient_ ? gradient : Tensor();
+}
+
+OnnxValue Sequential::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  OnnxValue y = x;
+  for (const Child& child : children_) {
+    onnx.enter(child.path);
+    y = child.layer->to_onnx(onnx, y);
+  }
+  return y;
 }
 
 }  // namespace lockstep

@@ -21,6 +21,7 @@ class Sequential final : public UnaryLayer {
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
+  OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
   bool keeps_output() const override { return keeps_output_; }
   DType input_type() const override;
 

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 Build::Build(Backend& backend, ParamSet& params, std::int64_t max_rows)
@@ -48,6 +50,13 @@ Tensor Build::fixed_buffer(const Shape& shape, DType type) {
   Tensor tensor = backend_.empty(shape, type);
   buffer_bytes_ += tensor.bytes();
   return tensor;
+}
+
+OnnxValue Layer::to_onnx(OnnxExport& onnx, const OnnxValue&) const {
+  throw Error(
+      "layer '{}' has no ONNX form; export its weights as safetensors, and make the network in "
+      "Python",
+      onnx.path());
 }
 
 Shape UnaryLayer::build(Build& build, std::span<const Shape> in) {

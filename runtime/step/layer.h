@@ -14,6 +14,9 @@
 
 namespace lockstep {
 
+class OnnxExport;
+struct OnnxValue;
+
 // Sees what flows through a network's layers, in a pass that explains itself (`check step`).
 class LayerObserver {
  public:
@@ -130,6 +133,9 @@ class Layer {
   // What forward takes where the layer stands first. float32: numbers, whatever type the data have,
   // normalised where the data say how. int64: ids, as the data hold them.
   virtual DType input_type() const { return DType::kFloat32; }
+  // Adds the layer, as it is in evaluation, to an ONNX graph (onnx_export.h), once it is built and
+  // its values are bound. Throws Error naming the layer's path where ONNX has no such thing.
+  virtual OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const;
 };
 
 // A layer of one input: what most layers derive from.

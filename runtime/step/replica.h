@@ -39,6 +39,7 @@ class Replica {
 
   ParamSet& params() { return params_; }
   Build& build() { return build_; }
+  const Layer& network() const { return *network_; }
   const Shape& output_shape() const { return output_shape_; }
   std::int64_t elements() const { return params_.elements(); }
   // Of activations, their gradients and packed weights; without values and gradients of parameters.
