@@ -109,6 +109,11 @@ struct BatchNormOptions {
   float epsilon = 1e-5f;
 };
 
+// Of the mask of a ReLU over vectors of so many channels: two for each 16.
+constexpr std::int64_t relu_mask_bytes(std::int64_t channels) {
+  return (channels + 15) / 16 * 2;
+}
+
 struct LayerNormOptions {
   float epsilon = 1e-5f;
 };
@@ -281,6 +286,44 @@ class Backend : public Device {
   virtual void batch_norm_backward(Stream&, const Tensor& x, const Tensor& dy, const Tensor& gamma,
                                    const Tensor& saved_mean, const Tensor& saved_inv_std,
                                    Tensor& dgamma, Tensor& dbeta, Tensor& dx) = 0;
+
+  // ---- batch norm and what commonly follows it, without the tensors between: y =
+  // relu(batch_norm(x) + residual), with the bits of the operations one by one. residual may be
+  // undefined. mask: uint8 (..., relu_mask_bytes(C)), one bit an element: whether its gradient
+  // passes. dresidual is dy where it passes; it may be undefined; it or dx may alias dy.
+  virtual void batch_norm_relu_forward(Stream&, const BatchNormOptions&, const Tensor& x,
+                                       const Tensor& gamma, const Tensor& beta,
+                                       const Tensor& residual, Tensor& y, Tensor& mask,
+                                       Tensor& saved_mean, Tensor& saved_inv_std, Tensor& stat_mean,
+                                       Tensor& stat_var) = 0;
+  virtual void batch_norm_relu_inference(Stream&, const BatchNormOptions&, const Tensor& x,
+                                         const Tensor& gamma, const Tensor& beta,
+                                         const Tensor& running_mean, const Tensor& running_var,
+                                         const Tensor& residual, Tensor& y) = 0;
+  virtual void batch_norm_relu_backward(Stream&, const Tensor& x, const Tensor& dy,
+                                        const Tensor& mask, const Tensor& gamma,
+                                        const Tensor& saved_mean, const Tensor& saved_inv_std,
+                                        Tensor& dgamma, Tensor& dbeta, Tensor& dx,
+                                        Tensor& dresidual) = 0;
+  // y = max_pool(relu(batch_norm(x))), x images. The gradients' sums run over strips of rows, so
+  // dgamma, dbeta and dx are rounded otherwise than by the operations one by one.
+  virtual void batch_norm_relu_max_pool_forward(Stream&, const BatchNormOptions&,
+                                                const PoolGeometry&, const Tensor& x,
+                                                const Tensor& gamma, const Tensor& beta, Tensor& y,
+                                                Tensor& argmax, Tensor& saved_mean,
+                                                Tensor& saved_inv_std, Tensor& stat_mean,
+                                                Tensor& stat_var) = 0;
+  virtual void batch_norm_relu_max_pool_inference(Stream&, const BatchNormOptions&,
+                                                  const PoolGeometry&, const Tensor& x,
+                                                  const Tensor& gamma, const Tensor& beta,
+                                                  const Tensor& running_mean,
+                                                  const Tensor& running_var, Tensor& y) = 0;
+  virtual void batch_norm_relu_max_pool_backward(Stream&, const PoolGeometry&, const Tensor& x,
+                                                 const Tensor& y, const Tensor& dy,
+                                                 const Tensor& argmax, const Tensor& gamma,
+                                                 const Tensor& saved_mean,
+                                                 const Tensor& saved_inv_std, Tensor& dgamma,
+                                                 Tensor& dbeta, Tensor& dx) = 0;
 
   // ---- sequences: ids (N, T), tokens (N, T, C) or, with time first, (T, N, C)
   // y[i] = table[ids[i]]: ids int64 in any shape, table (V · C), y (ids..., C). An id outside the

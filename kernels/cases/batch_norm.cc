@@ -1,56 +1,11 @@
 // Batch norm over all axes but the last, in training and with running statistics, and the running
 // average itself.
+#include "kernels/cases/batch_norm_reference.h"
 #include "kernels/cases/op_list.h"
 
 namespace lockstep::cases {
 
 namespace {
-
-constexpr double kEpsilon = 1e-5f;
-
-std::size_t channels_of(const Shape& shape) {
-  return static_cast<std::size_t>(shape.back());
-}
-
-// The variance's terms are differences from a mean that has a rounding error of its own, which
-// counts with the size of x, not with the size of the difference.
-struct Statistics {
-  Reals mean, variance;  // biased
-};
-
-Statistics statistics(const Doubles& x, std::size_t channels) {
-  const double count = static_cast<double>(x.size() / channels);
-  Statistics s{Reals(channels), Reals(channels)};
-  for (std::size_t i = 0; i < x.size(); ++i) s.mean[i % channels] += Real(x[i]) / count;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const double difference = x[i] - s.mean[i % channels].value;
-    s.variance[i % channels] +=
-        Real(difference * difference,
-             std::fabs(difference) * (std::fabs(x[i]) + s.mean[i % channels].magnitude)) /
-        count;
-  }
-  return s;
-}
-
-// 1 / sqrt(variance + epsilon); half of the variance's relative error arrives.
-Real inverse_deviation(const Real& variance) {
-  const double inverse = 1 / std::sqrt(variance.value + kEpsilon);
-  return {inverse, inverse * (1 + variance.magnitude / (variance.value + kEpsilon))};
-}
-
-Reals normalised(const Doubles& x, const Reals& mean, const Reals& variance, const Values& in) {
-  Reals y(x.size());
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const std::size_t c = i % mean.size();
-    y[i] = (Real(x[i]) - mean[c]) * inverse_deviation(variance[c]) * in["gamma"][c] + in["beta"][c];
-  }
-  return y;
-}
-
-Reals forward(const Values& in, std::size_t channels) {
-  const Statistics s = statistics(in["x"], channels);
-  return normalised(in["x"], s.mean, s.variance, in);
-}
 
 OpCase common(const Shape& shape, const std::string& operation, double tensors) {
   OpCase c;
@@ -79,7 +34,7 @@ OpCase forward_case(const Shape& shape, const Fill& fill, const std::string& wha
     const std::size_t channels = channels_of(shape);
     const Statistics s = statistics(in["x"], channels);
     const double count = static_cast<double>(in["x"].size() / channels);
-    out["y"] = forward(in, channels);
+    out["y"] = batch_norm(in, channels);
     for (std::size_t i = 0; i < channels; ++i) {
       out["saved_mean"][i] = s.mean[i];
       out["saved_inv_std"][i] = inverse_deviation(s.variance[i]);
@@ -109,44 +64,16 @@ OpCase inference_case(const Shape& shape) {
   return c;
 }
 
-// dx = gamma · inv_std / count · (count · dy - Σ dy - x̂ · Σ dy x̂), x̂ = (x - mean) · inv_std
-// (Ioffe, Szegedy: "Batch normalization", 2015, section 3).
-void backward(const Values& in, std::size_t channels, Results& out) {
-  const Doubles &x = in["x"], &dy = in["dy"], &mean = in["saved_mean"], &inv = in["saved_inv_std"];
-  const double count = static_cast<double>(x.size() / channels);
-  const auto x_hat = [&](std::size_t i) {
-    return (Real(x[i]) - Real(mean[i % channels])) * inv[i % channels];
-  };
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    out["dbeta"][i % channels] += dy[i];
-    out["dgamma"][i % channels] += x_hat(i) * dy[i];
-  }
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const std::size_t c = i % channels;
-    out["dx"][i] = (Real(dy[i]) - out["dbeta"][c] / count - x_hat(i) * out["dgamma"][c] / count) *
-                   Real(in["gamma"][c] * inv[c]);
-  }
-}
-
 OpCase backward_case(const Shape& shape) {
   OpCase c = common(shape, "batch_norm_backward", 5);
   const std::size_t channels = channels_of(shape);
   const Shape per_channel = {shape.back()};
-  const auto saved = [=](Real (*value)(const Statistics&, std::size_t)) -> Fill {
-    return [=](Random&, const Values& earlier, Doubles& values) {
-      const Statistics s = statistics(earlier["x"], channels);
-      for (std::size_t i = 0; i < channels; ++i) values[i] = value(s, i).value;
-    };
-  };
   c.arguments = {input("x", shape),
                  input("dy", shape),
                  input("gamma", per_channel),
                  hidden("beta", per_channel),
-                 input("saved_mean", per_channel,
-                       saved([](const Statistics& s, std::size_t i) { return s.mean[i]; })),
-                 input("saved_inv_std", per_channel, saved([](const Statistics& s, std::size_t i) {
-                         return inverse_deviation(s.variance[i]);
-                       })),
+                 input("saved_mean", per_channel, saved_mean(channels)),
+                 input("saved_inv_std", per_channel, saved_inv_std(channels)),
                  output("dgamma", per_channel),
                  output("dbeta", per_channel),
                  output("dx", shape)};
@@ -154,8 +81,10 @@ OpCase backward_case(const Shape& shape) {
     b.batch_norm_backward(s, t["x"], t["dy"], t["gamma"], t["saved_mean"], t["saved_inv_std"],
                           t["dgamma"], t["dbeta"], t["dx"]);
   };
-  c.reference = [=](const Values& in, Results& out) { backward(in, channels, out); };
-  const auto objective = [=](const Values& in) { return dot(in["dy"], forward(in, channels)); };
+  c.reference = [=](const Values& in, Results& out) {
+    batch_norm_gradients(in, in["dy"], channels, out);
+  };
+  const auto objective = [=](const Values& in) { return dot(in["dy"], batch_norm(in, channels)); };
   c.derivatives = {
       {"dx", "x", objective}, {"dgamma", "gamma", objective}, {"dbeta", "beta", objective}};
   return c;

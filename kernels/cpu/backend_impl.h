@@ -128,6 +128,32 @@ class CpuBackend final : public Backend {
   void batch_norm_backward(Stream&, const Tensor& x, const Tensor& dy, const Tensor& gamma,
                            const Tensor& saved_mean, const Tensor& saved_inv_std, Tensor& dgamma,
                            Tensor& dbeta, Tensor& dx) override;
+  void batch_norm_relu_forward(Stream&, const BatchNormOptions&, const Tensor& x,
+                               const Tensor& gamma, const Tensor& beta, const Tensor& residual,
+                               Tensor& y, Tensor& mask, Tensor& saved_mean, Tensor& saved_inv_std,
+                               Tensor& stat_mean, Tensor& stat_var) override;
+  void batch_norm_relu_inference(Stream&, const BatchNormOptions&, const Tensor& x,
+                                 const Tensor& gamma, const Tensor& beta,
+                                 const Tensor& running_mean, const Tensor& running_var,
+                                 const Tensor& residual, Tensor& y) override;
+  void batch_norm_relu_backward(Stream&, const Tensor& x, const Tensor& dy, const Tensor& mask,
+                                const Tensor& gamma, const Tensor& saved_mean,
+                                const Tensor& saved_inv_std, Tensor& dgamma, Tensor& dbeta,
+                                Tensor& dx, Tensor& dresidual) override;
+  void batch_norm_relu_max_pool_forward(Stream&, const BatchNormOptions&, const PoolGeometry&,
+                                        const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                                        Tensor& y, Tensor& argmax, Tensor& saved_mean,
+                                        Tensor& saved_inv_std, Tensor& stat_mean,
+                                        Tensor& stat_var) override;
+  void batch_norm_relu_max_pool_inference(Stream&, const BatchNormOptions&, const PoolGeometry&,
+                                          const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                                          const Tensor& running_mean, const Tensor& running_var,
+                                          Tensor& y) override;
+  void batch_norm_relu_max_pool_backward(Stream&, const PoolGeometry&, const Tensor& x,
+                                         const Tensor& y, const Tensor& dy, const Tensor& argmax,
+                                         const Tensor& gamma, const Tensor& saved_mean,
+                                         const Tensor& saved_inv_std, Tensor& dgamma, Tensor& dbeta,
+                                         Tensor& dx) override;
 
   // ---- sequences
   void embedding_forward(Stream&, const Tensor& sample_ids, const Tensor& ids, const Tensor& table,

@@ -17,6 +17,7 @@
 //   load(p, n), store(p, v, n)   the first n in [0, kWidth] lanes; no byte beyond them is touched,
 //                                and the lanes beyond them read as zero
 //   fma(a, b, c) = a b + c, fnma(a, b, c) = c - a b
+//   bits_of_mask, mask_of_bits   bit i for lane i
 //   less, less_equal, equal      ordered: false with a NaN
 //   select(m, a, b)              a where m is set, else b
 //   round_to_int                 nearest, ties to even; only for values that fit

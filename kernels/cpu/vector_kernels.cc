@@ -13,6 +13,7 @@
   extern const MaxoutKernels kMaxoutKernels;             \
   extern const LayerNormKernels kLayerNormKernels;       \
   extern const NormKernels kNormKernels;                 \
+  extern const BatchNormKernels kBatchNormKernels;       \
   extern const LossKernels kLossKernels;                 \
   extern const RobustLossKernels kRobustLossKernels;     \
   extern const RecurrentKernels kRecurrentKernels;       \
@@ -25,6 +26,7 @@
       .maxout = kMaxoutKernels,                          \
       .layer_norm = kLayerNormKernels,                   \
       .norm = kNormKernels,                              \
+      .batch_norm = kBatchNormKernels,                   \
       .loss = kLossKernels,                              \
       .robust_loss = kRobustLossKernels,                 \
       .recurrent = kRecurrentKernels,                    \

@@ -96,6 +96,27 @@ struct NormKernels {  // x (rows, channels); the other arrays hold one value a c
   void (*spread)(const float* x, float divisor, std::int64_t rows, std::int64_t channels, float* y);
 };
 
+// Batch norm with the ReLU behind it, x (rows, channels). mask: two bytes for each 16 channels of a
+// row, bit i for channel i: whether the gradient passes; may be null in `forward`.
+struct BatchNormKernels {
+  // mean, and squares = Σ (x - mean)²
+  void (*moments)(const float* x, std::int64_t rows, std::int64_t channels, float* mean,
+                  float* squares);
+  // y = relu((x - mean) · scale + shift + residual); residual may be null
+  void (*relu_forward)(const float* x, const float* mean, const float* scale, const float* shift,
+                       const float* residual, std::int64_t rows, std::int64_t channels, float* y,
+                       std::uint8_t* mask);
+  // With d = dy where the gradient passes, else 0: sum_dy = Σ d, sum_dy_x = Σ d (x - mean)
+  void (*relu_gradient_sums)(const float* x, const float* dy, const std::uint8_t* mask,
+                             const float* mean, std::int64_t rows, std::int64_t channels,
+                             float* sum_dy, float* sum_dy_x);
+  // dx = a d - (b + c (x - mean)), dresidual = d; dresidual may be null, and either may be dy
+  void (*relu_gradient_data)(const float* x, const float* dy, const std::uint8_t* mask,
+                             const float* mean, const float* a, const float* b, const float* c,
+                             std::int64_t rows, std::int64_t channels, float* dx,
+                             float* dresidual);
+};
+
 struct LossKernels {
   void (*softmax_forward)(const float* x, std::int64_t rows, std::int64_t classes, float* y);
   void (*softmax_backward)(const float* y, const float* dy, std::int64_t rows, std::int64_t classes,
@@ -198,6 +219,7 @@ struct VectorKernels {
   const MaxoutKernels& maxout;
   const LayerNormKernels& layer_norm;
   const NormKernels& norm;
+  const BatchNormKernels& batch_norm;
   const LossKernels& loss;
   const RobustLossKernels& robust_loss;
   const RecurrentKernels& recurrent;

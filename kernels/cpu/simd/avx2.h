@@ -38,6 +38,14 @@ LOCKSTEP_INLINE M mask_not(M a) {
 LOCKSTEP_INLINE bool any(M a) {
   return _mm256_movemask_ps(a.lanes) != 0;
 }
+LOCKSTEP_INLINE int bits_of_mask(M a) {
+  return _mm256_movemask_ps(a.lanes);
+}
+LOCKSTEP_INLINE M mask_of_bits(int bits) {
+  const I lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+  return {_mm256_castsi256_ps(
+      _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(bits), lane), lane))};
+}
 
 // ---- floats
 LOCKSTEP_INLINE V load(const float* p) {

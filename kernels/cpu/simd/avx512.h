@@ -37,6 +37,12 @@ LOCKSTEP_INLINE M mask_not(M a) {
 LOCKSTEP_INLINE bool any(M a) {
   return a != 0;
 }
+LOCKSTEP_INLINE int bits_of_mask(M a) {
+  return a;
+}
+LOCKSTEP_INLINE M mask_of_bits(int bits) {
+  return static_cast<M>(bits);
+}
 
 // ---- floats
 LOCKSTEP_INLINE V load(const float* p) {

@@ -38,6 +38,13 @@ LOCKSTEP_INLINE M mask_not(M a) {
 LOCKSTEP_INLINE bool any(M a) {
   return (a.lanes[0] | a.lanes[1] | a.lanes[2] | a.lanes[3]) != 0;
 }
+LOCKSTEP_INLINE int bits_of_mask(M a) {
+  return (a.lanes[0] & 1) | (a.lanes[1] & 2) | (a.lanes[2] & 4) | (a.lanes[3] & 8);
+}
+LOCKSTEP_INLINE M mask_of_bits(int bits) {
+  const I lane = {1, 2, 4, 8};
+  return {(set1_int(bits) & lane) == lane};
+}
 
 // ---- floats
 LOCKSTEP_INLINE V load(const float* p) {

@@ -40,6 +40,14 @@ LOCKSTEP_INLINE M mask_not(M a) {
 LOCKSTEP_INLINE bool any(M a) {
   return vmaxvq_u32(a.lanes) != 0;
 }
+LOCKSTEP_INLINE int bits_of_mask(M a) {
+  const uint32x4_t lane = {1, 2, 4, 8};
+  return static_cast<int>(vaddvq_u32(vandq_u32(a.lanes, lane)));
+}
+LOCKSTEP_INLINE M mask_of_bits(int bits) {
+  const uint32x4_t lane = {1, 2, 4, 8};
+  return {vtstq_u32(vdupq_n_u32(static_cast<std::uint32_t>(bits)), lane)};
+}
 
 // ---- floats
 LOCKSTEP_INLINE V load(const float* p) {

@@ -12,6 +12,7 @@ extern const AdaptivePoolKernels kAdaptivePoolKernels;
 extern const MaxoutKernels kMaxoutKernels;
 extern const LayerNormKernels kLayerNormKernels;
 extern const NormKernels kNormKernels;
+extern const BatchNormKernels kBatchNormKernels;
 extern const LossKernels kLossKernels;
 extern const RobustLossKernels kRobustLossKernels;
 extern const RecurrentKernels kRecurrentKernels;
