@@ -16,7 +16,8 @@ struct ExportArguments {
 
   // `export CONFIG --onnx OUT.onnx key=value` gives the first override in the file's place.
   void return_override() {
-    if (file.find('=') == std::string::npos || file.ends_with(".safetensors")) return;
+    const std::size_t equals = file.find('=');
+    if (equals == std::string::npos || file.find('/') < equals) return;  // a path, not a key
     model.overrides.insert(model.overrides.begin(), std::exchange(file, {}));
   }
 };
@@ -70,6 +71,7 @@ void add_export(CLI::App& app, Action& action, const Networks& networks) {
       "Examples:\n"
       "  lockstep export runs/first weights.safetensors\n"
       "  lockstep export runs/first --onnx first.onnx\n"
+      "  lockstep export mlp.toml model.weights=w.safetensors --onnx mlp.onnx\n"
       "  python3 -c 'from safetensors.torch import load_file; "
       "print(load_file(\"weights.safetensors\").keys())'\n"
       "\nThe ONNX model takes float32 values as they stand in the data file (pixels from 0 to\n"

@@ -63,6 +63,39 @@ Reading match(const SafetensorsReader& reader, ParamSet& params,
   return reading;
 }
 
+// The prefix that all of the network's names have in the file, as a wrapped module's do in Python;
+// empty: there is none.
+std::string prefix_of_names(const SafetensorsReader& reader, const ParamSet& params) {
+  if (params.all().empty()) return {};
+  const std::string first = "." + params.all().front().name;
+  for (const Entry& entry : reader.entries()) {
+    if (!entry.name.ends_with(first)) continue;
+    std::string prefix = entry.name.substr(0, entry.name.size() - first.size() + 1);
+    const auto has_prefix = [&](const Param& param) {
+      return reader.find(prefix + param.name) != nullptr;
+    };
+    if (std::ranges::all_of(params.all(), has_prefix)) return prefix;
+  }
+  return {};
+}
+
+// What to do about a file whose tensors are not the network's; `head`: one that is refused.
+std::string advice(const SafetensorsReader& reader, ParamSet& params,
+                   const std::optional<OtherHead>& head) {
+  if (head && match(reader, params, head).mismatches.empty())
+    return fmt::format(
+        "The file's head has {} outputs, where the data ask for {}: set model.outputs = {}, or "
+        "train, which makes the head anew",
+        head->file_outputs, head->outputs, head->file_outputs);
+  const std::string prefix = prefix_of_names(reader, params);
+  if (!prefix.empty())
+    return fmt::format(
+        "The network's names begin with '{}' there: save the state dict of the module inside, "
+        "without that prefix",
+        prefix);
+  return "Check model.network and its keys";
+}
+
 // "102 tensors of F16" for each kind of float that is not float32.
 std::vector<std::string> conversions(const Reading& reading) {
   std::map<std::string, int> counts;
@@ -97,11 +130,7 @@ std::vector<std::string> read_weights(const std::string& path, Backend& backend,
   if (!reading.mismatches.empty()) {
     throw Error("{}: these weights are not the network's:\n  {}\n{}", path,
                 fmt::join(reading.mismatches, "\n  "),
-                head && !renews
-                    ? fmt::format("The file's head has {} outputs, where the data ask for {}: set "
-                                  "model.outputs = {}, or train, which makes the head anew",
-                                  head->file_outputs, head->outputs, head->file_outputs)
-                    : "Check model.network and its keys");
+                advice(reader, params, renews ? std::nullopt : head));
   }
   std::vector<Tensor> values;
   for (const auto& [param, entry] : reading.pairs)

@@ -161,6 +161,17 @@ TEST(Weights, AnEqualHeadIsRead) {
   EXPECT_EQ(list_of(rig.params.find("fc2.bias")->value), std::vector<float>(2, 0.25f));
 }
 
+TEST(Weights, ThePrefixOfAWrappedModuleIsNamed) {
+  Rig rig = mlp_rig(2);
+  const TemporaryFile file("prefix");
+  write_safetensors(file.path(), std::vector<NamedTensor>{{"module.fc1.weight", filled({4, 3}, 0)},
+                                                          {"module.fc1.bias", filled({4}, 0)},
+                                                          {"module.fc2.weight", filled({2, 4}, 0)},
+                                                          {"module.fc2.bias", filled({2}, 0)}});
+  expect_parts(message_of([&] { read_weights(file.path(), *rig.backend, rig.params); }),
+               {"'fc1.weight' is missing", "begin with 'module.' there"});
+}
+
 TEST(Weights, AHeadOfOtherInputsIsAnErrorAllTheSame) {
   Rig rig = mlp_rig(2);
   const TemporaryFile file("inputs");

@@ -142,6 +142,12 @@ def weights_without_a_run():
     check(np.array_equal(np.load("p.npy"), np.load("expected.npy")[:7]), "7 rows predict otherwise")
     refuse(*given, "x.h5", "model.outputs=7", words=["'fc2.weight' is (10, 128)", "model.outputs = 10"])
 
+    succeed("export", "run", "--onnx", "run.onnx")
+    succeed("export", config, "model.weights=w.safetensors", "--onnx", "config.onnx")
+    check(Path("run.onnx").read_bytes() == Path("config.onnx").read_bytes(), "two ONNX files")
+    refuse("export", "run", words=["FILE.safetensors", "--onnx"])
+    refuse("export", "run", "--onnx", "none/run.onnx", words=["none/run.onnx"])
+
     # A new training takes all but the head from the file, and says so.
     write_h5("e.h5", train_x=x, train_y=y % 3)
     said = succeed("train", config, "data.file=e.h5", "model.weights=w.safetensors", "--out", "new")
