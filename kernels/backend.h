@@ -227,11 +227,22 @@ class Backend : public Device {
   virtual void activation_backward(Stream&, Activation, const Tensor& kept, const Tensor& dy,
                                    Tensor& dx) = 0;
   virtual void add(Stream&, const Tensor& a, const Tensor& b, Tensor& y) = 0;  // y may alias a or b
+  // y = x · factor + shift of the sample and channel: x (N, ..., C), factor and shift (N, C), the
+  // latter may be undefined; y may alias x. The gradient with respect to x is the same of dy; that
+  // of the factor is dfactor = Σ dy x over the places between.
+  virtual void scale_channels(Stream&, const Tensor& x, const Tensor& factor, const Tensor& shift,
+                              Tensor& y) = 0;
+  virtual void scale_channels_backward(Stream&, const Tensor& x, const Tensor& dy,
+                                       Tensor& dfactor) = 0;
   virtual void fill(Stream&, float value, Tensor& y) = 0;
   // The mask is recomputed, not stored: the same call with dy for x is the backward pass.
   // sample_ids: int64 (N), the samples' places in the dataset.
   virtual void dropout(Stream&, const DropoutOptions&, const Tensor& sample_ids, const Tensor& x,
                        Tensor& y) = 0;
+  // The same for whole samples: y[n] is 0 with the given probability, else x[n] / (1 -
+  // probability); the sample's number is that of its element 0.
+  virtual void drop_samples(Stream&, const DropoutOptions&, const Tensor& sample_ids,
+                            const Tensor& x, Tensor& y) = 0;
   // y[i] = x[i] · scale[i mod P] + shift[i mod P], one fused rounding; x uint8, float32 or int64;
   // scale and shift float32 (P), where P divides the elements of a row.
   virtual void scale_shift(Stream&, const Tensor& x, const Tensor& scale, const Tensor& shift,

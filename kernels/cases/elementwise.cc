@@ -1,4 +1,4 @@
-// add, fill, dropout, scale_shift: one rounding an element, so every result is exact.
+// add, fill, dropout, drop_samples, scale_shift: one rounding an element, so every result is exact.
 #include <algorithm>
 
 #include "kernels/cases/op_list.h"
@@ -68,6 +68,28 @@ OpCase dropout_case(const Shape& shape, float probability) {
   return c;
 }
 
+// A sample is dropped where the first number of its block lies below the probability.
+OpCase drop_samples_case(const Shape& shape, float probability) {
+  OpCase c = dropout_case(shape, probability);
+  c.operation = "drop_samples";
+  const DropoutOptions options{
+      .probability = probability,
+      .key = {
+          .seed = 0xFEDCBA987654321, .purpose = RandomPurpose::kDropout, .layer = 9, .time = 5}};
+  c.run = [=](Backend& b, Stream& s, Tensors& t) {
+    b.drop_samples(s, options, t["ids"], t["x"], t["y"]);
+  };
+  const auto row = static_cast<std::size_t>(shape.without_rows().elements());
+  c.reference = [=](const Values& in, Results& out) {
+    for (std::size_t i = 0; i < in["x"].size(); ++i) {
+      const auto id = static_cast<std::uint64_t>(in["ids"][i / row]);
+      const bool kept = to_unit_float(options.key.block(id, 0)[0]) >= options.probability;
+      out["y"][i] = kept ? in["x"][i] / (1 - static_cast<double>(options.probability)) : 0.0;
+    }
+  };
+  return c;
+}
+
 OpCase scale_shift_case(const Shape& shape, std::int64_t period, DType type) {
   const double bytes =
       static_cast<double>(shape.elements()) * (4.0 + static_cast<double>(size_of(type)));
@@ -103,6 +125,9 @@ OpCases elementwise_cases() {
   for (const Shape& shape : {Shape{1, 1}, {0, 7}, {3, 7}, {13, 33}, {2, 5, 5, 3}, {100, 1024}})
     for (const float probability : {0.5f, 0.2f, 0.0f})
       cases.push_back(dropout_case(shape, probability));
+  for (const Shape& shape : {Shape{1, 1}, {0, 7}, {64, 7}, {13, 3, 11}, {32, 28, 28, 32}})
+    for (const float probability : {0.5f, 0.2f, 0.0f})
+      cases.push_back(drop_samples_case(shape, probability));
   for (const DType type : {DType::kUInt8, DType::kFloat32, DType::kInt64}) {
     cases.push_back(scale_shift_case({1, 1}, 1, type));
     cases.push_back(scale_shift_case({0, 6}, 3, type));

@@ -46,6 +46,16 @@ double root_of_fan(std::int64_t fan) {
   return std::sqrt(static_cast<double>(fan));
 }
 
+// The element's first number that lies within the bounds. Attempt n reads sample n's block.
+double truncated_normal(const Initializer& initializer, const RandomKey& key, std::size_t block,
+                        std::size_t word) {
+  for (std::uint64_t attempt = 0;; ++attempt) {
+    const double u = to_open_unit(key.block(attempt, static_cast<std::uint32_t>(block))[word]);
+    const double value = initializer.first + initializer.second * normal_quantile(u);
+    if (value >= initializer.low && value <= initializer.high) return value;
+  }
+}
+
 }  // namespace
 
 // M. J. Wichura, "Algorithm AS 241: The percentage points of the normal distribution", Applied
@@ -107,6 +117,7 @@ void Initializer::fill(const RandomKey& key, std::span<float> values) const {
       double value = first;
       if (kind == Kind::kNormal) value = first + second * normal_quantile(u);
       if (kind == Kind::kUniform) value = first + (second - first) * u;
+      if (kind == Kind::kTruncatedNormal) value = truncated_normal(*this, key, i / 4, j - i);
       values[j] = static_cast<float>(value);
     }
   }
@@ -123,6 +134,18 @@ Initializer normal_values(double mean, double deviation) {
 
 Initializer uniform_values(double low, double high) {
   return {.kind = Initializer::Kind::kUniform, .first = low, .second = high};
+}
+
+Initializer truncated_normal_values(double mean, double deviation, double low, double high) {
+  // So that an element is drawn again seldom, and never for ever.
+  LOCKSTEP_CHECK(low < mean && mean < high && deviation >= 0 && high - low >= deviation,
+                 "a normal distribution of mean {} and deviation {} cut at {} and {}", mean,
+                 deviation, low, high);
+  Initializer initializer{
+      .kind = Initializer::Kind::kTruncatedNormal, .first = mean, .second = deviation};
+  initializer.low = low;
+  initializer.high = high;
+  return initializer;
 }
 
 Fans fans_of(const Shape& file_shape) {
@@ -143,6 +166,10 @@ Initializer kaiming_normal(const Shape& file_shape, double gain) {
 Initializer kaiming_uniform(const Shape& file_shape, double gain) {
   const double bound = gain * std::sqrt(3.0) / root_of_fan(fans_of(file_shape).in);
   return uniform_values(-bound, bound);
+}
+
+Initializer kaiming_normal_fan_out(const Shape& file_shape, std::int64_t groups) {
+  return normal_values(0, kReluGain / root_of_fan(fans_of(file_shape).out / groups));
 }
 
 Initializer xavier_normal(const Shape& file_shape, double gain) {

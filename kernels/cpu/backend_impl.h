@@ -86,9 +86,15 @@ class CpuBackend final : public Backend {
   void activation_backward(Stream&, Activation, const Tensor& kept, const Tensor& dy,
                            Tensor& dx) override;
   void add(Stream&, const Tensor& a, const Tensor& b, Tensor& y) override;
+  void scale_channels(Stream&, const Tensor& x, const Tensor& factor, const Tensor& shift,
+                      Tensor& y) override;
+  void scale_channels_backward(Stream&, const Tensor& x, const Tensor& dy,
+                               Tensor& dfactor) override;
   void fill(Stream&, float value, Tensor& y) override;
   void dropout(Stream&, const DropoutOptions&, const Tensor& sample_ids, const Tensor& x,
                Tensor& y) override;
+  void drop_samples(Stream&, const DropoutOptions&, const Tensor& sample_ids, const Tensor& x,
+                    Tensor& y) override;
   void scale_shift(Stream&, const Tensor& x, const Tensor& scale, const Tensor& shift,
                    Tensor& y) override;
 

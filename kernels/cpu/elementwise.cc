@@ -1,4 +1,4 @@
-// Sums, fills, dropout and normalisation of inputs on the CPU back end.
+// Sums, products by channel, fills, dropout and normalisation of inputs on the CPU back end.
 #include "kernels/cpu/backend_impl.h"
 #include "kernels/cpu/checks.h"
 #include "kernels/cpu/vector_kernels.h"
@@ -40,6 +40,55 @@ void CpuBackend::dropout(Stream&, const DropoutOptions& options, const Tensor& s
                                 x.data<float>() + row * width, y.data<float>() + row * width,
                                 width);
   }
+}
+
+void CpuBackend::drop_samples(Stream&, const DropoutOptions& options, const Tensor& sample_ids,
+                              const Tensor& x, Tensor& y) {
+  const float probability = options.probability;
+  LOCKSTEP_CHECK(probability >= 0 && probability < 1, "probability {} of dropping samples",
+                 probability);
+  cpu::check_shape(y, x.shape(), "y");
+  const std::int64_t rows = x.rows();
+  cpu::check_count(sample_ids, rows, "sample_ids", DType::kInt64);
+  if (rows == 0) return;
+  const std::int64_t width = x.elements() / rows;
+  const auto kept = static_cast<float>(1.0 / (1.0 - static_cast<double>(probability)));
+  constexpr float kNoShift = 0;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const auto sample = static_cast<std::uint64_t>(sample_ids.data<std::int64_t>()[row]);
+    float* to = y.data<float>() + row * width;
+    if (to_unit_float(options.key.block(sample, 0)[0]) < probability)
+      vector_.elementwise.fill(0.0f, to, width);
+    else
+      vector_.elementwise.scale_shift_f32(x.data<float>() + row * width, &kept, &kNoShift, 1, to,
+                                          width);
+  }
+}
+
+void CpuBackend::scale_channels(Stream&, const Tensor& x, const Tensor& factor, const Tensor& shift,
+                                Tensor& y) {
+  cpu::check_shape(y, x.shape(), "y");
+  const std::int64_t rows = x.rows(), channels = x.shape().back();
+  cpu::check_shape(factor, {rows, channels}, "factor");
+  if (shift.defined()) cpu::check_shape(shift, {rows, channels}, "shift");
+  if (x.elements() == 0) return;
+  const std::int64_t width = x.elements() / rows;
+  for (std::int64_t row = 0; row < rows; ++row)
+    vector_.norm.scale_columns(x.data<float>() + row * width, factor.data<float>() + row * channels,
+                               shift.defined() ? shift.data<float>() + row * channels : nullptr,
+                               width / channels, channels, y.data<float>() + row * width);
+}
+
+void CpuBackend::scale_channels_backward(Stream&, const Tensor& x, const Tensor& dy,
+                                         Tensor& dfactor) {
+  cpu::check_shape(dy, x.shape(), "dy");
+  const std::int64_t rows = x.rows(), channels = x.shape().back();
+  cpu::check_shape(dfactor, {rows, channels}, "dfactor");
+  if (dfactor.elements() == 0) return;
+  const std::int64_t width = x.elements() / rows;
+  for (std::int64_t row = 0; row < rows; ++row)
+    vector_.norm.product_sums(x.data<float>() + row * width, dy.data<float>() + row * width,
+                              width / channels, channels, dfactor.data<float>() + row * channels);
 }
 
 void CpuBackend::scale_shift(Stream& stream, const Tensor& x, const Tensor& scale,

@@ -94,6 +94,12 @@ struct NormKernels {  // x (rows, channels); the other arrays hold one value a c
                         float* dx);
   // y[row][c] = x[c] / divisor: the gradient of an average
   void (*spread)(const float* x, float divisor, std::int64_t rows, std::int64_t channels, float* y);
+  // Σ a b
+  void (*product_sums)(const float* a, const float* b, std::int64_t rows, std::int64_t channels,
+                       float* sums);
+  // y = x · factor + shift; shift may be null, y may be x
+  void (*scale_columns)(const float* x, const float* factor, const float* shift, std::int64_t rows,
+                        std::int64_t channels, float* y);
 };
 
 // Batch norm with the ReLU behind it, x (rows, channels). mask: two bytes for each 16 channels of a

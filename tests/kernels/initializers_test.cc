@@ -94,6 +94,27 @@ TEST(InitializerTest, TheNumbersStay) {
     EXPECT_EQ(uniform[i], static_cast<float>((words[i] + 0.5) / 4294967296.0));
 }
 
+TEST(InitializerTest, TruncatedNormalDrawsAgainWhatLiesBeyondItsBounds) {
+  const std::size_t count = 100'000;
+  const auto whole = filled(normal_values(0, 1), count, {.seed = 3});
+  const auto cut = filled(truncated_normal_values(0, 1, -1, 1.5), count, {.seed = 3});
+  std::size_t beyond = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    ASSERT_GE(cut[i], -1);
+    ASSERT_LE(cut[i], 1.5f);
+    const bool inside = whole[i] >= -1 && whole[i] <= 1.5f;
+    ASSERT_TRUE(!inside || cut[i] == whole[i]) << i;
+    beyond += inside ? 0 : 1;
+  }
+  EXPECT_NEAR(static_cast<double>(beyond) / count, 0.1587 + 0.0668, 0.01);
+  // φ(-1) = 0.24197, φ(1.5) = 0.12952, Φ(1.5) - Φ(-1) = 0.77454.
+  EXPECT_NEAR(moments_of(cut).mean, (0.24197 - 0.12952) / 0.77454, 0.01);
+  // Nothing is cut at a hundred deviations.
+  EXPECT_EQ(filled(truncated_normal_values(0, 0.02, -2, 2), 999, {.seed = 4}),
+            filled(normal_values(0, 0.02), 999, {.seed = 4}));
+  EXPECT_THROW(truncated_normal_values(0, 1, 1, 2), Error);
+}
+
 TEST(InitializerTest, ConstantIsTheSameEverywhere) {
   for (const float x : filled(constant_values(1.5), 9)) EXPECT_EQ(x, 1.5f);
 }
@@ -111,6 +132,8 @@ TEST(InitializerTest, ScalesAreThoseOfTheLiterature) {
   EXPECT_DOUBLE_EQ(kaiming_uniform(shape).second, std::sqrt(6.0 / 288));
   EXPECT_DOUBLE_EQ(xavier_normal(shape).second, std::sqrt(2.0 / (288 + 576)));
   EXPECT_DOUBLE_EQ(xavier_uniform(shape, 2).second, 2 * std::sqrt(6.0 / (288 + 576)));
+  EXPECT_DOUBLE_EQ(kaiming_normal_fan_out(shape).second, std::sqrt(2.0 / 576));
+  EXPECT_DOUBLE_EQ(kaiming_normal_fan_out({64, 1, 3, 3}, 64).second, std::sqrt(2.0 / 9));
   EXPECT_DOUBLE_EQ(torch_default_weight(784).second, 1 / 28.0);
   EXPECT_DOUBLE_EQ(torch_default_bias(784).first, -1 / 28.0);
   EXPECT_THROW(torch_default_weight(0), Error);

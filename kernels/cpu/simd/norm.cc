@@ -136,9 +136,36 @@ void spread(const float* x, float divisor, std::int64_t rows, std::int64_t chann
   }
 }
 
+void product_sums(const float* a, const float* b, std::int64_t rows, std::int64_t channels,
+                  float* sums) {
+  sum_columns<1>(
+      rows, channels, nullptr,
+      &sums, [=](std::int64_t at, int n, V, V* run) __attribute__((always_inline)) {
+        run[0] = fma(load_lanes(a + at, n), load_lanes(b + at, n), run[0]);
+      });
+}
+
+void scale_columns(const float* x, const float* factor, const float* shift, std::int64_t rows,
+                   std::int64_t channels, float* y) {
+  const V none = set1(0.0f);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const std::int64_t at = row * channels;
+    std::int64_t c = 0;
+    for (; c + kWidth <= channels; c += kWidth)
+      store(y + at + c,
+            fma(load(x + at + c), load(factor + c), shift == nullptr ? none : load(shift + c)));
+    const int n = static_cast<int>(channels - c);
+    if (n > 0)
+      store(y + at + c,
+            fma(load(x + at + c, n), load(factor + c, n),
+                shift == nullptr ? none : load(shift + c, n)),
+            n);
+  }
+}
+
 }  // namespace
 
-const NormKernels kNormKernels = {column_sums,   centred_squares, affine,
-                                  gradient_sums, gradient_data,   spread};
+const NormKernels kNormKernels = {column_sums,   centred_squares, affine,       gradient_sums,
+                                  gradient_data, spread,          product_sums, scale_columns};
 
 }  // namespace lockstep::cpu::LOCKSTEP_ISA
