@@ -10,11 +10,9 @@
 #include "io/hdf5/hdf5.h"
 #include "io/inspection/contact_sheet.h"
 #include "io/inspection/summary.h"
-#include "kernels/cpu/cpu_backend.h"
 #include "launch/commands.h"
-#include "launch/networks.h"
+#include "launch/layer_table.h"
 #include "runtime/run/checkpointing.h"
-#include "runtime/run/session.h"
 
 namespace lockstep {
 
@@ -58,39 +56,6 @@ void inspect_safetensors(const std::string& file) {
   print_tensors(tensors);
 }
 
-// The network's layer table needs the shape of a sample, which the data file knows.
-void print_network(const Config& config, const Networks& networks) {
-  const std::vector<std::string>& files = config.data.file.names();
-  const auto absent = [](const std::string& file) {
-    return file.find_first_of("*?[") == std::string::npos && !std::filesystem::exists(file);
-  };
-  if (files.empty() || std::any_of(files.begin(), files.end(), absent)) {
-    fmt::print("\n(no layer table: the data file '{}' is not there; it knows the sample's shape)\n",
-               config.data.file);
-    return;
-  }
-  const auto communicator = make_self_communicator();
-  Config quiet = config;
-  if (quiet.training.batch == 0) quiet.training.batch = 1;
-  Session session(quiet, Purpose::kTrain, config.data.train, *communicator, networks.make);
-  Replica& replica = session.team().replica();
-  fmt::print("\n{:<24}  {:<12}  {:<18}  {:>12}  {:>16}\n", "layer", "kind", "output", "parameters",
-             "multiply-adds");
-  std::int64_t multiply_adds = 0;
-  for (const Build::Row& row : replica.build().table) {
-    fmt::print("{:<24}  {:<12}  {:<18}  {:>12}  {:>16}\n", row.name, row.kind,
-               row.output.to_string(), row.parameters, row.multiply_adds);
-    multiply_adds += row.multiply_adds;
-  }
-  const std::int64_t parameters = replica.params().count(ParamKind::kTrainable);
-  fmt::print(
-      "{} parameters, {} running statistics, {} multiply-adds a sample\n"
-      "memory a worker: {:.1f} MiB of activations for {} rows a shard; {:.1f} MiB of weights\n",
-      parameters, replica.params().count(ParamKind::kStatistic), multiply_adds,
-      static_cast<double>(replica.build().buffer_bytes()) / (1 << 20), replica.build().max_rows(),
-      static_cast<double>(replica.params().elements()) * 4 / (1 << 20));
-}
-
 struct InspectArguments {
   std::string file;
   std::string images;  // contact sheet to write
@@ -120,7 +85,7 @@ int inspect(const InspectArguments& arguments, const Networks& networks) {
   } else if (file.ends_with(".toml")) {
     const Config config = load_config(file);
     fmt::print("{}", to_toml(config));
-    print_network(config, networks);
+    print_layer_table(config, networks);
   } else {
     inspect_dataset(arguments);
     return 0;

@@ -7,15 +7,18 @@
 #include "models/layers/adaptive_pool.h"
 #include "models/layers/batch_norm.h"
 #include "models/layers/conv2d.h"
+#include "models/layers/drop_path.h"
 #include "models/layers/dropout.h"
 #include "models/layers/flatten.h"
 #include "models/layers/layer_norm.h"
+#include "models/layers/layer_scale.h"
 #include "models/layers/linear.h"
 #include "models/layers/maxout.h"
 #include "models/layers/parallel.h"
 #include "models/layers/polynomial.h"
 #include "models/layers/pool.h"
 #include "models/layers/residual.h"
+#include "models/layers/squeeze_excitation.h"
 #include "models/sequence_kinds.h"
 #include "runtime/config/config_value.h"
 
@@ -74,6 +77,14 @@ Made make_dropout(const LayerKeys& keys) {
   return std::make_unique<Dropout>(keys.share("p"));
 }
 
+Made make_drop_path(const LayerKeys& keys) {
+  return std::make_unique<DropPath>(keys.share("p"));
+}
+
+Made make_squeeze_excitation(const LayerKeys& keys) {
+  return std::make_unique<SqueezeExcitation>(keys.integer("reduced"));
+}
+
 template <Activation::Kind activation>
 Made make_activation(const LayerKeys&) {
   return std::make_unique<ActivationLayer>(activation);
@@ -123,6 +134,12 @@ Made make_residual(const LayerKeys& keys) {
   Made shortcut;
   if (keys.has("shortcut")) shortcut = make_layers(inner(keys, "shortcut"));
   return std::make_unique<Residual>(make_layers(inner(keys, "layers")), std::move(shortcut));
+}
+
+Made make_layer_scale(const LayerKeys& keys) {
+  const std::int64_t channels = keys.integer("channels");
+  const double start = keys.number("start", -1e3, 1e3);
+  return std::make_unique<LayerScale>(make_layers(inner(keys, "layers")), channels, start);
 }
 
 std::vector<LayerKind> joined(std::vector<LayerKind> kinds, const std::vector<LayerKind>& more) {
@@ -193,6 +210,20 @@ const std::vector<LayerKind>& table() {
         {"momentum", "0.1", "weight of the new running statistics"}},
        make_batch_norm},
       {"dropout", "zeros at random while training", {{"p", "0.5", "probability"}}, make_dropout},
+      {"drop_path",
+       "whole samples become zeros at random while training, at the end of a residual branch",
+       {{"p", "0.1", "probability"}},
+       make_drop_path},
+      {"squeeze_excitation",
+       "channels times a gate made from their averages",
+       {{"reduced", "", "channels inside the gate"}},
+       make_squeeze_excitation},
+      {"layer_scale",
+       "layers(x) times one learned factor a channel, \"gamma\"",
+       {{"layers", "", "list of layers"},
+        {"channels", "", "of their output"},
+        {"start", "1e-6", "what the factors begin with"}},
+       make_layer_scale},
       {"flatten", "any sample as one vector", {}, make_plain<Flatten>},
       {"add_channel", "grey images (H, W) to (H, W, 1)", {}, make_plain<AddChannel>},
       {"relu", "max(0, x)", {}, make_activation<Activation::kRelu>},

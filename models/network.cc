@@ -1,17 +1,10 @@
 #include "models/network.h"
 
+#include <algorithm>
+
 #include "models/layers/flatten.h"
 
 namespace lockstep {
-
-namespace {
-
-std::string place_of(const ModelTable& keys, std::string_view key) {
-  const auto entry = keys.entries().find(key);
-  return entry == keys.entries().end() ? "default" : entry->second.where;
-}
-
-}  // namespace
 
 void add_vector_input(Sequential& network, const NetworkInput& input) {
   if (input.sample.rank() != 1) network.add_named<Flatten>("flatten");
@@ -26,6 +19,19 @@ void add_image_input(Sequential& network, const NetworkInput& input, const std::
         "set model.network to \"mlp\" for vectors",
         name, input.sample.to_string());
   }
+}
+
+std::string place_of(const ModelTable& keys, std::string_view key) {
+  const auto entry = keys.entries().find(key);
+  return entry == keys.entries().end() ? "default" : entry->second.where;
+}
+
+std::string read_choice(const ModelTable& keys, const std::string& key,
+                        const std::vector<std::string>& choices) {
+  const std::string value = keys.get<std::string>(key, choices.front());
+  if (std::ranges::find(choices, value) != choices.end()) return value;
+  throw Error("{}: model.{} is \"{}\", not one of \"{}\"", place_of(keys, key), key, value,
+              fmt::join(choices, "\", \""));
 }
 
 Activation read_activation(const ModelTable& keys) {

@@ -13,6 +13,17 @@ const std::vector<NetworkEntry>& table() {
   static const NetworkKey activation = {
       "activation", "\"relu\"", "relu, sigmoid, tanh, leaky_relu, elu, gelu, gelu_tanh or silu"};
   static const NetworkKey dropout = {"dropout", "0.0", "probability behind each hidden layer"};
+  const auto image_keys = [](std::vector<NetworkKey> own) {
+    own.insert(own.begin(),
+               {{"num_classes", "(as the loss asks for)", "an error where the data say otherwise"},
+                {"in_channels", "(as the data have)", "an error where the data say otherwise"},
+                {"image_size", "(as the data have)", "an error where the data say otherwise"},
+                {"drop_rate", "0.0", "dropout before the classifier"},
+                {"drop_path", "0.0", "stochastic depth of the last block, rising from 0"}});
+    return own;
+  };
+  static const NetworkKey stem = {"stem", "\"imagenet\"",
+                                  "or \"cifar\": 3x3 of stride 1, no pooling, for small images"};
   static const std::vector<NetworkEntry> entries = {
       {"linear", "one linear layer: linear regression", {bias}, make_linear},
       {"logistic",
@@ -32,6 +43,11 @@ const std::vector<NetworkEntry>& table() {
        {{"batch_norm", "false", "normalise behind each convolution"},
         {"dropout", "0.0", "probability before the last layer"}},
        make_cnn},
+      {"resnet18", "ResNet-18, as timm's", image_keys({stem}), make_resnet18},
+      {"resnet34", "ResNet-34, as timm's", image_keys({stem}), make_resnet34},
+      {"resnet50", "ResNet-50 (v1.5), as timm's", image_keys({stem}), make_resnet50},
+      {"efficientnet_b0", "EfficientNet-B0, as timm's", image_keys({}), make_efficientnet_b0},
+      {"convnext_tiny", "ConvNeXt-T, as timm's", image_keys({}), make_convnext_tiny},
       {"quadratic", "y = a x² + b x + c with the parameters a, b, c", {}, make_quadratic},
       {"layers",
        "the layers that [[model.layers]] lists",

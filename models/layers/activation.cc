@@ -54,7 +54,7 @@ Tensor ActivationLayer::backward(const Pass& pass, const Tensor& dy) {
 
 Shape Softmax::build(Build& build, const Shape& in) {
   y_ = build.buffer(in);
-  if (build.gradient_flows) dx_ = build.buffer(in);
+  if (build.gradient_flows) dx_ = build.gradient_buffer(in);
   build.table.push_back({build.path(), "softmax", in});
   return in;
 }
@@ -74,7 +74,7 @@ Tensor Softmax::backward(const Pass& pass, const Tensor& dy) {
 
 Shape LogSoftmax::build(Build& build, const Shape& in) {
   y_ = build.buffer(in);
-  if (build.gradient_flows) dx_ = build.buffer(in);
+  if (build.gradient_flows) dx_ = build.gradient_buffer(in);
   build.table.push_back({build.path(), "log_softmax", in});
   return in;
 }

@@ -36,7 +36,7 @@ Shape AdaptiveMaxPool2d::build(Build& build, const Shape& in) {
   const Shape out = set_input(build, "adaptive_max_pool", in, geometry_);
   y_ = build.buffer(out);
   place_ = build.buffer(out, DType::kInt64);
-  if (build.gradient_flows) dx_ = build.buffer(in);
+  if (build.gradient_flows) dx_ = build.gradient_buffer(in);
   build.table.push_back({build.path(), "adaptive_max_pool", out});
   return out;
 }
@@ -60,8 +60,8 @@ AdaptiveAvgPool2d::AdaptiveAvgPool2d(std::int64_t out_h, std::int64_t out_w)
 Shape AdaptiveAvgPool2d::build(Build& build, const Shape& in) {
   const Shape out = set_input(build, "adaptive_avg_pool", in, geometry_);
   y_ = build.buffer(out);
-  if (build.gradient_flows) dx_ = build.buffer(in);
-  build.table.push_back({build.path(), "adaptive_avg_pool", out});
+  if (build.gradient_flows) dx_ = build.gradient_buffer(in);
+  build.table.push_back({build.path(), "adaptive_avg_pool", out, 0, in.elements()});
   return out;
 }
 

@@ -16,7 +16,8 @@ ParamSpec per_channel(std::int64_t channels, const Initializer& initializer) {
 
 }  // namespace
 
-BatchNorm::BatchNorm(float epsilon, float momentum) : momentum_(momentum) {
+BatchNorm::BatchNorm(float epsilon, float momentum, float gamma)
+    : momentum_(momentum), gamma_(gamma) {
   options_.epsilon = epsilon;
 }
 
@@ -30,7 +31,7 @@ Shape BatchNorm::build(Build& build, const Shape& in) {
   }
   const bool data_gradient = build.gradient_flows;
   const std::int64_t channels = in.back();
-  weight_ = build.param("weight", per_channel(channels, constant_values(1.0f)));
+  weight_ = build.param("weight", per_channel(channels, constant_values(gamma_)));
   bias_ = build.param("bias", per_channel(channels, constant_values(0.0f)));
   const auto statistic = [&](const char* name, float start) {
     ParamSpec spec = per_channel(channels, constant_values(start));
@@ -44,8 +45,8 @@ Shape BatchNorm::build(Build& build, const Shape& in) {
   saved_mean_ = build.fixed_buffer({channels});
   saved_inv_std_ = build.fixed_buffer({channels});
   y_ = build.buffer(in);
-  if (data_gradient) dx_ = build.buffer(in);
-  build.table.push_back({build.path(), "batch_norm", in, 2 * channels});
+  if (data_gradient) dx_ = build.gradient_buffer(in);
+  build.table.push_back({build.path(), "batch_norm", in, 2 * channels, 2 * in.elements()});
   return in;
 }
 

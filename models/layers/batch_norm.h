@@ -10,7 +10,9 @@ namespace lockstep {
 
 class BatchNorm final : public UnaryLayer {
  public:
-  explicit BatchNorm(float epsilon = 1e-5f, float momentum = 0.1f);
+  // gamma: what "weight" starts with. 0 behind the last convolution of a residual branch makes
+  // the block the identity at first (Goyal et al. 2017, "zero gamma").
+  explicit BatchNorm(float epsilon = 1e-5f, float momentum = 0.1f, float gamma = 1.0f);
 
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
@@ -20,6 +22,7 @@ class BatchNorm final : public UnaryLayer {
  private:
   BatchNormOptions options_;
   float momentum_;  // weight of the new statistics
+  float gamma_;
   Param* weight_ = nullptr;
   Param* bias_ = nullptr;
   Param* running_mean_ = nullptr;

@@ -14,7 +14,7 @@ Conv2dOptions Conv2dOptions::square(std::int64_t out_channels, std::int64_t kern
   return options;
 }
 
-Conv2d::Conv2d(const Conv2dOptions& options) : has_bias_(options.bias) {
+Conv2d::Conv2d(const Conv2dOptions& options) : options_(options), has_bias_(options.bias) {
   geometry_.out_c = options.out_channels;
   geometry_.kernel_h = options.kernel_h;
   geometry_.kernel_w = options.kernel_w;
@@ -45,12 +45,14 @@ Shape Conv2d::build(Build& build, const Shape& in) {
                        geometry_.kernel_w};
   weight.layout.kind = ParamLayout::Kind::kConv;
   weight.layout.groups = geometry_.groups;
-  weight.initializer = torch_default_weight(fan_in);
+  weight.initializer = options_.weight_values != nullptr
+                           ? options_.weight_values(weight.file_shape, geometry_.groups)
+                           : torch_default_weight(fan_in);
   weight_ = build.param("weight", weight);
   if (has_bias_) {
     ParamSpec bias;
     bias.file_shape = {geometry_.out_c};
-    bias.initializer = torch_default_bias(fan_in);
+    bias.initializer = options_.bias_values.value_or(torch_default_bias(fan_in));
     bias.weight_decay = false;
     bias_ = build.param("bias", bias);
   }
@@ -58,7 +60,7 @@ Shape Conv2d::build(Build& build, const Shape& in) {
   packed_forward_.build(build, build.backend().conv_packed_elements(geometry_, false));
   if (data_gradient) {
     packed_backward_.build(build, build.backend().conv_packed_elements(geometry_, true));
-    dx_ = build.buffer(in);
+    dx_ = build.gradient_buffer(in);
   }
   const Shape out{geometry_.out_h(), geometry_.out_w(), geometry_.out_c};
   y_ = build.buffer(out);

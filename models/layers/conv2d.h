@@ -1,6 +1,9 @@
 // Conv2d: cross-correlation over images (H, W, C). Parameters "weight" (out, in / groups, kernel_h,
-// kernel_w) and "bias" (out), as torch.nn.Conv2d, initialised as PyTorch does.
+// kernel_w) and "bias" (out), as torch.nn.Conv2d, initialised as PyTorch does unless told
+// otherwise.
 #pragma once
+
+#include <optional>
 
 #include "models/layers/packed_weights.h"
 
@@ -12,6 +15,9 @@ struct Conv2dOptions {
   std::int64_t stride_h = 1, stride_w = 1, pad_h = 0, pad_w = 0;
   std::int64_t dilation_h = 1, dilation_w = 1, groups = 1;
   bool bias = true;
+  // Null: PyTorch's. The file's shape is (out, in / groups, kernel_h, kernel_w).
+  Initializer (*weight_values)(const Shape& file_shape, std::int64_t groups) = nullptr;
+  std::optional<Initializer> bias_values = {};
 
   static Conv2dOptions square(std::int64_t out_channels, std::int64_t kernel, std::int64_t pad = 0,
                               std::int64_t stride = 1);
@@ -29,6 +35,7 @@ class Conv2d final : public UnaryLayer {
  private:
   void check_geometry(const std::string& path) const;
 
+  Conv2dOptions options_;
   ConvGeometry geometry_;
   bool has_bias_;
   Param* weight_ = nullptr;

@@ -36,8 +36,8 @@ Shape LayerNorm::build(Build& build, const Shape& in) {
   saved_mean_ = build.buffer({in.elements() / channels});
   saved_inv_std_ = build.buffer({in.elements() / channels});
   y_ = build.buffer(in);
-  if (data_gradient) dx_ = build.buffer(in);
-  build.table.push_back({build.path(), "layer_norm", in, 2 * channels});
+  if (data_gradient) dx_ = build.gradient_buffer(in);
+  build.table.push_back({build.path(), "layer_norm", in, 2 * channels, 5 * in.elements()});
   return in;
 }
 

@@ -4,29 +4,31 @@
 
 namespace lockstep {
 
-Linear::Linear(std::int64_t out, bool bias) : out_(out), has_bias_(bias) {}
+Linear::Linear(const LinearOptions& options) : options_(options) {}
 
 Shape Linear::build(Build& build, const Shape& in) {
-  if (in.rank() != 1 && in.rank() != 2) {
+  if (in.rank() != 1 && in.rank() != 2 && !(options_.each_place && in.rank() == 3)) {
     throw Error("layer '{}' (linear) takes a vector, not {}; put a flatten layer before it",
                 build.path(), in.to_string());
   }
   const bool data_gradient = build.gradient_flows;
   ProjectionOptions options;
   options.in = in.back();
-  options.out = out_;
-  if (!has_bias_) options.bias = "";
-  options.weight_values = torch_default_weight(in.back());
-  options.bias_values = torch_default_bias(in.back());
+  options.out = options_.out;
+  if (!options_.bias) options.bias = "";
+  options.weight_values = options_.weight_values.value_or(torch_default_weight(in.back()));
+  options.bias_values = options_.bias_values.value_or(torch_default_bias(in.back()));
   options.image = build.flattened_image;
   projection_.build(build, options, data_gradient);
   build.flattened_image = {};
 
-  const Shape out = in.rank() == 1 ? Shape{out_} : Shape{in[0], out_};
+  std::vector<std::int64_t> sizes(in.sizes().begin(), in.sizes().end());
+  sizes.back() = options_.out;
+  const Shape out{std::span<const std::int64_t>(sizes)};
   y_ = build.buffer(out);
-  if (data_gradient) dx_ = build.buffer(in);
+  if (data_gradient) dx_ = build.gradient_buffer(in);
   build.table.push_back({build.path(), "linear", out, projection_.parameters(),
-                         projection_.multiply_adds() * (out.elements() / out_)});
+                         projection_.multiply_adds() * (out.elements() / options_.out)});
   return out;
 }
 

@@ -26,7 +26,7 @@ Shape Maxout::build(Build& build, const Shape& in) {
   const Shape out{std::span<const std::int64_t>(sizes)};
   y_ = build.buffer(out);
   piece_ = build.buffer(out, DType::kUInt8);
-  if (build.gradient_flows) dx_ = build.buffer(in);
+  if (build.gradient_flows) dx_ = build.gradient_buffer(in);
   build.table.push_back({build.path(), "maxout", out});
   return out;
 }

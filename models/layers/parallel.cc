@@ -25,13 +25,22 @@ Shape Parallel::build(Build& build, const Shape& in) {
   const Shape flattened_image = build.flattened_image;
   bool any_backward = false;
   std::vector<Shape> images;
+  GradientSlots& gradients = build.gradients();
+  const GradientSlots::Slots before = gradients.busy();
+  const std::size_t mark = gradients.mark();
   for (std::size_t i = 0; i < branches_.size(); ++i) {
     build.gradient_flows = data_gradient;
     build.flattened_image = flattened_image;
+    // In backward the branches run one after another, while the sum of their dx stays.
+    const GradientSlots::Hold hold(gradients, gradients.since(mark));
+    gradients.set_busy(before);
     build_branch(build, branches_[i], std::to_string(i), in);
     any_backward = any_backward || build.gradient_flows;
     images.push_back(build.flattened_image);
   }
+  GradientSlots::Slots busy = gradients.since(mark);
+  busy.insert(before.begin(), before.end());
+  gradients.set_busy(std::move(busy));
   build.gradient_flows = any_backward;
   check_shapes(build);
 

@@ -14,7 +14,7 @@ Shape Quadratic::build(Build& build, const Shape& in) {
   b_ = build.param("b", spec);
   c_ = build.param("c", spec);
   y_ = build.buffer(in);
-  if (data_gradient) dx_ = build.buffer(in);
+  if (data_gradient) dx_ = build.gradient_buffer(in);
   build.table.push_back({build.path(), "quadratic", in, 3, 2 * in.elements()});
   return in;
 }
@@ -42,7 +42,7 @@ Shape Product::build(Build& build, const Shape& in) {
   sizes.back() = 1;
   const Shape out{std::span<const std::int64_t>(sizes)};
   y_ = build.buffer(out);
-  if (build.gradient_flows) dx_ = build.buffer(in);
+  if (build.gradient_flows) dx_ = build.gradient_buffer(in);
   build.flattened_image = {};
   build.table.push_back({build.path(), "product", out});
   return out;

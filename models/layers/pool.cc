@@ -69,7 +69,7 @@ Shape MaxPool2d::build(Build& build, const Shape& in) {
   const Shape out = output_of(geometry_);
   y_ = build.buffer(out);
   argmax_ = build.buffer(out, DType::kUInt8);
-  if (build.gradient_flows) dx_ = build.buffer(in);
+  if (build.gradient_flows) dx_ = build.gradient_buffer(in);
   build.table.push_back({build.path(), "max_pool", out});
   return out;
 }
@@ -94,7 +94,7 @@ Shape AvgPool2d::build(Build& build, const Shape& in) {
   geometry_ = geometry_for(build, "avg_pool", options_, in);
   const Shape out = output_of(geometry_);
   y_ = build.buffer(out);
-  if (build.gradient_flows) dx_ = build.buffer(in);
+  if (build.gradient_flows) dx_ = build.gradient_buffer(in);
   build.table.push_back({build.path(), "avg_pool", out});
   return out;
 }
@@ -116,8 +116,8 @@ Shape GlobalAvgPool2d::build(Build& build, const Shape& in) {
   check_image(build, "global_avg_pool", in);
   const Shape out{in[2]};
   y_ = build.buffer(out);
-  if (build.gradient_flows) dx_ = build.buffer(in);
-  build.table.push_back({build.path(), "global_avg_pool", out});
+  if (build.gradient_flows) dx_ = build.gradient_buffer(in);
+  build.table.push_back({build.path(), "global_avg_pool", out, 0, in.elements()});
   return out;
 }
 

@@ -28,9 +28,21 @@ Shape Residual::build(Build& build, const Shape& in) {
     backward = build.gradient_flows;
     return out;
   };
+  // In backward the main branch runs first; its dx waits for the shortcut's, which begins with the
+  // copy of dy and ends, as the main branch does, before the layer that gave x.
+  GradientSlots& gradients = build.gradients();
+  const GradientSlots::Slots before = gradients.busy();
+  const std::size_t mark = gradients.mark();
   const Shape out = build_branch(main_, main_backward_);
   const Shape flattened_by_main = build.flattened_image;
-  const Shape shortcut_out = build_branch(shortcut_, shortcut_backward_);
+  GradientSlots::Slots busy = gradients.busy();
+  const std::size_t shortcut_mark = gradients.mark();
+  Shape shortcut_out;
+  {
+    const GradientSlots::Hold hold(gradients, gradients.first_since(mark));
+    gradients.set_busy(before);
+    shortcut_out = build_branch(shortcut_, shortcut_backward_);
+  }
   if (out != shortcut_out) {
     throw Error("layer '{}' (residual): the main branch gives {}, the shortcut {}; they must agree",
                 build.path(), out.to_string(), shortcut_out.to_string());
@@ -41,7 +53,9 @@ Shape Residual::build(Build& build, const Shape& in) {
   }
   build.gradient_flows = main_backward_ || shortcut_backward_;
   if (main_.layer->keeps_output()) y_ = build.buffer(out);
-  if (main_backward_ && shortcut_backward_) dy_copy_ = build.buffer(out);
+  if (main_backward_ && shortcut_backward_) dy_copy_ = build.gradient_copy(out, mark);
+  busy.merge(gradients.since(shortcut_mark));
+  gradients.set_busy(std::move(busy));
   return out;
 }
 

@@ -22,6 +22,13 @@ std::string missing_gpu_reason() {
 
 }  // namespace
 
+std::int64_t given_count(const ModelTable& table, std::string_view key) {
+  const auto found = table.entries().find(key);
+  if (found == table.entries().end()) return 0;
+  const auto* count = std::get_if<std::int64_t>(&found->second.value.value);
+  return count != nullptr ? std::max<std::int64_t>(0, *count) : 0;
+}
+
 DataSource data_source(const DataConfig& data, const std::string& split) {
   DataSource source;
   source.file = data.file;
@@ -125,13 +132,17 @@ void Session::resolve_outputs() {
   const Dataset& data = *data_.data;
   outputs_ = config_.model.table.get<std::int64_t>("outputs", 0);
   if (outputs_ == 0) {
-    if (data.target() == TargetKind::kNone)
-      throw Error(
-          "{}: the data have no targets, which would tell how many outputs the network has; set "
-          "model.outputs",
-          config_.data.file);
-    const std::int64_t classes = data.target() == TargetKind::kClass ? data.class_count() : 0;
-    outputs_ = network_outputs(config_.loss.kind, data.target(), data.target_columns(), classes);
+    if (data.target() == TargetKind::kNone) {
+      outputs_ = given_count(config_.model.table, "num_classes");
+      if (outputs_ == 0)
+        throw Error(
+            "{}: the data have no targets, which would tell how many outputs the network has; set "
+            "model.outputs, or model.num_classes of a network for pictures",
+            config_.data.file);
+    } else {
+      const std::int64_t classes = data.target() == TargetKind::kClass ? data.class_count() : 0;
+      outputs_ = network_outputs(config_.loss.kind, data.target(), data.target_columns(), classes);
+    }
     config_.model.table.set("outputs", {ConfigValue{outputs_}, "resolved from the data"});
   }
   if (config_.data.normalize && config_.data.mean.empty()) {

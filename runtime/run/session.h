@@ -61,6 +61,10 @@ class Session {
   std::unique_ptr<Team> team_;
 };
 
+// An integer key of [model], 0 where there is none or it is not positive. It does not count as
+// read: a network that has no such key refuses it all the same.
+std::int64_t given_count(const ModelTable& table, std::string_view key);
+
 DataSource data_source(const DataConfig& data, const std::string& split);
 
 }  // namespace lockstep

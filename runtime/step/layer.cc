@@ -46,6 +46,14 @@ Tensor Build::buffer(const Shape& sample, DType type) {
   return tensor;
 }
 
+Tensor Build::gradient_buffer(const Shape& sample) {
+  return gradients_.take(backend_, sample.with_rows(max_rows_));
+}
+
+Tensor Build::gradient_copy(const Shape& sample, std::size_t mark) {
+  return gradients_.take_apart(backend_, sample.with_rows(max_rows_), mark);
+}
+
 Tensor Build::fixed_buffer(const Shape& shape, DType type) {
   Tensor tensor = backend_.empty(shape, type);
   buffer_bytes_ += tensor.bytes();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/backend.h"
+#include "runtime/step/gradient_slots.h"
 #include "runtime/step/params.h"
 
 namespace lockstep {
@@ -74,6 +75,12 @@ class Build {
   Param* param(const std::string& name, const ParamSpec& spec);
   // An activation or a gradient of it: (max_rows, sample...). forward() uses its first rows.
   Tensor buffer(const Shape& sample, DType type = DType::kFloat32);
+  // The dx that a layer gives to the one before it, which shares memory with those of others: its
+  // contents last until that layer's backward is through.
+  Tensor gradient_buffer(const Shape& sample);
+  // A copy of dy that lasts while what was built since the mark runs backward.
+  Tensor gradient_copy(const Shape& sample, std::size_t mark);
+  GradientSlots& gradients() { return gradients_; }
   // What does not grow with the rows: packed weights, statistics of a shard.
   Tensor fixed_buffer(const Shape& shape, DType type = DType::kFloat32);
   std::uint32_t next_random_layer() { return random_layers_++; }  // one a dropout layer
@@ -103,10 +110,13 @@ class Build {
     std::string name, kind;
     Shape output;
     std::int64_t parameters = 0;
-    std::int64_t multiply_adds = 0;  // a sample, forward
+    // A sample, forward, counted as fvcore does, whose figures timm's tables quote: products and
+    // convolutions without their biases, batch norm as 2 an element, layer norm as 5, averages over
+    // the image as 1; activations, sums and factors not.
+    std::int64_t multiply_adds = 0;
   };
   std::vector<Row> table;
-  std::size_t buffer_bytes() const { return buffer_bytes_; }
+  std::size_t buffer_bytes() const { return buffer_bytes_ + gradients_.bytes(); }
 
  private:
   Backend& backend_;
@@ -115,6 +125,7 @@ class Build {
   std::string prefix_;
   std::uint32_t random_layers_ = 0;
   std::size_t buffer_bytes_ = 0;
+  GradientSlots gradients_;
 };
 
 class Layer {

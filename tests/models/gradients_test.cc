@@ -4,9 +4,11 @@
 #include "models/layers/adaptive_pool.h"
 #include "models/layers/batch_norm.h"
 #include "models/layers/conv2d.h"
+#include "models/layers/drop_path.h"
 #include "models/layers/dropout.h"
 #include "models/layers/flatten.h"
 #include "models/layers/layer_norm.h"
+#include "models/layers/layer_scale.h"
 #include "models/layers/linear.h"
 #include "models/layers/maxout.h"
 #include "models/layers/mean_tokens.h"
@@ -18,6 +20,7 @@
 #include "models/layers/recurrent.h"
 #include "models/layers/residual.h"
 #include "models/layers/sequential.h"
+#include "models/layers/squeeze_excitation.h"
 #include "tests/models/rig.h"
 
 namespace lockstep {
@@ -136,6 +139,28 @@ Made in_parallel(Parallel::Join join) {
   return std::make_unique<Parallel>(std::move(branches), join);
 }
 
+// Branches within branches, with gradients that wait while others run.
+Made nested_branches() {
+  auto gated = std::make_unique<Sequential>();
+  gated->add_named<Conv2d>("conv", Conv2dOptions::square(3, 3, 1));
+  gated->add_named<ActivationLayer>("silu", Activation::kSilu);
+  gated->add_named<SqueezeExcitation>("se", 2);
+  gated->add_named<Conv2d>("out", Conv2dOptions::square(3, 1));
+  auto inner = std::make_unique<Residual>(std::move(gated), branch(3));
+  std::vector<Made> branches;
+  branches.push_back(std::move(inner));
+  branches.push_back(branch(3));
+  auto main = std::make_unique<Sequential>();
+  main->add_named<ActivationLayer>("tanh", Activation::kTanh);
+  main->add(std::make_unique<Parallel>(std::move(branches), Parallel::Join::kAdd));
+  main->add(std::make_unique<Residual>(branch(3)));
+  auto net = std::make_unique<Sequential>();
+  net->add_named<Conv2d>("first", Conv2dOptions::square(2, 1));
+  net->add(std::make_unique<Residual>(std::move(main), branch(3)));
+  net->add_named<AvgPool2d>("pool");
+  return net;
+}
+
 const std::vector<Case>& cases() {
   static const std::vector<Case> list = {
       {"linear", {7}, [] { return Made(new Linear(5)); }},
@@ -154,6 +179,13 @@ const std::vector<Case>& cases() {
       {"batch_norm_images", {2, 3, 4}, [] { return Made(new BatchNorm); }},
       {"batch_norm_vectors", {3}, [] { return Made(new BatchNorm); }, Inputs::kDistinct},
       {"dropout", {11}, [] { return Made(new Dropout(0.5)); }},
+      {"squeeze_excitation", {3, 2, 8}, [] { return Made(new SqueezeExcitation(2)); }},
+      {"layer_scale", {3, 2, 2}, [] { return Made(new LayerScale(branch(3), 3, 0.5)); }},
+      {"nested_branches", {4, 2, 2}, nested_branches},
+      {"drop_path", {3, 4}, [] { return Made(new DropPath(0.5)); }},
+      {"linear_each_place",
+       {2, 3, 4},
+       [] { return Made(new Linear(LinearOptions{.out = 5, .each_place = true})); }},
       {"flatten", {2, 3, 2}, [] { return Made(new Flatten); }},
       {"add_channel", {2, 3}, [] { return Made(new AddChannel); }},
       {"relu",

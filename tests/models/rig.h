@@ -21,6 +21,7 @@ struct RigOptions {
   std::int64_t max_rows = 5;
   bool input_gradient = true;  // as if a parameter stood before the layer
   bool input_overwritable = false;
+  bool direct_convolutions = false;
 };
 
 class Rig {
@@ -33,6 +34,7 @@ class Rig {
         sample(sample) {
     build.gradient_flows = options.input_gradient;
     build.input_overwritable = options.input_overwritable;
+    build.direct_convolutions = options.direct_convolutions;
     build.input_type = this->layer->input_type();
     if (sample.rank() == 2) build.ids = {sample[0], kIds};
     output = this->layer->build(build, sample);

@@ -1,0 +1,30 @@
+// DropPath: stochastic depth (Huang et al. 2016) at the end of a residual branch. In training, a
+// sample's branch is zero with the given probability and divided by 1 - probability otherwise; in
+// evaluation it is passed on. Which samples is a pure function of (seed, step, sample, layer).
+#pragma once
+
+#include "runtime/step/layer.h"
+
+namespace lockstep {
+
+class DropPath final : public UnaryLayer {
+ public:
+  explicit DropPath(double probability);
+
+  Shape build(Build& build, const Shape& in) override;
+  Tensor forward(const Pass& pass, const Tensor& x) override;
+  Tensor backward(const Pass& pass, const Tensor& dy) override;
+  // In evaluation the output is the input, so what the producer keeps must stay here too.
+  bool keeps_output() const override { return !in_place_; }
+
+ private:
+  DropoutOptions options_for(const Pass& pass) const;
+
+  float probability_;
+  std::uint32_t random_layer_ = 0;
+  bool in_place_ = false;
+  bool data_gradient_ = false;
+  Tensor y_;  // undefined where the output is written over the input
+};
+
+}  // namespace lockstep

@@ -1,0 +1,62 @@
+#include "models/layers/layer_scale.h"
+
+namespace lockstep {
+
+namespace {
+
+// All rows and places as one sample, for they share the factors.
+Tensor as_one_sample(const Tensor& x) {
+  const std::int64_t channels = x.shape().back();
+  return x.view({1, x.elements() / channels, channels});
+}
+
+Tensor as_one_row(const Tensor& gamma) {
+  return gamma.view({1, gamma.elements()});
+}
+
+}  // namespace
+
+LayerScale::LayerScale(std::unique_ptr<UnaryLayer> layer, std::int64_t channels, double start)
+    : layer_(std::move(layer)), channels_(channels), start_(start) {
+  LOCKSTEP_CHECK(layer_ != nullptr && channels > 0, "layer scale of {} channels", channels);
+}
+
+Shape LayerScale::build(Build& build, const Shape& in) {
+  const bool data_gradient = build.gradient_flows;
+  ParamSpec spec;
+  spec.file_shape = {channels_};
+  spec.initializer = constant_values(start_);
+  spec.weight_decay = false;
+  gamma_ = build.param("gamma", spec);
+
+  build.gradient_flows = data_gradient;  // gamma comes first in files, but last in the arithmetic
+  const Shape out = layer_->build(build, in);
+  if (out.rank() == 0 || out.back() != channels_)
+    throw Error("layer '{}' (layer_scale) of {} channels, but its layer gives {}", build.path(),
+                channels_, out.to_string());
+  layer_backward_ = build.gradient_flows;
+  build.gradient_flows = true;
+  y_ = build.buffer(out);
+  build.table.push_back({build.path(), "layer_scale", out, channels_});
+  return out;
+}
+
+Tensor LayerScale::forward(const Pass& pass, const Tensor& x) {
+  scaled_ = layer_->forward(pass, x);
+  Tensor y = y_.head(x.rows()), samples = as_one_sample(y);
+  pass.backend.scale_channels(pass.stream, as_one_sample(scaled_), as_one_row(gamma_->value),
+                              Tensor(), samples);
+  return y;
+}
+
+Tensor LayerScale::backward(const Pass& pass, const Tensor& dy) {
+  Tensor gradient = as_one_sample(dy), dgamma = as_one_row(gamma_->grad);
+  pass.backend.scale_channels_backward(pass.stream, as_one_sample(scaled_), gradient, dgamma);
+  if (layer_backward_)
+    pass.backend.scale_channels(pass.stream, gradient, as_one_row(gamma_->value), Tensor(),
+                                gradient);
+  pass.ready(gamma_);
+  return layer_backward_ ? layer_->backward(pass, dy) : Tensor();
+}
+
+}  // namespace lockstep
