@@ -1,5 +1,7 @@
 #include "models/layers/drop_path.h"
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 DropPath::DropPath(double probability) : probability_(static_cast<float>(probability)) {
@@ -28,6 +30,10 @@ Tensor DropPath::backward(const Pass& pass, const Tensor& dy) {
   Tensor dx = dy;
   pass.backend.drop_samples(pass.stream, options_for(pass), pass.sample_ids, dy, dx);
   return dx;
+}
+
+OnnxValue DropPath::to_onnx(OnnxExport&, const OnnxValue& x) const {
+  return x;
 }
 
 DropoutOptions DropPath::options_for(const Pass& pass) const {

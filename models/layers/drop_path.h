@@ -14,6 +14,7 @@ class DropPath final : public UnaryLayer {
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
+  OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
   // In evaluation the output is the input, so what the producer keeps must stay here too.
   bool keeps_output() const override { return !in_place_; }
 

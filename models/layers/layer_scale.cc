@@ -1,5 +1,7 @@
 #include "models/layers/layer_scale.h"
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 namespace {
@@ -57,6 +59,14 @@ Tensor LayerScale::backward(const Pass& pass, const Tensor& dy) {
                                 gradient);
   pass.ready(gamma_);
   return layer_backward_ ? layer_->backward(pass, dy) : Tensor();
+}
+
+OnnxValue LayerScale::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  const std::string path = onnx.path();
+  const OnnxValue scaled = layer_->to_onnx(onnx, x);
+  onnx.enter(path);
+  const std::string y = onnx.node("Mul", {onnx.channels_last(scaled), onnx.param(*gamma_)});
+  return {onnx.channels_first(y, scaled.sample), scaled.sample};
 }
 
 }  // namespace lockstep

@@ -2,6 +2,7 @@
 
 #include "models/layers/activation.h"
 #include "models/layers/conv2d.h"
+#include "runtime/step/onnx_export.h"
 
 namespace lockstep {
 
@@ -70,6 +71,14 @@ Tensor SqueezeExcitation::backward(const Pass& pass, const Tensor& dy) {
   Tensor dx = dy;
   pass.backend.scale_channels(pass.stream, dy, factor_, dmean.view(per_sample), dx);
   return dx;
+}
+
+OnnxValue SqueezeExcitation::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  const std::string path = onnx.path();
+  const OnnxValue mean{onnx.node("GlobalAveragePool", {x.name}), {1, 1, x.sample[2]}};
+  const OnnxValue factor = gate_.to_onnx(onnx, mean);
+  onnx.enter(path);
+  return {onnx.node("Mul", {x.name, factor.name}), x.sample};
 }
 
 }  // namespace lockstep
