@@ -28,7 +28,8 @@ install_packages() {
 
 # What the build needs; the README names each with its reason.
 build_packages=(g++ cmake ninja-build ccache libopenmpi-dev openmpi-bin libhdf5-dev libfmt-dev
-  libtomlplusplus-dev nlohmann-json3-dev libcli11-dev zlib1g-dev libdeflate-dev libpng-dev)
+  libtomlplusplus-dev nlohmann-json3-dev libcli11-dev zlib1g-dev libdeflate-dev libpng-dev
+  libjpeg62-turbo-dev)
 
 # build PRESET CMAKE_ARGUMENT... : configures and builds; prints little unless something fails.
 build() {

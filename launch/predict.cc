@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "io/base/file.h"
+#include "io/dataset/row_names.h"
 #include "io/formats/npy.h"
 #include "io/hdf5/hdf5.h"
 #include "launch/commands.h"
@@ -21,6 +22,7 @@ struct PredictArguments {
   std::vector<std::string> data;
   std::string split = "/test", output;
   CsvOptions csv;
+  std::int64_t resize = 0;
   bool logits = false;
 
   // --data takes any number of files, and would swallow key=value behind them.
@@ -39,7 +41,7 @@ std::string quoted(const std::string& text) {
   return result + "\"";
 }
 
-// What stands in the first column: the image's file, or the row's number.
+// What stands in the first column: the image's file, or the row's number where rows have no names.
 std::string row_title(const PredictInput& input) {
   return input.files.empty() ? "row" : "file";
 }
@@ -94,7 +96,7 @@ Config configure(PredictArguments& arguments) {
   Config config = load_trained_config(arguments.model);
   if (arguments.data.empty() || is_csv_or_images(arguments.data)) return config;
   if (arguments.data.size() > 1)
-    throw Error("--data takes one dataset file, one .csv, or any number of .png files and folders");
+    throw Error("--data takes one dataset file, one .csv, or any number of images and folders");
   config.data.file = arguments.data.front();
   return config;
 }
@@ -104,9 +106,11 @@ int predict_run(PredictArguments& arguments, const Networks& networks) {
   PredictInput input;
   const auto configured = [&] {
     const Config config = configure(arguments);
-    if (is_csv_or_images(arguments.data))
-      input =
-          read_predict_input(arguments.data, arguments.csv, trained_data(arguments.model, config));
+    if (!is_csv_or_images(arguments.data))
+      input.files = row_names(data_source(config.data, arguments.split));
+    else
+      input = read_predict_input(arguments.data, arguments.csv,
+                                 trained_data(arguments.model, config), arguments.resize);
     return config;
   };
   return run_job(configured, [&](const Config& config, Communicator& communicator) {
@@ -152,7 +156,7 @@ int predict_run(PredictArguments& arguments, const Networks& networks) {
 void add_predict(CLI::App& app, Action& action, const Networks& networks) {
   auto arguments = std::make_shared<PredictArguments>();
   CLI::App* command = app.add_subcommand(
-      "predict", "a trained network's outputs for a split, a CSV file or PNG images");
+      "predict", "a trained network's outputs for a split, a CSV file or images");
   command
       ->add_option("run", arguments->model.run_or_config,
                    "run folder, or config with model.weights")
@@ -160,11 +164,15 @@ void add_predict(CLI::App& app, Action& action, const Networks& networks) {
   command->add_option("overrides", arguments->model.overrides, "key=value");
   command->add_option(
       "--data", arguments->data,
-      "dataset file (default: the run's), a .csv, or .png files and folders of them");
+      "dataset file (default: the run's), a .csv, or .jpg and .png files and folders of them");
   command->add_option("--split", arguments->split, "group of the data file")->capture_default_str();
   command->add_flag("--logits", arguments->logits, "the network's raw outputs, not probabilities");
   command->add_option("-o,--output", arguments->output,
                       "OUT.csv, OUT.npy or OUT.h5 (default: CSV on the terminal)");
+  command
+      ->add_option("--resize", arguments->resize,
+                   "shorter side of images before their centre is cut out (default: as prepared)")
+      ->check(CLI::PositiveNumber);
   command->add_option("--delimiter", arguments->csv.delimiter, "between the cells of a .csv")
       ->capture_default_str();
   command->add_flag_callback(

@@ -4,10 +4,11 @@
 #include <cstring>
 #include <filesystem>
 #include <numeric>
+#include <optional>
 
 #include "io/base/file.h"
 #include "io/dataset/tensor_dataset.h"
-#include "io/formats/png.h"
+#include "io/images/decode.h"
 #include "io/prepare/csv_encoding.h"
 #include "runtime/run/run_folder.h"
 
@@ -24,27 +25,46 @@ std::string lower_extension(const std::string& path) {
   return extension;
 }
 
-// The .png files among the names and in the folders that are named.
+bool is_image(const std::string& path) {
+  const std::string extension = lower_extension(path);
+  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
+}
+
+// The images among the names and in the folders that are named.
 std::vector<std::string> image_files(const std::vector<std::string>& data) {
   std::vector<std::string> files;
   for (const std::string& name : data) {
     if (!fs::is_directory(name)) {
-      if (lower_extension(name) != ".png")
-        throw Error("--data {}: not a .png file; images are not mixed with other data", name);
+      if (!is_image(name))
+        throw Error("--data {}: neither .jpg nor .png; images are not mixed with other data", name);
       files.push_back(name);
       continue;
     }
     std::vector<std::string> inside;
     for (const fs::directory_entry& entry : fs::directory_iterator(name))
-      if (lower_extension(entry.path().string()) == ".png") inside.push_back(entry.path().string());
-    if (inside.empty()) throw Error("--data {}: the folder holds no .png file", name);
+      if (is_image(entry.path().string())) inside.push_back(entry.path().string());
+    if (inside.empty()) throw Error("--data {}: the folder holds no .jpg or .png file", name);
     std::sort(inside.begin(), inside.end());
     files.insert(files.end(), inside.begin(), inside.end());
   }
   return files;
 }
 
-Tensor read_images(const std::vector<std::string>& files, const DataDescription& trained) {
+// How images become samples: as `prepare images` made the training's, or as `resize` says; nothing
+// where they must have the samples' size.
+std::optional<FitOptions> fit_for(const DataDescription& trained, std::int64_t resize) {
+  std::optional<FitOptions> fit = fit_from_json(trained.encoding);
+  if (resize == 0) return fit;
+  if (!fit) fit = {.size = trained.sample[0], .channels = trained.sample[2]};
+  fit->shorter = resize;
+  if (trained.sample[0] != trained.sample[1] || resize < fit->size)
+    throw Error("--resize {}: a sample of {} cannot be cut out of its centre", resize,
+                trained.sample.to_string());
+  return fit;
+}
+
+Tensor read_images(const std::vector<std::string>& files, const DataDescription& trained,
+                   std::int64_t resize) {
   const Shape& sample = trained.sample;
   if (sample.rank() != 3 || sample[2] > 4)
     throw Error(
@@ -52,17 +72,20 @@ Tensor read_images(const std::vector<std::string>& files, const DataDescription&
         files.front(), sample.to_string());
   if (trained.x_type != DType::kUInt8)
     throw Error(
-        "{}: the network was trained on images of {}, a PNG holds bytes: their scale is not "
+        "{}: the network was trained on images of {}, image files hold bytes: their scale is not "
         "known. Convert them to a dataset file as the training's were",
         files.front(), name_of(trained.x_type));
   const Tensor x =
       host_tensor(sample.with_rows(static_cast<std::int64_t>(files.size())), DType::kUInt8);
+  const std::optional<FitOptions> fit = fit_for(trained, resize);
   std::byte* to = x.raw();
   for (const std::string& file : files) {
-    const Tensor image = read_png(file, sample[2]);
+    const Tensor image = fit ? read_image(file, *fit) : read_image(file, sample[2]);
     if (image.shape() != sample)
-      throw Error("{}: the image has {} x {} pixels, the network takes {} x {}; scale it first",
-                  file, image.shape()[1], image.shape()[0], sample[1], sample[0]);
+      throw Error(
+          "{}: the image has {} x {} pixels, the network takes {} x {}; scale it with "
+          "--resize",
+          file, image.shape()[1], image.shape()[0], sample[1], sample[0]);
     std::memcpy(to, image.raw(), image.bytes());
     to += image.bytes();
   }
@@ -89,7 +112,7 @@ Tensor plain_numbers(const CsvTable& table, const DataDescription& trained) {
 Tensor read_table(const std::string& file, const CsvOptions& format,
                   const DataDescription& trained) {
   const CsvTable table = CsvTable::read(file, format);
-  if (trained.encoding.empty()) {
+  if (trained.encoding.empty() || fit_from_json(trained.encoding)) {
     if (trained.x_type != DType::kFloat32)
       throw Error("{}: the network takes samples of {} {}, a CSV holds numbers", file,
                   name_of(trained.x_type), trained.sample.to_string());
@@ -123,12 +146,12 @@ DataDescription trained_data(const ModelArguments& arguments, const Config& conf
 bool is_csv_or_images(const std::vector<std::string>& data) {
   return std::any_of(data.begin(), data.end(), [](const std::string& name) {
     const std::string extension = lower_extension(name);
-    return extension == ".csv" || extension == ".png" || fs::is_directory(name);
+    return extension == ".csv" || is_image(name) || fs::is_directory(name);
   });
 }
 
 PredictInput read_predict_input(const std::vector<std::string>& data, const CsvOptions& csv,
-                                const DataDescription& trained) {
+                                const DataDescription& trained, std::int64_t resize) {
   PredictInput input;
   DatasetInfo info;
   info.task = trained.task;
@@ -141,7 +164,7 @@ PredictInput read_predict_input(const std::vector<std::string>& data, const CsvO
                   [](const std::string& name) { return lower_extension(name) == ".csv"; }))
     throw Error("--data takes one .csv file at a time");
   input.files = image_files(data);
-  input.data = tensor_dataset(read_images(input.files, trained), info);
+  input.data = tensor_dataset(read_images(input.files, trained, resize), info);
   return input;
 }
 

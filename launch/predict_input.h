@@ -1,4 +1,4 @@
-// The rows that predict is given: a split of a dataset file, a CSV file, PNG images.
+// The rows that predict is given: a split of a dataset file, a CSV file, images.
 #pragma once
 
 #include <memory>
@@ -20,12 +20,13 @@ struct PredictInput {
 // file that the config names. Throws Error where neither is there.
 DataDescription trained_data(const ModelArguments& arguments, const Config& config);
 
-// `data`: one .csv, or .png files and folders of them (in the order of their names). The columns of
+// `data`: one .csv, or .jpg and .png files and folders of them (in the order of their names). The columns of
 // a CSV are encoded as those of the training's were; where these did not come from a CSV, it must
-// hold one number a column and as many columns as a sample has values. Images must have the size of
-// the training's, and are converted to its number of channels.
+// hold one number a column and as many columns as a sample has values. Images become
+// samples as `prepare images` made the training's of files; where it did not, they must have a
+// sample's size. `resize`, unless 0, sets the shorter side before the centre is cut out.
 PredictInput read_predict_input(const std::vector<std::string>& data, const CsvOptions& csv,
-                                const DataDescription& trained);
+                                const DataDescription& trained, std::int64_t resize);
 
 // Whether these are read by read_predict_input; otherwise they are a dataset file.
 bool is_csv_or_images(const std::vector<std::string>& data);

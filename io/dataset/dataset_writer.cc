@@ -12,6 +12,7 @@
 #include "io/base/progress.h"
 #include "io/dataset/channel_statistics.h"
 #include "io/dataset/contents_checksum.h"
+#include "io/dataset/row_names.h"
 #include "io/hdf5/hdf5.h"
 
 namespace lockstep {
@@ -117,6 +118,8 @@ std::string write_part(hdf5::File& file, const std::string& group, const PartRow
     if (statistics != nullptr) statistics->add_to_mean(values.x);
     progress.advance(rows * static_cast<std::int64_t>(layout.row_bytes()));
   }
+  if (const std::vector<std::string> names = part.source->names(part.rows); !names.empty())
+    file.set_texts(group, kNamesAttribute, names);
   return checksum.text();
 }
 

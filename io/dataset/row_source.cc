@@ -50,19 +50,26 @@ class MemoryRows final : public RowSource {
 
 class DatasetRows final : public RowSource {
  public:
-  explicit DatasetRows(std::shared_ptr<const Dataset> dataset)
-      : dataset_(std::move(dataset)), layout_(layout_of(*dataset_)) {}
+  DatasetRows(std::shared_ptr<const Dataset> dataset, std::vector<std::string> names)
+      : dataset_(std::move(dataset)), layout_(layout_of(*dataset_)), names_(std::move(names)) {}
 
   const RowLayout& layout() const override { return layout_; }
   void read(std::span<const std::int64_t> rows, const RowBlock& to) override {
     Tensor x = to.x, y = to.y, weight = to.weight;
     dataset_->read(rows, x, y, weight);
   }
+  std::vector<std::string> names(std::span<const std::int64_t> rows) override {
+    std::vector<std::string> names;
+    if (names_.empty()) return names;
+    for (const std::int64_t row : rows) names.push_back(names_[static_cast<std::size_t>(row)]);
+    return names;
+  }
   bool gains_by_large_blocks() const override { return true; }
 
  private:
   std::shared_ptr<const Dataset> dataset_;
   RowLayout layout_;
+  std::vector<std::string> names_;
 };
 
 }  // namespace
@@ -125,12 +132,17 @@ std::vector<std::int64_t> RowSource::labels() {
   return labels;
 }
 
+std::vector<std::string> RowSource::names(std::span<const std::int64_t>) {
+  return {};
+}
+
 std::shared_ptr<RowSource> rows_in_memory(const Tensor& x, const Tensor& y, const Tensor& weight) {
   return std::make_shared<MemoryRows>(x, y, weight);
 }
 
-std::shared_ptr<RowSource> rows_of(std::shared_ptr<const Dataset> dataset) {
-  return std::make_shared<DatasetRows>(std::move(dataset));
+std::shared_ptr<RowSource> rows_of(std::shared_ptr<const Dataset> dataset,
+                                   std::vector<std::string> names) {
+  return std::make_shared<DatasetRows>(std::move(dataset), std::move(names));
 }
 
 }  // namespace lockstep

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "io/dataset/dataset.h"
@@ -45,6 +46,8 @@ class RowSource {
   virtual void read(std::span<const std::int64_t> rows, const RowBlock& to) = 0;
   // The labels of all rows, for stratified splitting; empty where y are no classes.
   virtual std::vector<std::int64_t> labels();
+  // What the given rows are called, as the files they came from; empty where they have no names.
+  virtual std::vector<std::string> names(std::span<const std::int64_t> rows);
   // Whether rows in file order are read faster in large blocks, as those of chunks are that would
   // otherwise be decoded again and again.
   virtual bool gains_by_large_blocks() const { return false; }
@@ -52,7 +55,9 @@ class RowSource {
 
 // Rows that are in memory; weight may be undefined.
 std::shared_ptr<RowSource> rows_in_memory(const Tensor& x, const Tensor& y, const Tensor& weight);
-std::shared_ptr<RowSource> rows_of(std::shared_ptr<const Dataset> dataset);
+// `names`: of its rows, or empty.
+std::shared_ptr<RowSource> rows_of(std::shared_ptr<const Dataset> dataset,
+                                   std::vector<std::string> names = {});
 
 // Calls visit(rows) for [0, rows) in ascending pieces of at most `most`.
 template <typename Visit>

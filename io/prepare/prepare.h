@@ -3,13 +3,16 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "io/dataset/dataset_writer.h"
+#include "io/images/decode.h"
 #include "io/prepare/csv_encoding.h"
+#include "io/prepare/image_folder.h"
 #include "io/prepare/split.h"
 
 namespace lockstep {
@@ -86,6 +89,30 @@ struct RepackOptions {
   bool shuffle = false;
 };
 void prepare_repack(const RepackOptions& options, const PrepareOptions& common);
+
+// JPEG and PNG files below a folder, resized to size x size and cut out of the centre as
+// torchvision's Resize and CenterCrop do it, (N, size, size, channels) uint8. Parts and classes as
+// image_folder.h says; a portion for a part that the folder has is an error. Files that are no
+// images and have no image's name are left out. Those that are, and cannot be read, are too, up to
+// max_broken; more are an Error. The result depends on no number of threads.
+struct ImageFolderOptions {
+  std::string folder;
+  ImageLabelling labelling;
+  FitOptions fit;
+  std::int64_t max_broken = 0;
+  std::int64_t max_pixels = kMostPixels;
+  int threads = 1;
+  std::function<void(const std::string&)> say = [](const std::string&) {};  // a line for the user
+};
+void prepare_image_folder(const ImageFolderOptions& options, const PrepareOptions& common);
+
+// CIFAR-10's binary version: data_batch_1.bin to data_batch_5.bin, test_batch.bin and
+// batches.meta.txt, unpacked in `folder` or in its cifar-10-batches-bin. (N, 32, 32, 3) uint8; the
+// 10,000 are the test part.
+struct Cifar10Options {
+  std::string folder;
+};
+void prepare_cifar10(const Cifar10Options& options, const PrepareOptions& common);
 
 // What kinds share ------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "io/dataset/row_names.h"
 #include "io/hdf5/hdf5.h"
 #include "io/prepare/prepare.h"
 
@@ -101,9 +102,17 @@ void update_statistics(DatasetInfo& info, bool train_changes) {
   }
 }
 
-PartRows whole(const DatasetPointer& dataset) {
-  if (!dataset) return {};
-  return {rows_of(dataset), ascending_rows(dataset->rows())};
+// The rows of a group, with their names where it keeps them.
+std::shared_ptr<RowSource> named_rows(const DatasetPointer& dataset, const RepackOptions& options,
+                                      const char* group) {
+  std::vector<std::string> names;
+  if (!options.x.starts_with('/')) names = row_names({.file = options.file, .group = group});
+  if (static_cast<std::int64_t>(names.size()) != dataset->rows()) names.clear();
+  return rows_of(dataset, std::move(names));
+}
+
+PartRows whole(const DatasetPointer& dataset, const RepackOptions& options, const char* group) {
+  return {named_rows(dataset, options, group), ascending_rows(dataset->rows())};
 }
 
 // In an order of its own for each part, keyed by the seed.
@@ -132,13 +141,14 @@ void prepare_repack(const RepackOptions& options, const PrepareOptions& common) 
                 source.test->rows());
 
   DatasetContents contents = describe(source, options);
-  const std::shared_ptr<RowSource> train = rows_of(source.train);
+  const std::shared_ptr<RowSource> train = named_rows(source.train, options, "/train");
   Split split = plan_split(*train, common);
   update_statistics(contents.info, !split.validation.empty() || !split.test.empty());
   contents.train = {train, std::move(split.train)};
-  contents.validation =
-      source.validation ? whole(source.validation) : PartRows{train, std::move(split.validation)};
-  contents.test = source.test ? whole(source.test) : PartRows{train, std::move(split.test)};
+  contents.validation = source.validation ? whole(source.validation, options, "/validation")
+                                          : PartRows{train, std::move(split.validation)};
+  contents.test =
+      source.test ? whole(source.test, options, "/test") : PartRows{train, std::move(split.test)};
   if (options.shuffle)
     for (PartRows* part : {&contents.train, &contents.validation, &contents.test})
       shuffle(*part, common.seed);

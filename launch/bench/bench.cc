@@ -1,5 +1,5 @@
 // lockstep bench: step (the real training loop, timed), ops (single operations), loader (rows);
-// predict, allreduce and scaling have files of their own.
+// images, predict, allreduce and scaling have files of their own.
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -7,6 +7,7 @@
 #include "io/base/file.h"
 #include "kernels/core/profile.h"
 #include "launch/bench/bench_allreduce.h"
+#include "launch/bench/bench_images.h"
 #include "launch/bench/bench_loader.h"
 #include "launch/bench/bench_ops.h"
 #include "launch/bench/bench_predict.h"
@@ -178,6 +179,7 @@ void add_bench(CLI::App& app, Action& action, const Networks& networks) {
   command->add_option("--json", loader->json, "write the figures to this file too");
   command->footer("Example:\n  lockstep bench loader data/fashion-mnist.h5 --threads 2\n");
   command->callback([loader, &action] { action = [loader] { return bench_loader(*loader); }; });
+  add_bench_images(*bench, action);
   add_bench_predict(*bench, action, networks);
   add_bench_allreduce(*bench, action);
   add_bench_scaling(*bench, action);

@@ -65,6 +65,7 @@ std::pair<CLI::App*, std::shared_ptr<KindArguments<Options>>> add_kind(
 // Groups of kinds, a file each.
 void add_prepare_csv(CLI::App* prepare, Action& action);
 void add_prepare_idx(CLI::App* prepare, Action& action);
+void add_prepare_images(CLI::App* prepare, Action& action);
 void add_prepare_synthetic(CLI::App* prepare, Action& action);
 void add_prepare_npy(CLI::App* prepare, Action& action);
 void add_prepare_repack(CLI::App* prepare, Action& action);

@@ -2,6 +2,7 @@
 """Writes the seeds of tests/fuzz/corpus: small sound files of each format, from which the fuzzers
 start, and under found-* what fuzzing found."""
 import gzip
+import io
 import json
 import struct
 import tempfile
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -45,6 +47,28 @@ def idx():
     seed("idx", "labels", labels)
     seed("idx", "images-gzip", gzip.compress(images, mtime=0))
     seed("idx", "truncated", labels[:-1])
+
+
+def images():
+    """Behind the byte that chooses how they are decoded."""
+    y, x = np.mgrid[:21, :30]
+    picture = Image.fromarray(np.stack([x * 8, y * 12, x * y], -1).astype("u1"))
+    turned = picture.getexif()
+    turned[0x0112] = 6
+    for name, how, image, kind, options in (
+            ("jpeg", 1, picture, "JPEG", dict(subsampling=2)),
+            ("jpeg-progressive", 1, picture, "JPEG", dict(progressive=True, subsampling=1)),
+            ("jpeg-grey", 0, picture.convert("L"), "JPEG", {}),
+            ("jpeg-cmyk", 1, picture.convert("CMYK"), "JPEG", {}),
+            ("jpeg-turned", 3, picture.resize((48, 40)), "JPEG", dict(exif=turned)),
+            ("png", 1, picture, "PNG", {}),
+            ("png-palette", 1, picture.quantize(7), "PNG", dict(transparency=1)),
+            ("png-opacity", 0, picture.convert("RGBA"), "PNG", dict(exif=turned)),
+            ("png-bits", 0, picture.convert("1"), "PNG", {})):
+        buffer = io.BytesIO()
+        image.save(buffer, kind, **options)
+        seed("images", name, bytes([how]) + buffer.getvalue())
+    seed("images", "gif", b"\1GIF89a" + bytes(20))
 
 
 def csv():
@@ -131,6 +155,7 @@ def found():
 def main():
     safetensors()
     idx()
+    images()
     csv()
     npy()
     chunks()

@@ -4,6 +4,7 @@
 
 #include "io/base/file.h"
 #include "io/formats/png.h"
+#include "io/images/decode.h"
 #include "io/inspection/contact_sheet.h"
 #include "io/inspection/data_check.h"
 #include "io/inspection/summary.h"
@@ -62,7 +63,7 @@ TEST_F(Inspection, TheContactSheetShowsImagesOfEachClassInItsRow) {
   const std::string line =
       write_contact_sheet({.source = {.file = path(), .group = "/train"}, .count = 3}, png());
   EXPECT_THAT(line, HasSubstr("12 of 40 images, 4 of 4 classes"));
-  const Tensor sheet = read_png(png(), 3);
+  const Tensor sheet = read_image(png(), 3);
   // Images of 14 pixels enlarged to 56, a gap of 4, a caption of one letter of 12 and two gaps.
   ASSERT_EQ(sheet.shape(), Shape({4 + 4 * 60, 20 + 3 * 60, 3}));
   const auto pixel = [&](std::int64_t y, std::int64_t x) {
@@ -103,7 +104,7 @@ TEST_F(Inspection, TheContactSheetAveragesLargeImagesAndStretchesFloats) {
       .file = path(), .group = "", .x = "/images", .y = "/values", .axes = DataSource::Axes::kNchw};
   EXPECT_THAT(write_contact_sheet({.source = source}, png()),
               AllOf(HasSubstr("3 of 3 images"), HasSubstr("from -1 (black) to 1 (white)")));
-  const Tensor sheet = read_png(png(), 3);
+  const Tensor sheet = read_image(png(), 3);
   ASSERT_EQ(sheet.shape()[0], 4 + 100 + 4);  // three pixels of the image to one
   const std::uint8_t* const first =
       sheet.data<std::uint8_t>() + (4 * sheet.shape()[1] + sheet.shape()[1] - 4 - 67) * 3;

@@ -7,6 +7,7 @@
 
 #include "io/base/file.h"
 #include "io/dataset/dataset.h"
+#include "io/images/decode.h"
 
 namespace lockstep {
 namespace {
@@ -23,14 +24,13 @@ TEST(Png, RoundTrip) {
   for (const std::int64_t channels : {1, 2, 3, 4}) {
     const Tensor image = pattern(channels);
     write_png(path, image);
-    const Tensor back = read_png(path, channels);
+    const Tensor back = read_image(path, channels);
     ASSERT_EQ(back.shape(), image.shape());
-    if (channels % 2 == 0) continue;  // libpng's opacity of 0 hides colours; sizes are enough
     for (std::int64_t i = 0; i < image.elements(); ++i)
       ASSERT_EQ(back.data<std::uint8_t>()[i], image.data<std::uint8_t>()[i]) << channels;
   }
   write_png(path, pattern(1));
-  const Tensor colours = read_png(path, 3);
+  const Tensor colours = read_image(path, 3);
   for (std::int64_t i = 0; i < colours.elements(); ++i)
     EXPECT_EQ(colours.data<std::uint8_t>()[i], pattern(1).data<std::uint8_t>()[i / 3]);
   std::filesystem::remove(path);
@@ -41,10 +41,10 @@ TEST(Png, DamagedFiles) {
   const std::string whole = encode_png(pattern(3));
   for (const std::size_t length : {std::size_t{0}, std::size_t{7}, whole.size() / 2}) {
     write_text(path, whole.substr(0, length));
-    EXPECT_THROW(read_png(path, 3), Error) << length;
+    EXPECT_THROW(read_image(path, 3), Error) << length;
   }
   std::filesystem::remove(path);
-  EXPECT_THROW(read_png(path, 3), Error);
+  EXPECT_THROW(read_image(path, 3), Error);
 }
 
 }  // namespace
