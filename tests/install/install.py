@@ -15,7 +15,7 @@ BUILD = Path(sys.argv.pop(2)).resolve()
 PREFIX = Path("prefix")
 
 
-def tool(*command, seconds=200, **options):
+def tool(*command, seconds=4 * HANG, **options):
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True,
                           timeout=seconds, env=ENVIRONMENT, **options)
     check(done.returncode == 0, f"$ {' '.join(map(str, command))}\n{done.stdout}{done.stderr}")

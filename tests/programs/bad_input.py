@@ -302,7 +302,7 @@ def ranks_that_disagree():
         command = command_of(["train", "a.toml", "run.transport=messages", "--out", "run"], 1)
         command += [":", "-np", "1",
                     *command_of(["train", *change, "--out", "run"])]
-        result = Job(command).wait(60)
+        result = Job(command).wait()
         check(result.code != 0, f"ranks that disagree were not refused:\n{result}")
         check(len(result.errors) == 1, f"{len(result.errors)} messages:\n{result}")
         result.says(*words)

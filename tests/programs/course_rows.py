@@ -39,7 +39,7 @@ def follow(config, kinds=("prepare", "train"), seed=None, wanted=None, overrides
             more = ["--force"] + ([] if seed is None else ["--seed", seed])
         elif words[0] == "train":
             more = ["run.threads=1", *overrides] + ([] if seed is None else [f"run.seed={seed}"])
-        results.append(succeed(*words, *more, ranks=ranks, seconds=240))
+        results.append(succeed(*words, *more, ranks=ranks, seconds=4 * HANG))
     check(results, f"{config}.toml has no such commands")
     return results
 

@@ -31,7 +31,7 @@ def train(hosts, ranks, *arguments, **options):
 
 
 def done(job):
-    result = job.wait(60)
+    result = job.wait()
     check(result.code == 0, f"failed:\n{result}")
     return result
 
@@ -74,12 +74,12 @@ def a_killed_host_ends_the_job():
     config = write_run(steps=200000)
     with Hosts(2) as hosts:
         job = train(hosts, [2, 2], config, "--out", "killed")
-        wait_for(lambda: checkpoints("killed"), 30, "the first checkpoint")
+        job.wait_for(lambda: checkpoints("killed"), "the first checkpoint")
         hosts.kill("node1")
-        result = job.wait(20)
+        result = job.wait()
         check(result.code != 0, f"a job without one of its hosts ended well:\n{result}")
         result.says("node1")
-        wait_for(lambda: not hosts.processes("node0"), 5, "the end of all on node0")
+        wait_for(lambda: not hosts.processes("node0"), "the end of all on node0")
 
 
 @test
@@ -88,11 +88,11 @@ def an_unplugged_host_is_named():
     itself then waits for the host's daemon until TCP gives up.)"""
     config = write_run(steps=200000)
     with Hosts(2) as hosts:
-        job = train(hosts, [2, 2], config, "run.patience_seconds=2", "--out", "unplugged")
-        wait_for(lambda: checkpoints("unplugged"), 30, "the first checkpoint")
+        job = train(hosts, [2, 2], config, "run.patience_seconds=4", "--out", "unplugged")
+        job.wait_for(lambda: checkpoints("unplugged"), "the first checkpoint")
         hosts.unplug("node1")
-        wait_for(lambda: "start again with --resume" in job.result().err, 30, "a message")
-        wait_for(lambda: not hosts.running("node0", lockstep_run.LOCKSTEP), 30, "the ranks' end")
+        wait_for(lambda: "start again with --resume" in job.result().err, "a message")
+        wait_for(lambda: not hosts.running("node0", lockstep_run.LOCKSTEP), "the ranks' end")
         check(re.search(r"rank 2 has|ranks 2, 3 have", job.result().err), f"{job.result()}")
 
 

@@ -265,8 +265,8 @@ def networks_learn_from_them():
                           model={"network": "cnn"}, loss={"kind": "cross_entropy"},
                           optimizer={"kind": "adam", "lr": 0.002},
                           training={"epochs": 8, "batch": 25})
-    succeed("train", config, "--out", "one", ranks=1, seconds=120)
-    succeed("train", config, "--out", "two", ranks=2, seconds=120)
+    succeed("train", config, "--out", "one", ranks=1)
+    succeed("train", config, "--out", "two", ranks=2)
     same_run("one", "two")
     accuracy = metrics("one", "validation")[-1]["accuracy"]
     check(accuracy > 0.6, f"shapes: {accuracy}")

@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "launch" / "data"
 ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
                    HDF5_USE_FILE_LOCKING="FALSE")
+# Seconds of silence after which a command counts as hung. Far more than a machine needs that is
+# merely busy, less than run.patience_seconds: what ends within it was not ended by a rank's patience.
+HANG = 240
 LOCKSTEP = ""  # the executable, set by main()
 _tests = []
 _jobs = []
@@ -81,7 +84,7 @@ class Job:
     def __init__(self, command, **options):
         self.command, self.start = command, time.monotonic()
         options.setdefault("env", ENVIRONMENT)
-        self.files = [tempfile.TemporaryFile("w+", errors="replace") for _ in range(2)]
+        self.files = [tempfile.TemporaryFile() for _ in range(2)]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.files[0],
                                         stderr=self.files[1], start_new_session=True, **options)
         _jobs.append(self)
@@ -89,6 +92,7 @@ class Job:
     def ranks(self, count):
         """Process ids of the ranks, in their order; waits until all are there."""
         def found():
+            check(self.process.poll() is None, f"ended before its ranks were found:\n{self.result()}")
             pids = {}
             for entry in Path("/proc").iterdir():
                 try:
@@ -101,21 +105,37 @@ class Job:
                 except (OSError, ValueError, IndexError):
                     continue  # no process, or one that has just ended
             return [pids[rank] for rank in range(count)] if len(pids) == count else None
-        return wait_for(found, 30, f"{count} ranks of {self.command}")
+        return wait_for(found, f"{count} ranks of {self.command}")
 
-    def wait(self, seconds):
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise Failure(f"still running after {seconds} s:\n{self.result()}") from None
-        return self.result()
+    def wait_for(self, condition, what):
+        """Waits for something that this job is to bring about before it ends."""
+        def come():
+            ended = self.process.poll() is not None  # before the condition: it may end with it
+            value = condition()
+            check(value or not ended, f"ended before {what}:\n{self.result()}")
+            return value
+        return wait_for(come, what)
+
+    def wait(self, seconds=HANG):
+        """Waits for the end, as long as the command does not fall silent."""
+        said, last = 0, time.monotonic()
+        while True:
+            try:
+                self.process.wait(1)
+                return self.result()
+            except subprocess.TimeoutExpired:
+                pass
+            size = sum(os.fstat(file.fileno()).st_size for file in self.files)
+            if size != said:
+                said, last = size, time.monotonic()
+            elif time.monotonic() > last + seconds:
+                self.kill()
+                raise Failure(f"still running, and silent for {seconds} s:\n{self.result()}")
 
     def result(self):
-        texts = []
-        for file in self.files:
-            file.seek(0)
-            texts.append(file.read())
+        # Without moving the file's place, which is where the command writes on.
+        texts = [os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode(errors="replace")
+                 for file in self.files]
         return Result(self.command, self.process.returncode, *texts, time.monotonic() - self.start)
 
     def kill(self):
@@ -137,17 +157,18 @@ class Job:
         self.process.wait()
 
 
-def wait_for(condition, seconds, what):
+def wait_for(condition, what, seconds=HANG):
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while True:
+        late = time.monotonic() > end
         value = condition()
         if value:
             return value
+        check(not late, f"waited {seconds} s in vain for {what}")
         time.sleep(0.01)
-    raise Failure(f"waited {seconds} s in vain for {what}")
 
 
-def run(*arguments, ranks=0, seconds=60, **options):
+def run(*arguments, ranks=0, seconds=HANG, **options):
     """Runs lockstep to its end, whatever that is."""
     return Job(command_of(arguments, ranks), **options).wait(seconds)
 
@@ -274,7 +295,9 @@ def main():
     LOCKSTEP = str(Path(sys.argv[1]).resolve())
     chosen = [function for function in _tests
               if len(sys.argv) == 2 or function.__name__ in sys.argv[2:]]
-    check(chosen, f"no such test; there are: {', '.join(f.__name__ for f in _tests)}")
+    names = [function.__name__ for function in _tests]
+    unknown = [name for name in sys.argv[2:] if name not in names]
+    check(not unknown, f"no such test: {', '.join(unknown)}; there are: {', '.join(names)}")
     failed = []
     for function in chosen:
         folder = tempfile.mkdtemp(prefix=f"lockstep-{function.__name__}-")

@@ -34,7 +34,7 @@ def wait_until_over(cluster, job, seconds):
         time.sleep(0.3)  # every question is a process
         return cluster.state(job)[0] in ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL")
     try:
-        wait_for(over, seconds, f"the end of job {job}")
+        wait_for(over, f"the end of job {job}", seconds)
     except Failure as failure:
         raise Failure(f"{failure}: {cluster.state(job)}\n{log()}\n{cluster.logs()}") from None
     return cluster.state(job)
@@ -45,7 +45,7 @@ def log():
 
 
 def expect_a_whole_run(cluster, job, restarts):
-    state = wait_until_over(cluster, job, 200)
+    state = wait_until_over(cluster, job, 2 * HANG)
     check(state[0] == "COMPLETED" and restarts(state[1]), f"{state}\n{log()}\n{cluster.logs()}")
     for words in ("queues again and will resume run", "resumed run/checkpoints/step-"):
         check(words in log(), f"'{words}' is not in\n{log()}")
@@ -58,7 +58,7 @@ def signalled_requeued_and_resumed():
     succeed("train", config, "--out", "undisturbed", ranks=1)
     with Cluster() as cluster:
         job = submit(cluster)
-        wait_for(lambda: checkpoints("run"), 60, "the first checkpoint")
+        wait_for(lambda: checkpoints("run"), "the first checkpoint")
         cluster.ask("scancel", "--batch", "--signal=USR1", job)  # as --signal=B:USR1@120 does
         expect_a_whole_run(cluster, job, lambda restarts: restarts == 1)
 
@@ -66,7 +66,7 @@ def signalled_requeued_and_resumed():
 def limit():
     """The real thing: a limit of one minute, the signal half a minute before."""
     config = write_run(60000)
-    succeed("train", config, "--out", "undisturbed", ranks=2, seconds=400)
+    succeed("train", config, "--out", "undisturbed", ranks=2, seconds=4 * HANG)
     with Cluster() as cluster:
         job = submit(cluster, "--time=1", "--signal=B:USR1@20")
         expect_a_whole_run(cluster, job, lambda restarts: restarts >= 1)

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from lockstep_run import ENVIRONMENT, Failure, wait_for
+from lockstep_run import ENVIRONMENT, HANG, Failure, wait_for
 
 TOOLS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "scancel", "squeue")
 SEARCH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
@@ -81,10 +81,10 @@ class Cluster:
                  for option in ("key-file", "socket", "pid-file", "log-file", "seed-file")}
         try:
             self.start("munged", "--foreground", "--num-threads=2", *files.values())
-            wait_for((self.folder / "munge" / "socket").exists, 10, "munged")
+            wait_for((self.folder / "munge" / "socket").exists, "munged")
             self.start("slurmctld", "-D", "-c")
             self.start("slurmd", "-D")
-            wait_for(lambda: "idle" in self.ask("sinfo", "--noheader", "--format=%T").split(), 30,
+            wait_for(lambda: "idle" in self.ask("sinfo", "--noheader", "--format=%T").split(),
                      "an idle node of the cluster")
         except Failure as failure:
             text = f"{failure}\n{self.logs()}"
@@ -109,7 +109,7 @@ class Cluster:
 
     def ask(self, *command):
         return subprocess.run(list(map(str, command)), env=self.environment, text=True,
-                              capture_output=True, timeout=60).stdout
+                              capture_output=True, timeout=HANG).stdout
 
     def submit(self, *command, **variables):
         done = subprocess.run(["sbatch", "--parsable", *map(str, command)], text=True,

@@ -193,7 +193,7 @@ def too_little_shared_memory():
     at = command.index(command_of([])[0])
     command[at:at] = ["sh", "-c", "ulimit -f 320; exec \"$@\"", "sh"]  # blocks of 512 bytes
     command[1:1] = ["--mca", "btl", "self,tcp"]
-    result = Job(command).wait(60)
+    result = Job(command).wait()
     check(result.code == 0, f"failed:\n{result}")
     result.says("no shared segment")
     same_run("segment", "messages")
