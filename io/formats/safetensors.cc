@@ -46,7 +46,8 @@ std::optional<DType> type_of_code(const std::string& code) {
   return std::nullopt;
 }
 
-// Files that people have instead, by their first bytes.
+// Files that people have instead, by their first bytes. Asked only where these make no sense as a
+// header's length: a sound header of 640 bytes begins as a pickle does.
 void refuse_other_formats(const std::string& path, std::string_view start) {
   if (start.starts_with("PK\3\4") || start.starts_with("\x80\2"))
     throw Error(
@@ -167,11 +168,12 @@ SafetensorsReader::SafetensorsReader(const std::string& path) : file_(path) {
     throw Error("{}: {} bytes are too few for a safetensors file", path, file_.size());
   std::uint64_t length = 0;
   file_.read_at(0, std::as_writable_bytes(std::span(&length, 1)));
-  refuse_other_formats(path, {reinterpret_cast<const char*>(&length), sizeof length});
-  if (length > kLargestHeader || length > file_.size() - kLengthBytes)
+  if (length > kLargestHeader || length > file_.size() - kLengthBytes) {
+    refuse_other_formats(path, {reinterpret_cast<const char*>(&length), sizeof length});
     throw Error(
         "{}: truncated or not a safetensors file: its header claims {} bytes, the file has {}",
         path, length, file_.size());
+  }
   std::string text(length, '\0');
   file_.read_at(kLengthBytes, std::as_writable_bytes(std::span(text)));
   const OrderedJson header = parse_header(path, text);

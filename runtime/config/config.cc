@@ -76,10 +76,10 @@ class Entries {
     for (std::size_t at = bracket; at < path.size();) {
       const std::size_t close = path.find(']', at);
       std::size_t index = 0;
-      const char* const begin = path.data() + at + 1;
-      if (close == std::string::npos || path[at] != '[' ||
-          std::from_chars(begin, path.data() + close, index).ptr != path.data() + close ||
-          path.compare(close + 1, 1, ".") != 0)
+      const bool closed = close != std::string::npos && path[at] == '[';
+      const char* const end = path.data() + (closed ? close : at + 1);
+      const auto [stop, error] = std::from_chars(path.data() + at + 1, end, index);
+      if (!closed || error != std::errc() || stop != end || path.compare(close + 1, 1, ".") != 0)
         throw Error("override '{}': expected a key as in model.layers[2].features", text);
       auto* const array = std::get_if<ConfigValue::Array>(&entry->value.value);
       if (array == nullptr || index >= array->size())
