@@ -37,7 +37,7 @@ class ColumnBlocks {
 // Tiles whose points stay in the second-level cache; beyond 256 channels the weights come from
 // memory, and more tiles share one reading of them.
 std::int64_t tiles_at_once(std::int64_t channels) {
-  return channels <= 64 ? 14 : channels <= 256 ? 28 : 64;
+  return channels <= 128 ? 28 : channels <= 256 ? 56 : 64;
 }
 
 struct Sizes {
