@@ -19,7 +19,7 @@ def make_data():
     with h5py.File("pictures.h5", "w") as file:
         for split, rows in (("train", 32), ("test", 9)):
             file[f"{split}/x"] = rng.normal(size=(rows, SIDE, SIDE, 3)).astype("f4")
-            file[f"{split}/y"] = rng.integers(0, CLASSES, rows)
+            file[f"{split}/y"] = numpy.arange(rows) % CLASSES
 
 
 def random_model(network, keys):
