@@ -18,6 +18,7 @@ void add_prepare(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action, const Networks& networks);
 void add_check(CLI::App& app, Action& action, const Networks& networks);
 void add_export(CLI::App& app, Action& action, const Networks& networks);
+void add_compare(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action, const Networks& networks);
 void add_completion(CLI::App& app, Action& action);
 

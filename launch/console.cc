@@ -47,8 +47,9 @@ std::string describe(const ShownParameter& parameter) {
     const std::string text = fmt::format("{:.6g}", fmt::join(values, ", "));
     return values.size() == 1 ? text : "[" + text + "]";
   };
-  return fmt::format("{} {} (gradient {})", parameter.name, list(parameter.values),
-                     list(parameter.gradients));
+  return fmt::format(
+      "{} {} ({})", parameter.name, list(parameter.values),
+      parameter.gradients.empty() ? "frozen" : "gradient " + list(parameter.gradients));
 }
 
 }  // namespace

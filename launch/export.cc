@@ -30,10 +30,7 @@ void export_weights(const ModelArguments& arguments, const std::string& file) {
                 arguments.run_or_config);
   std::vector<NamedTensor> tensors;
   if (from.ends_with(".ckpt")) {
-    const std::string prefix = "weights/";
-    for (const NamedTensor& tensor : read_checkpoint(from).tensors)
-      if (tensor.name.starts_with(prefix))
-        tensors.push_back({tensor.name.substr(prefix.size()), tensor.tensor});
+    tensors = trained_weights(read_checkpoint(from).tensors);
   } else {
     const SafetensorsReader reader(from);
     for (const SafetensorsReader::Entry& entry : reader.entries())

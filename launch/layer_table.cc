@@ -4,11 +4,19 @@
 #include <filesystem>
 
 #include "kernels/cpu/cpu_backend.h"
+#include "models/head.h"
 #include "models/image_network.h"
+#include "runtime/run/phase_plan.h"
 
 namespace lockstep {
 
 namespace {
+
+void print_phases(const Config& config, const ParamSet& params) {
+  if (config.training.phases.empty()) return;
+  const PhasePlan phases(config, params, head_scope);
+  for (std::size_t i = 0; i < phases.size(); ++i) fmt::print("{}\n", phases.describe(i));
+}
 
 void print_rows(Replica& replica) {
   std::size_t width = 24, kind_width = 12;
@@ -50,6 +58,7 @@ void print_with_data(const Config& config, const Networks& networks) {
       "memory a worker: {:.1f} MiB of activations for {} rows a shard; {:.1f} MiB of weights\n",
       static_cast<double>(replica.build().buffer_bytes()) / (1 << 20), replica.build().max_rows(),
       static_cast<double>(replica.params().elements()) * 4 / (1 << 20));
+  print_phases(config, replica.params());
 }
 
 void print_without_data(const Config& config, const NetworkInput& input, const Networks& networks) {
@@ -60,6 +69,7 @@ void print_without_data(const Config& config, const NetworkInput& input, const N
   blueprint.make_network = [&] { return networks.make(config, input.sample, input.outputs); };
   Replica replica(blueprint, 1, *backend, *stream);
   print_rows(replica);
+  print_phases(config, replica.params());
 }
 
 }  // namespace

@@ -31,6 +31,7 @@ int lockstep_main(int argc, char** argv, std::vector<NetworkEntry> own_networks)
     add_evaluate(app, action, networks);
     add_predict(app, action, networks);
     add_export(app, action, networks);
+    add_compare(app, action);
     add_bench(app, action, networks);
     add_completion(app, action);
     CLI11_PARSE(app, argc, argv);

@@ -3,6 +3,7 @@
 #include "launch/console.h"
 #include "launch/job.h"
 #include "launch/networks.h"
+#include "models/head.h"
 #include "runtime/communication/agreement.h"
 #include "runtime/run/training.h"
 
@@ -42,6 +43,7 @@ int train(const TrainArguments& arguments, const Networks& networks) {
     request.resume = arguments.resume;
     request.allow_change = arguments.allow_change;
     request.networks = networks.make;
+    request.head = head_scope;
     request.initial_weights = set_initial_weights;
     request.observer = &console;
     request.log = &log;

@@ -41,10 +41,12 @@ int bench_step(const BenchStepArguments& arguments, const Networks& networks) {
     Config timed = config;
     timed.training.steps = arguments.warm_up + arguments.steps * arguments.rounds;
     timed.training.epochs = 0;
+    timed.training.phases.clear();  // steps are those of the whole network
     Session session(timed, Purpose::kTrain, timed.data.train, communicator, networks.make);
     const BatchPlan plan{session.data().data->rows(), timed.training.batch,
                          session.config().run.shards, timed.training.drop_last};
-    Trainer trainer(session.config(), session.team(), session.data(), plan);
+    Trainer trainer(session.config(), session.team(), session.data(), plan,
+                    whole_run(session.config(), plan));
     trainer.restore(0, [&](float*, std::vector<float*>) {
       session.team().params().initialize(session.backend(), timed.run.seed);
     });

@@ -53,6 +53,7 @@ Config one_shard_config(const StepArguments& arguments, std::size_t rows) {
   if (config.data.file.empty())
     throw Error("{}: 'data.file' is missing: a step needs rows", arguments.config);
   config.training.batch = static_cast<std::int64_t>(rows);
+  config.training.phases.clear();  // the step is one of the whole network
   if (config.training.epochs == 0 && config.training.steps == 0) config.training.epochs = 1;
   config.run.shards = 1;
   config.run.threads = 1;
@@ -100,7 +101,7 @@ void take_step(Session& session, const NodeDataset& data, const StepTracer& trac
                StepReportInput& report) {
   const Config& config = session.config();
   const BatchPlan plan{data.data->rows(), config.training.batch, 1, false};
-  Trainer trainer(config, session.team(), data, plan);
+  Trainer trainer(config, session.team(), data, plan, whole_run(config, plan));
   trainer.restore(0, [&](float*, const std::vector<float*>&) {
     set_start(config, session.team().params(), session.backend());
   });

@@ -1,5 +1,8 @@
 #include "models/layers/batch_norm.h"
 
+#include <algorithm>
+
+#include "io/dataset/dataset.h"
 #include "runtime/step/onnx_export.h"
 
 namespace lockstep {
@@ -44,6 +47,13 @@ Shape BatchNorm::build(Build& build, const Shape& in) {
 
   saved_mean_ = build.fixed_buffer({channels});
   saved_inv_std_ = build.fixed_buffer({channels});
+  if (!running_var_->trains) {
+    zeros_ = build.backend().zeros({channels}, DType::kFloat32);
+    ones_ = build.fixed_buffer({channels});
+    const Tensor ones = host_tensor({channels}, DType::kFloat32);
+    std::ranges::fill(ones.span<float>(), 1.0f);
+    build.backend().copy(ones, ones_);
+  }
   y_ = build.buffer(in);
   if (data_gradient) dx_ = build.gradient_buffer(in);
   build.table.push_back({build.path(), "batch_norm", in, 2 * channels, 2 * in.elements()});
@@ -52,12 +62,12 @@ Shape BatchNorm::build(Build& build, const Shape& in) {
 
 Tensor BatchNorm::forward(const Pass& pass, const Tensor& x) {
   Tensor y = y_.head(x.rows());
-  if (!pass.training) {
+  x_ = x;
+  if (!pass.training || !running_var_->trains) {
     pass.backend.batch_norm_inference(pass.stream, options_, x, weight_->value, bias_->value,
                                       running_mean_->value, running_var_->value, y);
     return y;
   }
-  x_ = x;
   pass.backend.batch_norm_forward(pass.stream, options_, x, weight_->value, bias_->value, y,
                                   saved_mean_, saved_inv_std_, running_mean_->grad,
                                   running_var_->grad);
@@ -65,11 +75,37 @@ Tensor BatchNorm::forward(const Pass& pass, const Tensor& x) {
 }
 
 Tensor BatchNorm::backward(const Pass& pass, const Tensor& dy) {
+  const Tensor dx =
+      running_var_->trains ? backward_by_batch(pass, dy) : backward_by_statistics(pass, dy);
+  for (const Param* param : {weight_, bias_, running_mean_, running_var_}) pass.ready(param);
+  return dx;
+}
+
+Tensor BatchNorm::backward_by_batch(const Pass& pass, const Tensor& dy) {
   Tensor dx;
   if (dx_) dx = dx_.head(dy.rows());
   pass.backend.batch_norm_backward(pass.stream, x_, dy, weight_->value, saved_mean_, saved_inv_std_,
                                    weight_->grad, bias_->grad, dx);
-  for (const Param* param : {weight_, bias_, running_mean_, running_var_}) pass.ready(param);
+  return dx;
+}
+
+// The layer is y = w (x - mean) / sqrt(var + epsilon) + b with constant mean and var.
+Tensor BatchNorm::backward_by_statistics(const Pass& pass, const Tensor& dy) {
+  const auto normalised = [&](const Tensor& x, const Tensor& weight, Tensor& y) {
+    pass.backend.batch_norm_inference(pass.stream, options_, x, weight, zeros_, zeros_,
+                                      running_var_->value, y);
+  };
+  if (any_trains({weight_, bias_})) {
+    Tensor inv_std = saved_inv_std_.view({1, ones_.elements()}), none;
+    normalised(ones_.view({1, ones_.elements()}), ones_, inv_std);
+    pass.backend.batch_norm_backward(pass.stream, x_, dy, weight_->value, running_mean_->value,
+                                     saved_inv_std_, weight_->grad, bias_->grad, none);
+  }
+  Tensor dx;
+  if (dx_) {
+    dx = dx_.head(dy.rows());
+    normalised(dy, weight_->value, dx);
+  }
   return dx;
 }
 

@@ -1,6 +1,7 @@
 // BatchNorm over all axes but the last (BatchNorm1d of vectors, BatchNorm2d of images): parameters
 // "weight" and "bias", statistics "running_mean" and "running_var", as PyTorch's. It normalises
 // within a shard; the running statistics follow the tree mean over the shards, once a step.
+// Where those are frozen, it normalises by them in training too, and leaves them as they are.
 // PyTorch's counter num_batches_tracked is neither kept nor written: momentum is a constant here.
 #pragma once
 
@@ -27,8 +28,12 @@ class BatchNorm final : public UnaryLayer {
   Param* bias_ = nullptr;
   Param* running_mean_ = nullptr;
   Param* running_var_ = nullptr;
+  Tensor backward_by_batch(const Pass& pass, const Tensor& dy);
+  Tensor backward_by_statistics(const Pass& pass, const Tensor& dy);
+
   Tensor saved_mean_, saved_inv_std_;
-  Tensor x_, y_, dx_;  // dx_ undefined: no gradient flows to the input
+  Tensor zeros_, ones_;  // one a channel, where the statistics are frozen
+  Tensor x_, y_, dx_;    // dx_ undefined: no gradient flows to the input
 };
 
 }  // namespace lockstep

@@ -98,8 +98,10 @@ Tensor Conv2d::forward(const Pass& pass, const Tensor& x) {
 }
 
 Tensor Conv2d::backward(const Pass& pass, const Tensor& dy) {
-  Tensor dbias = has_bias_ ? bias_->grad : Tensor();
-  pass.backend.conv_backward_weights(pass.stream, geometry_, x_, dy, weight_->grad, dbias);
+  if (any_trains({weight_, bias_})) {
+    Tensor dbias = has_bias_ ? bias_->grad : Tensor();
+    pass.backend.conv_backward_weights(pass.stream, geometry_, x_, dy, weight_->grad, dbias);
+  }
   Tensor dx;
   if (dx_) {
     const Tensor& packed = packed_backward_.refreshed(pass, [&](Tensor& copy) {

@@ -37,7 +37,7 @@ Shape LayerScale::build(Build& build, const Shape& in) {
     throw Error("layer '{}' (layer_scale) of {} channels, but its layer gives {}", build.path(),
                 channels_, out.to_string());
   layer_backward_ = build.gradient_flows;
-  build.gradient_flows = true;
+  build.gradient_flows = layer_backward_ || gamma_->trains;
   y_ = build.buffer(out);
   build.table.push_back({build.path(), "layer_scale", out, channels_});
   return out;

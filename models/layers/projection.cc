@@ -43,6 +43,7 @@ void Projection::backward_data(const Pass& pass, const Tensor& dy, Tensor& dx) {
 }
 
 void Projection::backward_weights(const Pass& pass, const Tensor& x, const Tensor& dy) {
+  if (!any_trains({weight_, bias_})) return;
   Tensor dbias = bias_ != nullptr ? bias_->grad : Tensor();
   pass.backend.linear_backward_weights(pass.stream, geometry_, inputs(x), outputs(dy),
                                        weight_->grad, dbias);

@@ -46,12 +46,13 @@ enum class PlanReduction {
 };
 
 struct ExchangePlan {
-  std::int64_t elements = 0;          // of the flat parameter buffer
+  std::int64_t elements = 0;          // of the flat parameter buffer that steps change
   std::vector<ElementRange> buckets;  // cover it, counted from the end; the exchange's order
   int scalars = 0;                    // doubles a shard contributes each step (loss, weight, ...)
   int states = 0;                     // flat arrays the optimizer keeps (0, 1 or 2)
   double patience_seconds = 300;      // a wait longer than this names the ranks that are late
   PlanReduction reduction = PlanReduction::kTree;
+  std::int64_t frozen = 0;  // values behind those elements, which have no gradient and no step
 };
 
 // One training step's exchange. Workers are those of this rank, 0 .. workers - 1; worker 0 runs on
@@ -76,7 +77,7 @@ class Exchange {
  public:
   virtual ~Exchange() = default;
 
-  virtual float* values() = 0;          // the flat weights: one copy a node (or a rank)
+  virtual float* values() = 0;  // the flat weights, and what is frozen: one copy a node (or a rank)
   virtual float* state(int index) = 0;  // the optimizer's arrays; only own slices are current
   // Gradient buffers of a worker of this rank, counter_depth(its shards) of them, each as long as
   // values. When the worker has counted through its shards, slot i holds
@@ -106,6 +107,8 @@ class Exchange {
   // Outside steps, by worker 0 of every rank after finish (a collective): rank 0 then holds all of
   // every state array until its next publish (values are whole on every rank after finish).
   virtual void gather_states() = 0;
+  // The same for one array on every rank, which must have read it when the next step begins.
+  virtual void share_state(int index) = 0;
   // Before the first step, or after a barrier of the communicator that follows finish: where
   // fill_here() is true, fill values and states; then filled(), a collective, makes them
   // everyone's.

@@ -51,14 +51,16 @@ ExchangeArena::ExchangeArena(const ExchangePlan& plan, std::int64_t shards,
     : scalar_count_(plan.scalars),
       states_(plan.states),
       shards_(shards),
-      flat_bytes_(to_pages(static_cast<std::size_t>(plan.elements) * sizeof(float))) {
+      flat_bytes_(to_pages(static_cast<std::size_t>(plan.elements) * sizeof(float))),
+      values_bytes_(
+          to_pages(static_cast<std::size_t>(plan.elements + plan.frozen) * sizeof(float))) {
   check_plan(plan);
   scalars_ = to_pages(counters * sizeof(StepCounter));
   norms_ =
       scalars_ + to_pages(2 * static_cast<std::size_t>(shards_ * scalar_count_) * sizeof(double));
   values_ =
       norms_ + to_pages(static_cast<std::size_t>(count_blocks(plan.elements)) * sizeof(double));
-  received_ = values_ + static_cast<std::size_t>(1 + states_) * flat_bytes_;
+  received_ = values_ + values_bytes_ + static_cast<std::size_t>(states_) * flat_bytes_;
   bytes_ = received_ + to_pages(received * sizeof(float));
   worker_nodes_.push_back(bytes_);
   for (const ShardRange& range : workers) {
@@ -79,7 +81,7 @@ double* ExchangeArena::scalars(std::uint32_t turn, std::int64_t shard) const {
 
 float* ExchangeArena::state(int index) const {
   LOCKSTEP_CHECK(0 <= index && index < states_, "state {} of {}", index, states_);
-  return at<float>(values_ + static_cast<std::size_t>(1 + index) * flat_bytes_);
+  return at<float>(values_ + values_bytes_ + static_cast<std::size_t>(index) * flat_bytes_);
 }
 
 float* ExchangeArena::node(int worker, int slot) const {

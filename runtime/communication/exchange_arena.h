@@ -48,7 +48,7 @@ class ExchangeArena {
 
   int scalar_count_, states_;
   std::int64_t shards_;
-  std::size_t flat_bytes_;                           // of one float array, whole pages
+  std::size_t flat_bytes_, values_bytes_;            // of one float array, whole pages
   std::size_t scalars_, norms_, values_, received_;  // offsets
   std::vector<std::size_t> worker_nodes_;  // offset of each worker's first node, then the end
   std::size_t bytes_;

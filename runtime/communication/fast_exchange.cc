@@ -244,12 +244,15 @@ void FastExchange::finish(int index) {
 }
 
 void FastExchange::filled() {
-  std::vector<float*> arrays = {arena_.values()};
-  for (int i = 0; i < plan_.states; ++i) arrays.push_back(arena_.state(i));
+  const auto bytes_of = [](float* array, std::int64_t elements) {
+    return std::as_writable_bytes(std::span(array, static_cast<std::size_t>(elements)));
+  };
+  std::vector<std::span<std::byte>> arrays = {
+      bytes_of(arena_.values(), plan_.elements + plan_.frozen)};
+  for (int i = 0; i < plan_.states; ++i)
+    arrays.push_back(bytes_of(arena_.state(i), plan_.elements));
   std::vector<Message> sends, receives;
-  for (float* array : arrays) {
-    const auto bytes =
-        std::as_writable_bytes(std::span(array, static_cast<std::size_t>(plan_.elements)));
+  for (const std::span<std::byte> bytes : arrays) {
     if (rank_ != 0) receives.push_back({0, bytes});
     for (int peer = 1; rank_ == 0 && peer < shards_.ranks(); ++peer) sends.push_back({peer, bytes});
   }

@@ -195,6 +195,17 @@ MessageExchange::Traffic MessageExchange::plan_root(std::span<float* const> arra
   return traffic;
 }
 
+MessageExchange::Traffic MessageExchange::plan_frozen() const {
+  Traffic traffic;
+  if (plan_.frozen == 0) return traffic;
+  const Message frozen{0,
+                       bytes_of(arena_.values(), {plan_.elements, plan_.elements + plan_.frozen})};
+  if (party_ != 0) traffic.receives.push_back(frozen);
+  for (int peer = 1; party_ == 0 && peer < parties_.parties(); ++peer)
+    traffic.sends.push_back({peer, frozen.bytes});
+  return traffic;
+}
+
 void MessageExchange::publish_in(std::size_t group, int index) {
   groups_.publish(group, index, worker(index).turn);
 }
@@ -311,6 +322,15 @@ void MessageExchange::gather_states() {
   send(plan_root(states, true), "sent its optimizer state");
 }
 
+void MessageExchange::share_state(int index) {
+  finish(0);
+  const char* what = "sent its optimizer state";
+  ++fills_;
+  if (!speaks(0)) return groups_.wait_for_speaker(kFilled, fills_, -1, what);
+  send(plan_gathering(arena_.state(index), false, plan_.buckets), what);
+  groups_.counter(kFilled, 0).publish(fills_);
+}
+
 // Party 0 hands every owner its slices; the weights then go round as after any step.
 void MessageExchange::filled() {
   const char* what = "loaded the weights";
@@ -319,6 +339,7 @@ void MessageExchange::filled() {
   std::vector<float*> arrays = {arena_.values()};
   for (int i = 0; i < plan_.states; ++i) arrays.push_back(arena_.state(i));
   send(plan_root(arrays, false), what);
+  send(plan_frozen(), what);
   for (const Traffic& weights : weights_) send(weights, what);
   groups_.counter(kFilled, 0).publish(fills_);
 }

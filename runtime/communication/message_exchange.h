@@ -71,6 +71,7 @@ class MessageExchange final : public Exchange {
   void deliver(int worker, int bucket) override;
   void finish(int worker) override;
   void gather_states() override;
+  void share_state(int index) override;
   bool fill_here() const override { return rank_ == 0; }
   void filled() override;
 
@@ -98,6 +99,7 @@ class MessageExchange final : public Exchange {
   bool speaks(int worker) const { return link_ != nullptr && worker == 0; }
   void join_own_workers();  // fills joins_ and party_nodes_
   void plan_bucket(int bucket, Device& device, float*& received);
+  Traffic plan_frozen() const;  // from party 0 to all
   Traffic plan_scalars(std::uint32_t turn) const;
   template <typename T>
   Traffic plan_gathering(T* array, bool blocks, std::span<const ElementRange> buckets) const;

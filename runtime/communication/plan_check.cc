@@ -6,8 +6,10 @@ namespace {
 
 std::string describe(const ExchangePlan& plan, const ShardPlan& shards) {
   std::string text = fmt::format(
-      "{} parameters, {} scalars, {} optimizer arrays, reduction {}, {} shards, workers",
-      plan.elements, plan.scalars, plan.states, static_cast<int>(plan.reduction), shards.shards());
+      "{} parameters and {} frozen, {} scalars, {} optimizer arrays, reduction {}, {} shards, "
+      "workers",
+      plan.elements, plan.frozen, plan.scalars, plan.states, static_cast<int>(plan.reduction),
+      shards.shards());
   for (int rank = 0; rank < shards.ranks(); ++rank)
     text += fmt::format(" {}", shards.workers(rank));
   text += ", buckets";

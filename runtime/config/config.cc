@@ -13,6 +13,7 @@
 #include "runtime/config/config_toml.h"
 #include "runtime/config/config_value.h"
 #include "runtime/config/parameter_groups.h"
+#include "runtime/config/phases.h"
 
 namespace lockstep {
 
@@ -140,6 +141,7 @@ void check_belonging(const Entries& entries, const Config& config) {
       throw Error("{}: '{}' and '{}' exclude each other; give one", entry->where, key.path,
                   key.excludes);
     if (applies(key, config)) continue;
+    if (key.path == "checkpoint.best") continue;  // see check_early_stopping
     if (key.kinds.empty())
       throw Error("{}: '{}' does nothing without 'training.early_stopping.patience'", entry->where,
                   key.path);
@@ -204,12 +206,28 @@ void check_clipping(const Entries& entries, const std::string& name,
 
 void check_early_stopping(const Entries& entries, const std::string& name, const Config& config) {
   const EarlyStoppingConfig& stopping = config.training.early_stopping;
+  if (best_rule(config).metric == "top_k" && config.training.top_k == 0)
+    throw Error(
+        "{}: the metric \"top_k\" needs 'training.top_k'",
+        entries.where(stopping.patience > 0 ? "training.early_stopping.metric" : "checkpoint.best",
+                      name));
   if (stopping.patience == 0) return;
+  if (const ConfigEntry* best = entries.find("checkpoint.best"))
+    throw Error(
+        "{}: 'checkpoint.best' does nothing beside 'training.early_stopping.patience': "
+        "the best is by training.early_stopping.metric",
+        best->where);
   const std::string where = entries.where("training.early_stopping.patience", name);
   if (config.data.validation.empty())
     throw Error("{}: early stopping watches the validation part; set 'data.validation'", where);
-  if (stopping.metric == "top_k" && config.training.top_k == 0)
-    throw Error("{}: the metric \"top_k\" needs 'training.top_k'", where);
+}
+
+void check_phases(const Entries& entries, const Config& config) {
+  for (const char* key : {"training.epochs", "training.steps"})
+    if (const ConfigEntry* entry = entries.find(key); entry && !config.training.phases.empty())
+      throw Error("{}: '{}' and 'training.phases' exclude each other: a phase has epochs or steps",
+                  entry->where, key);
+  training_phases(config);  // its own errors
 }
 
 void resolve_optimizer(const Entries& entries, OptimizerConfig& optimizer) {
@@ -247,6 +265,7 @@ Config build(const Entries& entries, const std::string& name) {
   check_schedule(entries, name, config.schedule);
   check_clipping(entries, name, config.training);
   check_early_stopping(entries, name, config);
+  check_phases(entries, config);
   return config;
 }
 
@@ -255,6 +274,12 @@ Config build(const Entries& entries, const std::string& name) {
 bool EarlyStoppingConfig::maximise() const {
   if (mode != StopMode::kAuto) return mode == StopMode::kMax;
   return metric == "accuracy" || metric == "top_k";
+}
+
+BestRule best_rule(const Config& config) {
+  EarlyStoppingConfig rule = config.training.early_stopping;
+  if (rule.patience == 0) rule.metric = config.checkpoint.best;
+  return {rule.metric, rule.maximise()};
 }
 
 Config load_config(const std::string& file, const std::vector<std::string>& overrides) {
@@ -268,14 +293,26 @@ Config parse_config(std::string_view text, const std::string& name,
   return build(entries, name);
 }
 
+ScheduleConfig read_schedule(const ConfigTable& table) {
+  FlatToml flat;
+  for (const auto& [key, entry] : table.items) flat.entries.emplace_back("schedule." + key, entry);
+  const Entries entries(std::move(flat));
+  Config config;
+  for (const auto& [path, entry] : entries.all()) set_entry(path, entry, config);
+  check_belonging(entries, config);
+  check_schedule(entries, table.where, config.schedule);
+  return config.schedule;
+}
+
 void require_for_training(const Config& config) {
   if (config.data.file.empty())
     throw Error(
         "'data.file' is missing: name the HDF5 file to train on (lockstep prepare makes one)");
   if (config.training.batch == 0)
     throw Error("'training.batch' is missing: the rows of an update, over all ranks");
-  if (config.training.epochs == 0 && config.training.steps == 0)
-    throw Error("'training.epochs' or 'training.steps' is missing: how long to train");
+  if (config.training.epochs == 0 && config.training.steps == 0 && config.training.phases.empty())
+    throw Error(
+        "'training.epochs', 'training.steps' or [[training.phases]] is missing: how long to train");
 }
 
 }  // namespace lockstep

@@ -199,12 +199,15 @@ struct TrainingConfig {
   double clip_value = 0;            // of each element; 0: no clipping
   std::int64_t evaluate_every = 1;  // epochs, where data.validation is set
   std::int64_t top_k = 0;           // also report top-k accuracy; 0: no
+  double ema = 0;                   // decay of the weights' moving average; 0: none is kept
   EarlyStoppingConfig early_stopping;
+  std::vector<ConfigTable> phases{};  // see phases.h; then neither epochs nor steps is set
 };
 
 struct CheckpointConfig {
   std::int64_t every_steps = 0, every_epochs = 1;  // 0: not by this measure
   std::int64_t keep = 2;                           // the newest so many, and the best
+  std::string best = "loss";  // by which metric of the validation part, without early stopping
 };
 
 struct LogConfig {
@@ -213,6 +216,9 @@ struct LogConfig {
   std::int64_t histogram_epochs = 0;      // epochs from one histogram to the next; 0: none
   std::vector<std::string> parameters{};  // shown after every epoch, with their gradients
 };
+
+// The keys of a table, checked as those of [schedule] are; the others have their defaults.
+ScheduleConfig read_schedule(const ConfigTable& table);
 
 struct Config {
   RunConfig run;
@@ -234,6 +240,14 @@ struct Config {
 Config load_config(const std::string& file, const std::vector<std::string>& overrides = {});
 Config parse_config(std::string_view text, const std::string& name,
                     const std::vector<std::string>& overrides = {});
+// The metric of the validation part by which a checkpoint is the best, and which way: early
+// stopping's where that is asked for, else checkpoint.best.
+struct BestRule {
+  std::string metric;
+  bool maximise = false;
+};
+BestRule best_rule(const Config& config);
+
 // What training needs beyond a network: data, a batch, exactly one of epochs and steps.
 void require_for_training(const Config& config);
 

@@ -91,6 +91,8 @@ bool is_table(std::string_view path) {
 }
 
 bool applies(const ConfigKey& key, const Config& config) {
+  if (key.path == "checkpoint.best")
+    return config.training.early_stopping.patience == 0 && !config.data.validation.empty();
   if (key.table() == "training.early_stopping") return config.training.early_stopping.patience > 0;
   if (key.kinds.empty()) return true;
   const ConfigKey* kind = find_key(std::string(key.table()) + ".kind");

@@ -299,6 +299,15 @@ void add_training(std::vector<ConfigKey>& keys) {
   LOCKSTEP_KEY(kMath, training.evaluate_every, "epochs from one evaluation to the next")
       .at_least(1);
   LOCKSTEP_KEY(kMath, training.top_k, "also report the top-k accuracy; 0: no").at_least(0);
+  LOCKSTEP_KEY(kMath, training.ema,
+               "decay of a moving average of weights and running statistics, which evaluation, the "
+               "best checkpoint and export then take; 0: none")
+      .within("at least 0 and below 1", below_one);
+  LOCKSTEP_KEY(kMath, training.phases,
+               "one after another, instead of epochs: { train = [\"head\"], epochs = 1, lr = 0.01, "
+               "schedule = {...} }; train: names as in optimizer.groups, \"head\" or \"all\" (the "
+               "default); batch_norm = \"frozen\": running statistics rest")
+      .optional();
   LOCKSTEP_KEY(kMath, training.early_stopping.metric, "of the validation part")
       .one_of({"loss", "accuracy", "top_k", "rmse", "mae"});
   LOCKSTEP_KEY(kMath, training.early_stopping.patience,
@@ -315,6 +324,9 @@ void add_training(std::vector<ConfigKey>& keys) {
                "epochs between checkpoints; 0: by steps alone")
       .at_least(0);
   LOCKSTEP_KEY(kOperational, checkpoint.keep, "the newest so many stay, and the best").at_least(1);
+  LOCKSTEP_KEY(kMath, checkpoint.best,
+               "metric of the validation part by which one is the best; early stopping has its own")
+      .one_of({"loss", "accuracy", "top_k", "rmse", "mae"});
   LOCKSTEP_KEY(kOperational, log.every_steps, "steps between lines of metrics; 0: one an epoch")
       .at_least(0);
   LOCKSTEP_KEY(kOperational, log.tensorboard,

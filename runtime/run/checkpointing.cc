@@ -1,6 +1,8 @@
 #include "runtime/run/checkpointing.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -31,15 +33,23 @@ Tensor borrow_param(Backend& backend, const Param& param, const float* flat) {
   return backend.borrow(const_cast<float*>(flat) + param.offset, {param.elements});
 }
 
+enum class Whose { kAll, kTrained };
+
+bool belongs(const Param& param, Whose whose) {
+  return whose == Whose::kAll || param.trains;
+}
+
 // Fills a flat buffer with the tensors called prefix + parameter, which must be there, in their
 // shapes, and no others of that prefix.
-void load_group(const Checkpoint& checkpoint, const std::string& path, const std::string& prefix,
-                const ParamSet& params, Backend& backend, float* flat) {
+void load_group(const std::vector<NamedTensor>& tensors, const std::string& path,
+                const std::string& prefix, Whose whose, const ParamSet& params, Backend& backend,
+                float* flat) {
   std::map<std::string, const Tensor*> found;
-  for (const NamedTensor& tensor : checkpoint.tensors)
+  for (const NamedTensor& tensor : tensors)
     if (tensor.name.starts_with(prefix)) found[tensor.name.substr(prefix.size())] = &tensor.tensor;
   std::string missing;
   for (const Param& param : params.all()) {
+    if (!belongs(param, whose)) continue;
     const auto entry = found.find(param.name);
     if (entry == found.end()) {
       missing += " " + param.name;
@@ -63,6 +73,19 @@ void load_group(const Checkpoint& checkpoint, const std::string& path, const std
                 extra);
 }
 
+std::vector<NamedTensor> named_group(const std::string& prefix, Whose whose, const ParamSet& params,
+                                     Backend& backend, const float* flat) {
+  std::vector<NamedTensor> tensors;
+  for (const Param& param : params.all()) {
+    if (!belongs(param, whose)) continue;
+    Tensor file = host_tensor(param.spec.file_shape, DType::kFloat32);
+    backend.to_file_order(param.spec.layout, param.spec.file_shape,
+                          borrow_param(backend, param, flat), file);
+    tensors.push_back({prefix + param.name, file});
+  }
+  return tensors;
+}
+
 }  // namespace
 
 std::string state_to_json(const TrainingState& state) {
@@ -71,6 +94,7 @@ std::string state_to_json(const TrainingState& state) {
                 {"best_step", state.declared.best_step},
                 {"evaluations_without_gain", state.declared.evaluations_without_gain}};
   if (state.declared.best_metric) declared["best_metric"] = *state.declared.best_metric;
+  if (!state.declared.phase_starts.empty()) declared["phase_starts"] = state.declared.phase_starts;
   const Json json{{"format", kStateFormat},
                   {"step", state.step},
                   {"config", state.identity.config},
@@ -95,41 +119,82 @@ TrainingState state_from_json(const std::string& text, const std::string& path) 
       state.declared.best_metric = declared.at("best_metric").get<double>();
     state.declared.best_step = declared.at("best_step");
     state.declared.evaluations_without_gain = declared.at("evaluations_without_gain");
+    if (declared.contains("phase_starts"))
+      declared.at("phase_starts").get_to(state.declared.phase_starts);
     return state;
   } catch (const nlohmann::json::exception& error) {
     throw Error("{}: the checkpoint's state cannot be read: {}", path, error.what());
   }
 }
 
-std::vector<NamedTensor> named_weights(const ParamSet& params, Backend& backend,
-                                       const float* values, const std::string& prefix) {
-  std::vector<NamedTensor> tensors;
-  for (const Param& param : params.all()) {
-    Tensor file = host_tensor(param.spec.file_shape, DType::kFloat32);
-    backend.to_file_order(param.spec.layout, param.spec.file_shape,
-                          borrow_param(backend, param, values), file);
-    tensors.push_back({prefix + param.name, file});
-  }
+std::vector<NamedTensor> checkpoint_tensors(const Snapshot& snapshot, const ParamSet& params,
+                                            const std::vector<std::string>& state_names,
+                                            Backend& backend) {
+  std::vector<NamedTensor> tensors =
+      named_group(kWeights, Whose::kAll, params, backend, snapshot.values.data());
+  for (std::size_t i = 0; i < state_names.size(); ++i)
+    std::ranges::move(named_group(state_names[i] + "/", Whose::kTrained, params, backend,
+                                  snapshot.states[i].data()),
+                      std::back_inserter(tensors));
   return tensors;
+}
+
+std::vector<NamedTensor> for_next_phase(std::vector<NamedTensor> tensors, const ParamSet& params,
+                                        const std::vector<std::string>& state_names) {
+  std::map<std::string, Tensor> found;
+  for (NamedTensor& tensor : tensors) found[tensor.name] = tensor.tensor;
+  std::vector<NamedTensor> result;
+  for (const Param& param : params.all()) {
+    result.push_back({kWeights + param.name, found.at(kWeights + param.name)});
+    if (!param.trains) continue;
+    for (const std::string& state : state_names) {
+      Tensor& values = found[state + "/" + param.name];
+      if (!values && state == kAverageState) values = found.at(kWeights + param.name);
+      if (!values) {
+        values = host_tensor(param.spec.file_shape, DType::kFloat32);
+        std::ranges::fill(values.span<float>(), 0.0f);
+      }
+      result.push_back({state + "/" + param.name, values});
+    }
+  }
+  return result;
+}
+
+std::vector<NamedTensor> trained_weights(const std::vector<NamedTensor>& tensors) {
+  const std::string prefix = kWeights, averages = std::string(kAverageState) + "/";
+  std::map<std::string, Tensor> averaged;
+  for (const auto& [name, tensor] : tensors)
+    if (name.starts_with(averages)) averaged[name.substr(averages.size())] = tensor;
+  std::vector<NamedTensor> weights;
+  for (const auto& [name, tensor] : tensors) {
+    if (!name.starts_with(prefix)) continue;
+    const std::string own = name.substr(prefix.size());
+    const auto average = averaged.find(own);
+    weights.push_back({own, average == averaged.end() ? tensor : average->second});
+  }
+  return weights;
 }
 
 void load_weights(const Checkpoint& checkpoint, const std::string& path, const ParamSet& params,
                   Backend& backend, float* values) {
-  load_group(checkpoint, path, kWeights, params, backend, values);
+  load_group(trained_weights(checkpoint.tensors), path, "", Whose::kAll, params, backend, values);
 }
 
 void load_tensors(const Checkpoint& checkpoint, const std::string& path, const ParamSet& params,
                   const std::vector<std::string>& state_names, Backend& backend, float* values,
                   const std::vector<float*>& states) {
-  load_group(checkpoint, path, kWeights, params, backend, values);
-  for (std::size_t i = 0; i < state_names.size(); ++i)
-    load_group(checkpoint, path, state_names[i] + "/", params, backend, states[i]);
-  const std::size_t expected = params.all().size() * (1 + state_names.size());
-  if (checkpoint.tensors.size() != expected)
+  const std::vector<NamedTensor>& tensors = checkpoint.tensors;
+  load_group(tensors, path, kWeights, Whose::kAll, params, backend, values);
+  std::size_t expected = params.all().size();
+  for (std::size_t i = 0; i < state_names.size(); ++i) {
+    load_group(tensors, path, state_names[i] + "/", Whose::kTrained, params, backend, states[i]);
+    expected += static_cast<std::size_t>(std::ranges::count_if(params.all(), &Param::trains));
+  }
+  if (tensors.size() != expected)
     throw Error(
         "{}: {} tensors, but this network and optimizer have {}: resume with those that "
         "wrote it",
-        path, checkpoint.tensors.size(), expected);
+        path, tensors.size(), expected);
 }
 
 CheckpointWriter::CheckpointWriter(std::string folder, std::int64_t keep, const ParamSet& params,
@@ -161,12 +226,8 @@ void CheckpointWriter::wait() {
 }
 
 void CheckpointWriter::write_now(const Snapshot& snapshot, const TrainingState& state) {
-  std::vector<NamedTensor> tensors =
-      named_weights(params_, backend_, snapshot.values.data(), kWeights);
-  for (std::size_t i = 0; i < state_names_.size(); ++i)
-    for (NamedTensor& tensor :
-         named_weights(params_, backend_, snapshot.states[i].data(), state_names_[i] + "/"))
-      tensors.push_back(std::move(tensor));
+  const std::vector<NamedTensor> tensors =
+      checkpoint_tensors(snapshot, params_, state_names_, backend_);
   write_checkpoint(folder_ + "/" + checkpoint_name(state.step), state_to_json(state), tensors);
   remove_old(state.step, state.declared.best_step);
 }

@@ -24,6 +24,7 @@ struct DeclaredState {
   std::optional<double> best_metric;  // of early stopping's metric
   std::int64_t best_step = 0;
   std::int64_t evaluations_without_gain = 0;
+  std::vector<std::int64_t> phase_starts{};  // steps, of the phases so far; empty: no phases
 };
 
 // The facts that a resumed run must share with the checkpoint.
@@ -42,13 +43,26 @@ struct TrainingState {
 std::string state_to_json(const TrainingState& state);
 TrainingState state_from_json(const std::string& text, const std::string& path);
 
+// The tensors that a checkpoint of this snapshot holds: "weights/fc.bias", "m/fc.bias". Optimizer
+// states are there of what trains.
+std::vector<NamedTensor> checkpoint_tensors(const Snapshot& snapshot, const ParamSet& params,
+                                            const std::vector<std::string>& state_names,
+                                            Backend& backend);
+// The same for a network in which other parameters train: states of those that begin to are zero,
+// their averages are the weights.
+std::vector<NamedTensor> for_next_phase(std::vector<NamedTensor> tensors, const ParamSet& params,
+                                        const std::vector<std::string>& state_names);
+
 // Fills flat buffers from a checkpoint's tensors. Throws Error when the network is another: names
 // the parameters that are missing or extra, or both shapes.
 void load_tensors(const Checkpoint& checkpoint, const std::string& path, const ParamSet& params,
                   const std::vector<std::string>& state_names, Backend& backend, float* values,
                   const std::vector<float*>& states);
 
-// The weights alone; the checkpoint's optimizer states are passed over.
+// What training is for, under the parameters' own names: of a checkpoint's tensors the averaged
+// weights; the weights themselves of what is frozen, and where no average was kept.
+std::vector<NamedTensor> trained_weights(const std::vector<NamedTensor>& tensors);
+// Those into a flat buffer; the checkpoint's optimizer states are passed over.
 void load_weights(const Checkpoint& checkpoint, const std::string& path, const ParamSet& params,
                   Backend& backend, float* values);
 
@@ -84,9 +98,5 @@ struct FoundCheckpoint {
 // The newest undamaged checkpoint of a folder; nothing where the folder holds none at all. Throws
 // Error when every one of them is damaged.
 std::optional<FoundCheckpoint> latest_checkpoint(const std::string& folder);
-
-// Parameters as named host tensors in PyTorch's names, shapes and orders, from a flat buffer.
-std::vector<NamedTensor> named_weights(const ParamSet& params, Backend& backend,
-                                       const float* values, const std::string& prefix = {});
 
 }  // namespace lockstep

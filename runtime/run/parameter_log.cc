@@ -28,6 +28,7 @@ const Param& find_param(ParamSet& params, const std::string& name) {
 }
 
 nlohmann::ordered_json to_json(const std::vector<float>& values) {
+  if (values.empty()) return nullptr;
   if (values.size() == 1) return values[0];
   return values;
 }
@@ -64,14 +65,18 @@ std::vector<ShownParameter> ParameterLog::read() const {
   };
   std::vector<ShownParameter> shown;
   for (const Param* param : params_) {
+    ShownParameter& parameter = shown.emplace_back();
+    parameter.name = param->name;
+    parameter.shape = param->spec.file_shape;
+    parameter.values = in_file_order(*param, param->value);
+    if (!param->trains) continue;
     const std::vector<float> gradient =
         trainer_.gradient({param->offset, param->offset + param->elements});
     const Tensor host = host_tensor({param->elements}, DType::kFloat32);
     std::ranges::copy(gradient, host.span<float>().begin());
     Tensor flat = backend.empty({param->elements});
     backend.copy(host, flat);
-    shown.push_back({param->name, param->spec.file_shape, in_file_order(*param, param->value),
-                     in_file_order(*param, flat)});
+    parameter.gradients = in_file_order(*param, flat);
   }
   return shown;
 }

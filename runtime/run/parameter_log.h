@@ -15,7 +15,7 @@ struct ShownParameter {
   std::string name;
   Shape shape;
   std::vector<float> values;     // after the epoch
-  std::vector<float> gradients;  // of its last step, as the optimizer saw them
+  std::vector<float> gradients;  // of its last step, as the optimizer saw them; frozen: none
 };
 
 // The line with "parameters": {name: values} and "gradients": {...}, a number where there is but

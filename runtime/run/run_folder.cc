@@ -125,8 +125,7 @@ RunFolder RunFolder::create(const std::string& out, const std::string& name) {
 
 RunFolder RunFolder::open(const std::string& path) {
   if (!fs::is_directory(path))
-    throw Error("{}: no such run folder; --resume and evaluate take the folder that train made",
-                path);
+    throw Error("{}: no such run folder; name one that train made", path);
   RunFolder folder(path);
   if (!fs::is_regular_file(folder.config_file()))
     throw Error("{}: not a run folder: it holds no config.toml", path);
@@ -142,9 +141,14 @@ void RunFolder::write_record(const RunRecord& record) const {
   json["name"] = record.name;
   json["seed"] = record.seed;
   json["shards"] = record.shards;
+  json["parameters"] = record.parameters;
   json["data_checksum"] = record.data_checksum;
   json["parts"] = nlohmann::ordered_json::array();
   for (const RunPart& part : record.parts) json["parts"].push_back(to_json(part));
+  if (record.best)
+    json["best"] = {{"metric", record.best->metric},
+                    {"value", record.best->value},
+                    {"step", record.best->step}};
   json["final_metrics"] = nlohmann::ordered_json::object();
   for (const auto& [name, value] : record.final_metrics) json["final_metrics"][name] = value;
   write_text(record_file(), json.dump(2) + "\n");
@@ -157,8 +161,13 @@ RunRecord RunFolder::read_record() const {
     json.at("name").get_to(record.name);
     json.at("seed").get_to(record.seed);
     json.at("shards").get_to(record.shards);
+    record.parameters = json.value("parameters", std::int64_t{0});
     json.at("data_checksum").get_to(record.data_checksum);
     for (const auto& part : json.at("parts")) record.parts.push_back(part_from_json(part));
+    if (json.contains("best")) {
+      const auto& best = json.at("best");
+      record.best = {best.at("metric"), best.at("value"), best.at("step")};
+    }
     for (const auto& [name, value] : json.at("final_metrics").items())
       record.final_metrics.emplace_back(
           name, value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>());

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,12 +28,21 @@ struct RunPart {
   std::string outcome = "running";  // or "finished", "interrupted", "failed: ..."
 };
 
+// The best value of a metric of the validation part, and the step of its checkpoint.
+struct BestRecord {
+  std::string metric;
+  double value = 0;
+  std::int64_t step = 0;
+};
+
 struct RunRecord {
   std::string name;
   std::uint64_t seed = 0;
   std::int64_t shards = 0;
+  std::int64_t parameters = 0;  // of the network; 0: a run of a version that did not say
   std::string data_checksum;
   std::vector<RunPart> parts;
+  std::optional<BestRecord> best;
   std::vector<std::pair<std::string, double>> final_metrics;
 };
 

@@ -50,8 +50,9 @@ void RunLog::step(const StepReport& report, std::optional<double> gradient_norm)
 }
 
 void RunLog::epoch(const EpochReport& report, double lr) {
-  metrics_.append(with_parameters(to_json(report.step, report.epoch, "train", report.training),
-                                  report.parameters));
+  Json line = to_json(report.step, report.epoch, "train", report.training);
+  if (report.phase > 0) line["phase"] = report.phase;
+  metrics_.append(with_parameters(line, report.parameters));
   if (report.validation)
     metrics_.append(to_json(report.step, report.epoch, "validation", *report.validation));
   timing_.append(Json{{"step", report.step},

@@ -16,6 +16,7 @@ RunRecorder::RunRecorder(const RunFolder& folder, Session& session,
   record_.seed = session.config().run.seed;
   record_.shards = session.config().run.shards;
   record_.data_checksum = data_checksum;
+  record_.parameters = session.team().params().count(ParamKind::kTrainable);
   RunPart part;
   part.version = kVersion;
   part.build = kBuild;
@@ -31,20 +32,20 @@ RunRecorder::RunRecorder(const RunFolder& folder, Session& session,
   folder_.write_record(record_);
 }
 
-void RunRecorder::end(const std::string& outcome, std::int64_t last_step,
-                      const Evaluation& training, const std::optional<Evaluation>& validation) {
+void RunRecorder::end(const End& end) {
   RunPart& part = record_.parts.back();
   part.end = utc_now();
-  part.last_step = last_step;
-  part.outcome = outcome;
+  part.last_step = end.last_step;
+  part.outcome = end.outcome;
+  if (end.best_value) record_.best = {end.best_metric, *end.best_value, end.best_step};
   record_.final_metrics.clear();
   const auto record = [&](const std::string& split, const Evaluation& evaluation) {
     record_.final_metrics.emplace_back(split + ".loss", evaluation.loss);
     for (const auto& [name, value] : evaluation.metrics)
       record_.final_metrics.emplace_back(split + "." + name, value);
   };
-  if (training.rows > 0) record("train", training);
-  if (validation) record("validation", *validation);
+  if (end.training.rows > 0) record("train", end.training);
+  if (end.validation) record("validation", *end.validation);
   folder_.write_record(record_);
 }
 

@@ -16,9 +16,16 @@ class RunRecorder {
   RunRecorder(const RunFolder& folder, Session& session, const std::string& data_checksum,
               std::int64_t first_step);
 
-  // "finished", "interrupted", "failed: ..." after so many steps; the metrics of the last epoch.
-  void end(const std::string& outcome, std::int64_t last_step, const Evaluation& training,
-           const std::optional<Evaluation>& validation);
+  struct End {
+    std::string outcome;  // "finished", "interrupted", "failed: ..."
+    std::int64_t last_step = 0;
+    const Evaluation& training;  // of the last epoch
+    const std::optional<Evaluation>& validation;
+    std::string best_metric;  // of the validation part, where it was best
+    std::optional<double> best_value;
+    std::int64_t best_step = 0;
+  };
+  void end(const End& end);
 
  private:
   RunFolder folder_;

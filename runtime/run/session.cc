@@ -7,7 +7,7 @@
 #include "runtime/run/cpu_resources.h"
 #include "runtime/run/memory_plan.h"
 #include "runtime/run/probe.h"
-#include "runtime/step/optimizer.h"
+#include "runtime/step/trainer.h"
 
 namespace lockstep {
 
@@ -90,6 +90,11 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
   });
 }
 
+void Session::rebuild(std::set<std::string> frozen) {
+  blueprint_.frozen = std::move(frozen);
+  together(communicator_, [&] { team_->rebuild(blueprint_); });
+}
+
 std::size_t Session::allowed_memory() const {
   const std::size_t limit = memory_limit_bytes();
   const auto asked = static_cast<std::size_t>(config_.run.memory_mib) << 20;
@@ -107,8 +112,7 @@ void Session::fit_threads_to_memory(const Blueprint& blueprint, Purpose purpose)
   question.shards = config_.run.shards;
   question.batch = config_.training.batch;
   question.trains = purpose == Purpose::kTrain;
-  if (question.trains)
-    question.states = static_cast<int>(Optimizer::make(config_.optimizer)->state_count());
+  if (question.trains) question.states = static_cast<int>(state_names(config_).size());
   if (config_.run.reduction == Reduction::kTree) question.flat_sharers = question.local_ranks;
   const MemoryAnswer answer = fit_threads(question, threads_);
   threads_ = answer.threads;

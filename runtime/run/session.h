@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,8 @@ class Session {
   const Blueprint& blueprint() const { return blueprint_; }  // valid as long as the session
   const NodeDataset& data() const { return data_; }
   NodeDataset open(const std::string& split);  // another part of the same data
+  // Builds the network anew, with these parameters and statistics frozen. A collective.
+  void rebuild(std::set<std::string> frozen);
   const std::string& probe() const { return probe_; }
   int threads() const { return threads_; }  // of this rank
   const std::vector<std::string>& log() const { return log_; }

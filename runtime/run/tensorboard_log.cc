@@ -109,6 +109,7 @@ void TensorBoardLog::histograms(std::int64_t step, const ParamSet& params,
     const auto count = static_cast<std::size_t>(param.elements);
     const Tensor values = param.value.to_host();
     file_.histogram("weights/" + param.name, step, Histogram::of(values.span<float>()));
+    if (!param.trains) continue;
     file_.histogram("gradients/" + param.name, step, Histogram::of(gradient.subspan(begin, count)));
   }
 }

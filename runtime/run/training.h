@@ -11,6 +11,7 @@
 #include "runtime/run/checkpointing.h"
 #include "runtime/run/evaluation.h"
 #include "runtime/run/parameter_log.h"
+#include "runtime/run/phase_plan.h"
 #include "runtime/run/rank_log.h"
 #include "runtime/run/session.h"
 
@@ -24,7 +25,8 @@ struct StepReport {
 
 struct EpochReport {
   std::int64_t epoch = 0, epochs = 0, step = 0;
-  Evaluation training;  // over the epoch's steps, as they were trained
+  std::int64_t phase = 0;  // counted from 1; 0: the config has no phases
+  Evaluation training;     // over the epoch's steps, as they were trained
   std::optional<Evaluation> validation;
   double seconds = 0, samples_per_second = 0;
   std::vector<ShownParameter> parameters;  // log.parameters
@@ -44,6 +46,7 @@ struct TrainingRequest {
   std::string resume;                     // run folder to continue; empty: a new run
   std::vector<std::string> allow_change;  // mathematical keys that may differ on resume
   NetworkFactory networks;
+  HeadFinder head;  // for phases that train it
   // Sets the weights that a new run starts with, beyond the initialisers: [model] weights, initial.
   std::function<std::vector<std::string>(const Config&, ParamSet&, Backend&)> initial_weights;
   TrainingObserver* observer = nullptr;  // of rank 0

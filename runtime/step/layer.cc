@@ -1,5 +1,6 @@
 #include "runtime/step/layer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "runtime/step/onnx_export.h"
@@ -36,8 +37,10 @@ void Build::check_padding(std::int64_t padding, std::int64_t tokens,
 }
 
 Param* Build::param(const std::string& name, const ParamSpec& spec) {
-  if (spec.kind == ParamKind::kTrainable) gradient_flows = true;
-  return params_.add(prefix_ + name, spec);
+  Param* param = params_.add(prefix_ + name, spec);
+  param->trains = !frozen.contains(param->name);
+  if (spec.kind == ParamKind::kTrainable && param->trains) gradient_flows = true;
+  return param;
 }
 
 Tensor Build::buffer(const Shape& sample, DType type) {
@@ -78,6 +81,11 @@ Tensor UnaryLayer::forward(const Pass& pass, std::span<const Tensor> x) {
 
 void UnaryLayer::backward(const Pass& pass, const Tensor& dy, std::span<Tensor> dx) {
   dx[0] = backward(pass, dy);
+}
+
+bool any_trains(std::initializer_list<const Param*> params) {
+  return std::ranges::any_of(params,
+                             [](const Param* param) { return param != nullptr && param->trains; });
 }
 
 void check_finite(const Pass& pass, const std::string& path, const Tensor& y) {

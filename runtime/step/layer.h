@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -46,7 +47,7 @@ struct Pass {
   LayerObserver* observer = nullptr;
 
   void ready(const Param* param) const {
-    if (param != nullptr && on_ready) on_ready(*param);
+    if (param != nullptr && param->trains && on_ready) on_ready(*param);
   }
 };
 
@@ -85,7 +86,9 @@ class Build {
   Tensor fixed_buffer(const Shape& shape, DType type = DType::kFloat32);
   std::uint32_t next_random_layer() { return random_layers_++; }  // one a dropout layer
 
-  // Whether the layer's input needs a gradient: some parameter lies before it.
+  // Parameters that do not train. Layers need not know: a frozen parameter's gradient goes nowhere.
+  std::set<std::string> frozen;
+  // Whether the layer's input needs a gradient: some parameter that trains lies before it.
   bool gradient_flows = false;
   // Whether the layer may write its output over its input (the producer reads it no more).
   bool input_overwritable = false;
@@ -160,6 +163,9 @@ class UnaryLayer : public Layer {
   Tensor forward(const Pass& pass, std::span<const Tensor> x) final;
   void backward(const Pass& pass, const Tensor& dy, std::span<Tensor> dx) final;
 };
+
+// Whether one of the parameters trains; null stands for one that the layer has not.
+bool any_trains(std::initializer_list<const Param*> params);
 
 // Throws an Error naming `path` if a value of `y` is not finite.
 void check_finite(const Pass& pass, const std::string& path, const Tensor& y);

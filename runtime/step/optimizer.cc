@@ -130,7 +130,7 @@ std::unique_ptr<Optimizer> make_of_kind(const OptimizerConfig& config) {
 }
 
 Treatment treatment_of(const Param& param, const OptimizerConfig& config,
-                       const std::vector<ParameterGroup>& groups) {
+                       const std::vector<ParameterGroup>& groups, const FirstSteps& first_steps) {
   Treatment treatment;
   treatment.kind = param.spec.kind;
   treatment.average_momentum = param.spec.average_momentum;
@@ -146,12 +146,15 @@ Treatment treatment_of(const Param& param, const OptimizerConfig& config,
     treatment.weight_decay = group->weight_decay.value_or(config.weight_decay);
   }
   if (!treatment.decays) treatment.weight_decay = 0;
+  if (const auto found = first_steps.find(param.name); found != first_steps.end())
+    treatment.first_step = found->second;
   return treatment;
 }
 
 }  // namespace
 
-std::vector<Segment> make_segments(const ParamSet& params, const OptimizerConfig& config) {
+std::vector<Segment> make_segments(const ParamSet& params, const OptimizerConfig& config,
+                                   const FirstSteps& first_steps) {
   const std::vector<ParameterGroup> groups = parameter_groups(config);
   for (const ParameterGroup& group : groups) check_patterns(group.match, group.where, params);
   std::vector<Segment> segments;
@@ -159,8 +162,8 @@ std::vector<Segment> make_segments(const ParamSet& params, const OptimizerConfig
   for (const ParamKind kind : {ParamKind::kTrainable, ParamKind::kStatistic}) {
     const std::size_t first = segments.size();
     for (const Param& param : params.all()) {
-      if (param.spec.kind != kind) continue;
-      const Treatment treatment = treatment_of(param, config, groups);
+      if (param.spec.kind != kind || !param.trains) continue;
+      const Treatment treatment = treatment_of(param, config, groups, first_steps);
       const ElementRange range{end, param.offset + param.elements};
       if (segments.size() > first && segments.back().treatment == treatment)
         segments.back().range.end = range.end;
@@ -168,7 +171,7 @@ std::vector<Segment> make_segments(const ParamSet& params, const OptimizerConfig
         segments.push_back({range, treatment});
       end = range.end;
     }
-    end = kind == ParamKind::kTrainable ? params.trainable_end() : params.elements();
+    end = kind == ParamKind::kTrainable ? params.trainable_end() : params.trained_elements();
     if (segments.size() > first) segments.back().range.end = end;
   }
   return segments;

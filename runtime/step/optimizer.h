@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -20,6 +21,7 @@ struct Treatment {
   double lr_scale = 1;            // factor of the learning rate
   bool decays = true;             // by weight_decay and by the penalties of the loss
   double weight_decay = 0;        // 0 where !decays
+  std::int64_t first_step = 0;    // from which on it trains: its own steps count from there
   float average_momentum = 0.0f;  // kStatistic
   bool operator==(const Treatment&) const = default;
 };
@@ -29,9 +31,13 @@ struct Segment {
   Treatment treatment;
 };
 
-// Covers the whole buffer, padding included; neighbours of one treatment are one segment. Throws
+// Steps from which parameters train that did not from the run's start on, by name.
+using FirstSteps = std::map<std::string, std::int64_t>;
+
+// Covers all that trains, padding included; neighbours of one treatment are one segment. Throws
 // Error where a group of the config fits no parameter.
-std::vector<Segment> make_segments(const ParamSet& params, const OptimizerConfig& config);
+std::vector<Segment> make_segments(const ParamSet& params, const OptimizerConfig& config,
+                                   const FirstSteps& first_steps = {});
 
 class Optimizer {
  public:
@@ -43,7 +49,8 @@ class Optimizer {
   // Flat arrays beside the values, by the names that checkpoints use.
   virtual std::vector<std::string> states() const = 0;
   std::size_t state_count() const { return state_count_; }
-  // step counts from 1. All tensors are the segment's part of the flat buffers.
+  // step counts from 1, where the parameter begins to train. All tensors are the segment's part of
+  // the flat buffers.
   virtual void update(Backend& backend, Stream& stream, const Treatment& treatment,
                       std::int64_t step, double lr, const Tensor& gradient, Tensor& value,
                       std::span<Tensor> states) const = 0;

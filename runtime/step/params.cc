@@ -1,5 +1,7 @@
 #include "runtime/step/params.h"
 
+#include <algorithm>
+
 #include "io/dataset/dataset.h"
 
 namespace lockstep {
@@ -26,16 +28,37 @@ Param* ParamSet::add(std::string name, const ParamSpec& spec) {
 
 void ParamSet::place() {
   std::int64_t end = 0;
-  for (const ParamKind kind : {ParamKind::kTrainable, ParamKind::kStatistic}) {
+  const auto place_all = [&](auto belongs) {
     for (Param& param : params_) {
-      if (param.spec.kind != kind) continue;
+      if (!belongs(param)) continue;
       param.offset = round_up(end, kAlignment);
       end = param.offset + param.elements;
     }
-    end = round_up(end, kBlockElements);
-    if (kind == ParamKind::kTrainable) trainable_end_ = end;
+    return end = round_up(end, kBlockElements);
+  };
+  const auto trains = [](ParamKind kind) {
+    return [kind](const Param& param) { return param.trains && param.spec.kind == kind; };
+  };
+  trainable_end_ = place_all(trains(ParamKind::kTrainable));
+  trained_elements_ = place_all(trains(ParamKind::kStatistic));
+  elements_ = place_all([](const Param& param) { return !param.trains; });
+  for_each_scratch_place([this](Param& param, std::int64_t offset) {
+    scratch_elements_ = std::max(scratch_elements_, offset + param.elements);
+  });
+}
+
+// The frozen parameters of one layer lie side by side.
+void ParamSet::for_each_scratch_place(const std::function<void(Param&, std::int64_t)>& visit) {
+  std::string layer;
+  std::int64_t end = 0;
+  for (Param& param : params_) {
+    if (param.trains) continue;
+    const std::string scope = param.name.substr(0, param.name.rfind('.') + 1);
+    if (scope != layer) end = 0;
+    layer = scope;
+    visit(param, end);
+    end = round_up(end + param.elements, kAlignment);
   }
-  elements_ = end;
 }
 
 Param* ParamSet::find(const std::string& name) {
@@ -55,8 +78,20 @@ void ParamSet::bind_values(Device& device, float* flat) {
   for (Param& param : params_) param.value = device.borrow(flat + param.offset, {param.elements});
 }
 
+void ParamSet::bind_trained_values(Device& device, float* flat) {
+  for (Param& param : params_)
+    if (param.trains) param.value = device.borrow(flat + param.offset, {param.elements});
+}
+
 void ParamSet::bind_gradients(Device& device, float* flat) {
-  for (Param& param : params_) param.grad = device.borrow(flat + param.offset, {param.elements});
+  for (Param& param : params_)
+    if (param.trains) param.grad = device.borrow(flat + param.offset, {param.elements});
+}
+
+void ParamSet::bind_frozen_gradients(const Tensor& scratch) {
+  for_each_scratch_place([&](Param& param, std::int64_t offset) {
+    param.grad = scratch.slice(offset, offset + param.elements);
+  });
 }
 
 void ParamSet::initialize(Backend& backend, std::uint64_t seed) {

@@ -33,6 +33,7 @@ Reducer::Reducer(ParamSet& params, const std::vector<ElementRange>& buckets, Sha
       buckets_of_param_(params.all().size()),
       params_in_bucket_(buckets.size()) {
   for (const Param& param : params.all()) {
+    if (!param.trains) continue;
     for (std::size_t b = 0; b < buckets.size(); ++b) {
       const bool overlap =
           param.offset < buckets[b].end && buckets[b].begin < param.offset + param.elements;
@@ -90,7 +91,7 @@ void Reducer::ready(const Param& param) {
 
 void Reducer::end_shard() {
   for (const Param& param : params_.all())
-    if (!reported_[static_cast<std::size_t>(param.index)])
+    if (param.trains && !reported_[static_cast<std::size_t>(param.index)])
       throw Error("no layer reported the gradient of '{}' as ready", param.name);
   for (; joins_ > 0; --joins_) {
     counter_.pop_back();
@@ -101,6 +102,7 @@ void Reducer::end_shard() {
 void Reducer::zero_shard(std::int64_t shard) {
   begin_shard(shard);
   for (const Param& param : params_.all()) {
+    if (!param.trains) continue;
     Tensor leaf = param.grad;
     backend_.fill(stream_, 0.0f, leaf);
     ready(param);

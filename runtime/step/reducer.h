@@ -24,8 +24,9 @@ class Reducer {
   void begin_step(std::int64_t step);
   void begin_shard(std::int64_t shard);  // binds the parameters' gradients to the shard's leaf
   void ready(const Param& param);        // its gradient is final
-  void end_shard();                      // throws Error unless every parameter was reported once
-  void zero_shard(std::int64_t shard);   // a shard without rows adds zero
+  // Throws Error unless every parameter that trains was reported once.
+  void end_shard();
+  void zero_shard(std::int64_t shard);  // a shard without rows adds zero
 
  private:
   ParamSet& params_;

@@ -62,6 +62,7 @@ Replica::Replica(const Blueprint& blueprint, std::int64_t max_rows, Backend& bac
       loss_sums_(host_tensor({2}, DType::kFloat64)),
       metric_sums_(host_tensor({kMetricSums}, DType::kFloat64)) {
   build_.direct_convolutions = blueprint.direct_convolutions;
+  build_.frozen = blueprint.frozen;
   build_.input_type = network_->input_type();
   if (build_.input_type == DType::kInt64) {
     check_ids(blueprint.x_type);
@@ -74,6 +75,8 @@ Replica::Replica(const Blueprint& blueprint, std::int64_t max_rows, Backend& bac
   if (loss_)
     loss_->build(backend, max_rows, output_shape_, blueprint.target, blueprint.target_columns);
   params_.place();
+  frozen_gradients_ = backend.empty({params_.scratch_elements()});
+  params_.bind_frozen_gradients(frozen_gradients_);
 }
 
 std::size_t Replica::buffer_bytes() const {

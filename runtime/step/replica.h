@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "io/loading/loader.h"
@@ -26,6 +28,7 @@ struct Blueprint {
   std::vector<float> scale, shift;  // x · scale + shift, by channel or column; empty: x as it is
   std::uint64_t seed = 0;
   bool direct_convolutions = false;  // model.convolution = "direct"
+  std::set<std::string> frozen{};    // parameters that do not train
 };
 
 // scale and shift that turn x into (x - mean) / std, where uint8 counts as x / 255; mean and std
@@ -75,6 +78,7 @@ class Replica {
   std::unique_ptr<Loss> loss_;
   Shape output_shape_;
   Tensor x_, scale_, shift_;  // normalised input; its factors
+  Tensor frozen_gradients_;   // that nobody reads
   Tensor loss_sums_, metric_sums_;
 };
 

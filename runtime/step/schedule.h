@@ -8,7 +8,7 @@
 
 namespace lockstep {
 
-// `step` counts from 0 over the whole run. With base = optimizer.lr and epoch = step /
+// `step` counts from 0 over the run, or over a phase of it. With base = its lr and epoch = step /
 // steps_per_epoch:
 //   constant     base
 //   step         base · gamma^⌊step / every⌋                      (PyTorch's StepLR)
@@ -19,7 +19,7 @@ namespace lockstep {
 //   one_cycle    cosine from base / div_factor up to base, then down to
 //                base / div_factor / final_div_factor              (OneCycleLR, base = max_lr)
 // A warm-up of W steps multiplies step s < W by (s + 1) / W. Linear, cosine and one_cycle begin
-// when it ends: t = max(0, step - W), T = total_steps - W; the others count from the run's start.
+// when it ends: t = max(0, step - W), T = total_steps - W; the others count from step 0.
 double learning_rate(const ScheduleConfig& schedule, double base, std::int64_t step,
                      std::int64_t steps_per_epoch, std::int64_t total_steps);
 

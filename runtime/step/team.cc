@@ -8,14 +8,20 @@ Team::Team(const Blueprint& blueprint, const ShardPlan& plan, std::int64_t max_r
            Communicator& communicator, Backend& backend)
     : plan_(plan),
       shards_(plan.of_rank(communicator.rank())),
+      max_rows_(max_rows),
       communicator_(communicator),
       backend_(backend) {
   const int rank = communicator.rank();
   for (int index = 0; index < plan.workers(rank); ++index)
     workers_.push_back({index, plan.of_worker(rank, index), backend.make_stream(index), nullptr});
-  // On its own thread, so that a worker's memory lies near its core.
+  rebuild(blueprint);
+}
+
+// On its own thread, so that a worker's memory lies near its core.
+void Team::rebuild(const Blueprint& blueprint) {
   run([&](Worker& worker) {
-    worker.replica = std::make_unique<Replica>(blueprint, max_rows, backend, *worker.stream);
+    worker.replica.reset();  // never two at a time
+    worker.replica = std::make_unique<Replica>(blueprint, max_rows_, backend_, *worker.stream);
   });
 }
 
@@ -54,6 +60,10 @@ void Team::run(const std::function<void(Worker&)>& work) {
 
 void Team::bind_values(float* flat) {
   for (Worker& worker : workers_) worker.replica->params().bind_values(backend_, flat);
+}
+
+void Team::bind_trained_values(float* flat) {
+  for (Worker& worker : workers_) worker.replica->params().bind_trained_values(backend_, flat);
 }
 
 }  // namespace lockstep

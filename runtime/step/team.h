@@ -32,6 +32,9 @@ class Team {
   Team(const Blueprint& blueprint, const ShardPlan& plan, std::int64_t max_rows,
        Communicator& communicator, Backend& backend);
 
+  // New replicas in place of the old, each again on its own thread. Values are to be bound anew.
+  void rebuild(const Blueprint& blueprint);
+
   // Runs `work` for every worker on its stream and waits. The first failure of the job is thrown as
   // AnnouncedError on the rank where it happened, after the other ranks were told; what follows
   // from it, there and elsewhere, is PeerFailed.
@@ -45,10 +48,12 @@ class Team {
   Backend& backend() { return backend_; }
   Communicator& communicator() { return communicator_; }
   void bind_values(float* flat);
+  void bind_trained_values(float* flat);
 
  private:
   ShardPlan plan_;
   ShardRange shards_;
+  std::int64_t max_rows_;
   Communicator& communicator_;
   Backend& backend_;
   std::vector<Worker> workers_;

@@ -22,29 +22,43 @@ PlanReduction reduction_of(const RunConfig& run) {
 
 }  // namespace
 
-std::int64_t total_steps(const TrainingConfig& training, const BatchPlan& plan) {
-  return training.steps > 0 ? training.steps : training.epochs * plan.steps_per_epoch();
+std::vector<std::string> state_names(const Config& config) {
+  std::vector<std::string> names = Optimizer::make(config.optimizer)->states();
+  if (config.training.ema > 0) names.emplace_back(kAverageState);
+  return names;
 }
 
-Trainer::Trainer(const Config& config, Team& team, const NodeDataset& data, const BatchPlan& plan)
+TrainingSpan whole_run(const Config& config, const BatchPlan& plan) {
+  const TrainingConfig& training = config.training;
+  const std::int64_t steps =
+      training.steps > 0 ? training.steps : training.epochs * plan.steps_per_epoch();
+  return {config.optimizer.lr, config.schedule, 0, steps};
+}
+
+Trainer::Trainer(const Config& config, Team& team, const NodeDataset& data, const BatchPlan& plan,
+                 TrainingSpan span)
     : config_(config),
       team_(team),
       data_(data),
       plan_(plan),
-      total_steps_(lockstep::total_steps(config.training, plan)),
+      span_(std::move(span)),
       optimizer_(Optimizer::make(config.optimizer)),
-      buckets_(make_buckets(team.params().elements(), kBucketElements)),
+      state_names_(lockstep::state_names(config)),
+      buckets_(make_buckets(team.params().trained_elements(), kBucketElements)),
       rule_{*optimizer_,
-            make_segments(team.params(), config.optimizer),
+            make_segments(team.params(), config.optimizer, span_.first_steps),
             config.training.clip_norm,
             config.training.clip_value,
-            {static_cast<float>(config.loss.l1), static_cast<float>(config.loss.l2)}} {
-  const ExchangePlan exchange{team.params().elements(),
+            {static_cast<float>(config.loss.l1), static_cast<float>(config.loss.l2)},
+            config.training.ema} {
+  const ParamSet& params = team.params();
+  const ExchangePlan exchange{params.trained_elements(),
                               buckets_,
                               kShardScalars,
-                              static_cast<int>(optimizer_->state_count()),
+                              static_cast<int>(state_names_.size()),
                               config.run.patience_seconds,
-                              reduction_of(config.run)};
+                              reduction_of(config.run),
+                              params.elements() - params.trained_elements()};
   exchange_ = team.communicator().make_exchange(exchange, team.plan(), team.backend());
   team.bind_values(exchange_->values());
   for (Worker& worker : team.workers()) {
@@ -59,8 +73,8 @@ Trainer::Trainer(const Config& config, Team& team, const NodeDataset& data, cons
 
 StepResult Trainer::step() {
   if (!loader_) start_loader();
-  const double lr = learning_rate(config_.schedule, config_.optimizer.lr, step_,
-                                  plan_.steps_per_epoch(), total_steps_);
+  const double lr = learning_rate(span_.schedule, span_.lr, step_ - span_.first_step,
+                                  plan_.steps_per_epoch(), span_.steps);
   team_.run([&](Worker& worker) {
     const auto index = static_cast<std::size_t>(worker.index);
     Reducer& reducer = *reducers_[index];
@@ -86,7 +100,7 @@ void Trainer::start_loader() {
   std::iota(options.shards.begin(), options.shards.end(), team_.shards().begin);
   options.resident = data_.resident;
   options.first_step = step_;
-  options.last_step = total_steps_;
+  options.last_step = end_step();
   loader_ = Loader::make(data_.data, options);
 }
 
@@ -121,17 +135,33 @@ std::vector<float> Trainer::gradient(ElementRange range) const {
   return gradient;
 }
 
+void Trainer::take_averages() {
+  if (config_.training.ema == 0) return;
+  const int average = static_cast<int>(state_names_.size()) - 1;
+  exchange_->share_state(average);
+  team_.bind_trained_values(exchange_->state(average));
+  ++weights_version_;
+}
+
+void Trainer::take_weights() {
+  if (config_.training.ema == 0) return;
+  team_.communicator().barrier();  // nobody reads averages any more
+  team_.bind_values(exchange_->values());
+  ++weights_version_;
+}
+
 Snapshot Trainer::snapshot() {
   exchange_->gather_states();
   Snapshot snapshot;
   snapshot.step = step_;
   if (team_.communicator().rank() != 0) return snapshot;
-  const auto copy = [this](const float* flat) {
-    return std::vector<float>(flat, flat + team_.params().elements());
+  const auto copy = [](const float* flat, std::int64_t elements) {
+    return std::vector<float>(flat, flat + elements);
   };
-  snapshot.values = copy(exchange_->values());
-  for (std::size_t i = 0; i < optimizer_->state_count(); ++i)
-    snapshot.states.push_back(copy(exchange_->state(static_cast<int>(i))));
+  snapshot.values = copy(exchange_->values(), team_.params().elements());
+  for (std::size_t i = 0; i < state_names_.size(); ++i)
+    snapshot.states.push_back(
+        copy(exchange_->state(static_cast<int>(i)), team_.params().trained_elements()));
   return snapshot;
 }
 
@@ -140,7 +170,7 @@ void Trainer::restore(std::int64_t step,
   together(team_.communicator(), [&] {
     if (!exchange_->fill_here()) return;
     std::vector<float*> states;
-    for (std::size_t i = 0; i < optimizer_->state_count(); ++i)
+    for (std::size_t i = 0; i < state_names_.size(); ++i)
       states.push_back(exchange_->state(static_cast<int>(i)));
     fill(exchange_->values(), states);
   });

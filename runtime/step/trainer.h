@@ -15,6 +15,21 @@
 
 namespace lockstep {
 
+// The state that holds the moving average of the weights, where training.ema is set.
+inline constexpr const char* kAverageState = "average";
+// The names of the states of a config: the optimizer's, then the average.
+std::vector<std::string> state_names(const Config& config);
+
+// The part of a run that one Trainer takes: all of it, or a phase.
+struct TrainingSpan {
+  double lr = 0;  // what the schedule begins with
+  ScheduleConfig schedule;
+  std::int64_t first_step = 0, steps = 0;
+  FirstSteps first_steps{};  // of parameters that were frozen before
+};
+// All of a run, without phases.
+TrainingSpan whole_run(const Config& config, const BatchPlan& plan);
+
 struct StepResult {
   std::int64_t step = 0;  // counted from 0
   double lr = 0;
@@ -22,7 +37,7 @@ struct StepResult {
   double gradient_norm = 0;  // where training.clip_norm is set
 };
 
-// Copies of the flat buffers; on rank 0 alone.
+// Copies of the flat buffers; on rank 0 alone. States have no values for what is frozen.
 struct Snapshot {
   std::int64_t step = 0;  // steps done
   std::vector<float> values;
@@ -31,13 +46,20 @@ struct Snapshot {
 
 class Trainer {
  public:
-  Trainer(const Config& config, Team& team, const NodeDataset& data, const BatchPlan& plan);
+  Trainer(const Config& config, Team& team, const NodeDataset& data, const BatchPlan& plan,
+          TrainingSpan span);
 
   StepResult step();
   std::int64_t next_step() const { return step_; }
-  std::int64_t total_steps() const { return total_steps_; }
-  const Optimizer& optimizer() const { return *optimizer_; }
+  std::int64_t end_step() const { return span_.first_step + span_.steps; }
+  // Of the flat arrays beside the values, in snapshots and checkpoints.
+  const std::vector<std::string>& state_names() const { return state_names_; }
   std::int64_t weights_version() const { return weights_version_; }
+
+  // Collectives, between steps, where training.ema is set (else they do nothing): the team computes
+  // with the averaged weights, until it takes the trained ones again, before the next step.
+  void take_averages();
+  void take_weights();
 
   // Collectives, between steps. A barrier must follow a snapshot before the next step: nobody may
   // touch what rank 0 still copies.
@@ -63,8 +85,9 @@ class Trainer {
   Team& team_;
   NodeDataset data_;
   BatchPlan plan_;
-  std::int64_t total_steps_;
+  TrainingSpan span_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::vector<std::string> state_names_;
   std::vector<ElementRange> buckets_;
   UpdateRule rule_;
   std::unique_ptr<Exchange> exchange_;
@@ -75,8 +98,5 @@ class Trainer {
   std::int64_t step_ = 0, weights_version_ = 1;
   std::atomic<bool> stop_requested_ = false;
 };
-
-// Of the config and the split: epochs × steps an epoch, or training.steps.
-std::int64_t total_steps(const TrainingConfig& training, const BatchPlan& plan);
 
 }  // namespace lockstep

@@ -68,7 +68,8 @@ void Updater::sum_slice(int bucket) {
   Tensor gradient = backend_.borrow(exchange_.sum_target(worker_, bucket), {slice.count()});
   // Losses are divided by the weight of the batch, statistics by its rows.
   const ElementRange trainable = intersect(slice, {0, params_.trainable_end()});
-  const ElementRange statistics = intersect(slice, {params_.trainable_end(), params_.elements()});
+  const ElementRange statistics =
+      intersect(slice, {params_.trainable_end(), params_.trained_elements()});
   for (const auto& [range, divisor] :
        {std::pair{trainable, total_.weight}, std::pair{statistics, total_.rows}}) {
     if (range.count() == 0) continue;
@@ -125,6 +126,15 @@ double Updater::clip_factor() {
   return std::min(1.0, rule_.clip_norm / (gradient_norm_ + 1e-6));
 }
 
+// average = decay · average + (1 - decay) · weight, as timm's ModelEmaV2: running statistics too.
+void Updater::move_average(ElementRange slice) {
+  if (slice.count() == 0) return;
+  float* const averages = exchange_.state(static_cast<int>(rule_.optimizer.state_count()));
+  const Tensor value = backend_.borrow(exchange_.values() + slice.begin, {slice.count()});
+  Tensor average = backend_.borrow(averages + slice.begin, {slice.count()});
+  backend_.running_average(stream_, static_cast<float>(1 - rule_.average_decay), value, average);
+}
+
 void Updater::apply(int bucket, std::int64_t step, double lr, float factor) {
   const ElementRange slice = exchange_.slice(worker_, bucket);
   float* const sum = exchange_.sum_target(worker_, bucket);
@@ -146,9 +156,11 @@ void Updater::apply(int bucket, std::int64_t step, double lr, float factor) {
     std::array<Tensor, Optimizer::kMaxStates> states;
     const std::size_t count = rule_.optimizer.state_count();
     for (std::size_t i = 0; i < count; ++i) states[i] = flat(exchange_.state(static_cast<int>(i)));
-    rule_.optimizer.update(backend_, stream_, segment.treatment, step + 1, lr, gradient, value,
+    const std::int64_t steps = step + 1 - segment.treatment.first_step;
+    rule_.optimizer.update(backend_, stream_, segment.treatment, steps, lr, gradient, value,
                            std::span(states).first(count));
   }
+  if (rule_.average_decay > 0) move_average(slice);
   if (kept_gradient_ != nullptr) {
     const Tensor gradient = backend_.borrow(sum, {slice.count()}).to_host();
     std::copy_n(gradient.data<float>(), slice.count(), kept_gradient_ + slice.begin);

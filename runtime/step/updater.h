@@ -1,6 +1,6 @@
 // Updater: an owner's side of a step. For the slices that its worker owns it finishes the tree,
-// divides by the global weight, adds the penalties, checks that the gradient is finite, clips, and
-// takes the optimizer's step: in that order.
+// divides by the global weight, adds the penalties, checks that the gradient is finite, clips,
+// takes the optimizer's step, and moves the average of the weights: in that order.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,7 @@ struct UpdateRule {
   std::vector<Segment> segments;
   double clip_norm = 0, clip_value = 0;  // at most one; 0: no clipping
   PenaltyOptions penalty = {};           // of the segments that decay
+  double average_decay = 0;  // of the moving average, the state behind the optimizer's; 0: none
 };
 
 class Updater {
@@ -41,6 +42,7 @@ class Updater {
   void check_finite(ElementRange slice) const;
   double clip_factor();
   void apply(int bucket, std::int64_t step, double lr, float factor);
+  void move_average(ElementRange slice);
 
   const ParamSet& params_;
   const std::vector<ElementRange>& buckets_;

@@ -301,6 +301,49 @@ TEST_P(LayerGradients, NoneOfTheInputWhereNoneFlows) {
   EXPECT_EQ(without.build.gradient_flows, !with.params.all().empty());
 }
 
+// Any of the parameters may be frozen: the others' gradients are the same bits, and so is the
+// input's.
+TEST_P(LayerGradients, FrozenParametersChangeNothingElse) {
+  const Case& one = GetParam();
+  Random random;
+  SCOPED_TRACE(fmt::format("seed {}", random.seed()));
+  Rig whole(one.make(), one.sample);
+  RigOptions options;
+  for (const Param& param : whole.params.all())
+    if (param.spec.kind == ParamKind::kTrainable && random.engine()() % 2 == 0)
+      options.frozen.insert(param.name);
+  Rig part(one.make(), one.sample, options);
+  const Tensor x = random.uniform(one.sample.with_rows(4));
+  const Tensor dy = random.uniform(whole.output.with_rows(4));
+  EXPECT_EQ(list_of(whole.forward(Rig::copy_of(x))), list_of(part.forward(Rig::copy_of(x))));
+  EXPECT_EQ(list_of(whole.backward(Rig::copy_of(dy))), list_of(part.backward(Rig::copy_of(dy))));
+  for (const Param& param : part.params.all()) {
+    EXPECT_EQ(param.trains, !options.frozen.contains(param.name)) << param.name;
+    EXPECT_EQ(part.reported[param.name], param.trains ? 1 : 0) << param.name;
+    if (!param.trains) continue;
+    EXPECT_EQ(list_of(param.grad), list_of(whole.params.find(param.name)->grad)) << param.name;
+  }
+}
+
+// Batch norm with frozen statistics is a line through each channel, in training too.
+TEST(BatchNormGradients, FrozenStatisticsAreConstants) {
+  for (const bool parameters_frozen : {false, true}) {
+    Random random;
+    SCOPED_TRACE(fmt::format("seed {}", random.seed()));
+    RigOptions options{.frozen = {"running_mean", "running_var"}};
+    if (parameters_frozen) options.frozen.insert({"weight", "bias"});
+    Rig rig(std::make_unique<BatchNorm>(), {3, 2, 4}, options);
+    for (const Param& param : rig.params.all()) {
+      const Tensor values = random.uniform({param.elements}, 0.5f, 2.0f);
+      std::ranges::copy(values.span<float>(), param.value.span<float>().begin());
+    }
+    const Tensor x = random.uniform({5, 3, 2, 4});
+    EXPECT_EQ(list_of(rig.forward(x)), list_of(rig.forward(x, false)));
+    expect_gradients(rig, x, random);
+    EXPECT_EQ(rig.build.gradient_flows, true);
+  }
+}
+
 // Buffers are as large as the largest shard; a smaller one gives the bits of a rig of its size.
 TEST_P(LayerGradients, SmallerShardsLeaveNoTrace) {
   const Case& one = GetParam();

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include "kernels/cpu/cpu_backend.h"
 
@@ -71,12 +72,15 @@ TEST_F(CheckpointingTest, StateComesBackToTheBit) {
   state.declared.best_metric = 2.0 / 3;
   state.declared.best_step = 7;
   state.declared.evaluations_without_gain = 2;
+  EXPECT_EQ(state_to_json(state).find("phase_starts"), std::string::npos);  // there are none
+  state.declared.phase_starts = {0, 120};
   const TrainingState back = state_from_json(state_to_json(state), "file");
   EXPECT_EQ(state_to_json(back), state_to_json(state));
   EXPECT_EQ(back.step, state.step);
   EXPECT_EQ(back.declared.epoch_sums.loss, 0.1 + 0.2);
   EXPECT_EQ(back.declared.epoch_sums.metrics, state.declared.epoch_sums.metrics);
   EXPECT_EQ(back.declared.best_metric, state.declared.best_metric);
+  EXPECT_EQ(back.declared.phase_starts, state.declared.phase_starts);
   EXPECT_THROW(state_from_json("{}", "file"), Error);
   EXPECT_THROW(state_from_json("not JSON", "file"), Error);
 }
@@ -102,6 +106,40 @@ TEST_F(CheckpointingTest, WeightsAndMomentsComeBack) {
   load_tensors(checkpoint, "file", params_, {"m"}, *backend_, values.data(), {moments.data()});
   EXPECT_EQ(values, values_);
   EXPECT_EQ(moments, moments_);
+}
+
+TEST_F(CheckpointingTest, TheNextPhaseKeepsWhatGoesOnTraining) {
+  const auto number = [](float value) {
+    const Tensor tensor = host_tensor({1}, DType::kFloat32);
+    tensor.data<float>()[0] = value;
+    return tensor;
+  };
+  ParamSet params;
+  ParamSpec spec;
+  spec.file_shape = {1};
+  for (const char* name : {"goes_on", "begins", "ends"})
+    params.add(name, spec)->trains = std::string(name) != "ends";
+  std::vector<NamedTensor> tensors;
+  float value = 1;
+  for (const char* name : {"goes_on", "begins", "ends"})
+    tensors.push_back({std::string("weights/") + name, number(value++)});
+  for (const char* name : {"goes_on", "ends"})
+    for (const char* state : {"m/", "average/"})
+      tensors.push_back({std::string(state) + name, number(value++)});
+  std::map<std::string, float> next;
+  for (const auto& [name, tensor] : for_next_phase(tensors, params, {"m", "average"}))
+    next[name] = tensor.data<float>()[0];
+  EXPECT_EQ(next, (std::map<std::string, float>{{"weights/goes_on", 1},
+                                                {"weights/begins", 2},
+                                                {"weights/ends", 3},
+                                                {"m/goes_on", 4},
+                                                {"average/goes_on", 5},
+                                                {"m/begins", 0},
+                                                {"average/begins", 2}}));
+  std::map<std::string, float> trained;
+  for (const auto& [name, tensor] : trained_weights(tensors))
+    trained[name] = tensor.data<float>()[0];
+  EXPECT_EQ(trained, (std::map<std::string, float>{{"goes_on", 5}, {"begins", 2}, {"ends", 7}}));
 }
 
 TEST_F(CheckpointingTest, AnotherNetworkOrOptimizerIsNamed) {

@@ -9,6 +9,7 @@
 
 #include "kernels/core/error.h"
 #include "runtime/config/config_schema.h"
+#include "runtime/config/phases.h"
 
 namespace lockstep {
 namespace {
@@ -261,6 +262,49 @@ TEST(Config, GroupsAreChecked) {
   EXPECT_NE(error_of("match = 3\nlr_scale = 1\n").find("an array of strings"), std::string::npos);
   EXPECT_NE(error_of("match = \"a\"\nlr_scal = 1\n").find("did you mean 'lr_scale'?"),
             std::string::npos);
+}
+
+TEST(Config, PhasesAreChecked) {
+  const auto error_of = [](const std::string& phases) {
+    return text_error("[model]\nnetwork = \"mlp\"\n" + phases);
+  };
+  const auto says = [&](const std::string& phases, const std::string& words) {
+    const std::string error = error_of(phases);
+    EXPECT_NE(error.find(words), std::string::npos) << error;
+  };
+  const std::string phase = "[[training.phases]]\n";
+  says("[training]\nepochs = 1\n" + phase + "epochs = 1\n", "exclude each other");
+  says(phase + "lr = 1\n", "training.phases[0] needs epochs or steps");
+  says(phase + "epochs = 1\nsteps = 1\n", "training.phases[0] needs epochs or steps");
+  says(phase + "epochs = 1\n" + phase + "epochs = 0\n", "training.phases[1].epochs must be");
+  says(phase + "epochs = 1\ntrain = []\n", "training.phases[0].train must be");
+  says(phase + "epochs = 1\nbatch_norm = \"off\"\n", "one of \"auto\", \"frozen\"");
+  says(phase + "epochs = 1\nschedule = 3\n", "must be a table");
+  says(phase + "epochs = 1\nschedule = {kind = \"cosine\", gamma = 0.5}\n",
+       "'schedule.gamma' does not belong");
+  says(phase + "epochs = 1\nschedul = {}\n", "did you mean 'schedule'?");
+}
+
+TEST(Config, PhasesHaveRatesAndSchedulesOfTheirOwn) {
+  const Config config = parse_config(
+      "[model]\nnetwork = \"mlp\"\n[optimizer]\nlr = 0.5\n[schedule]\nkind = \"exponential\"\n"
+      "[[training.phases]]\ntrain = \"head\"\nsteps = 7\n"
+      "[[training.phases]]\nepochs = 2\nlr = 0.25\n[training.phases.schedule]\nkind = "
+      "\"cosine\"\nfinal_lr = 0.125\n",
+      "p.toml");
+  const std::vector<Phase> phases = training_phases(config);
+  ASSERT_EQ(phases.size(), 2u);
+  EXPECT_EQ(phases[0].train, std::vector<std::string>{"head"});
+  EXPECT_EQ(phases[0].where, "p.toml:8: training.phases[0].train");
+  EXPECT_EQ(phases[0].lr, 0.5);
+  EXPECT_EQ(phases[0].schedule.kind, ScheduleKind::kExponential);
+  EXPECT_EQ(phases[0].length(100), 7);
+  EXPECT_EQ(phases[1].train, std::vector<std::string>{"all"});
+  EXPECT_EQ(phases[1].lr, 0.25);
+  EXPECT_EQ(phases[1].schedule.final_lr, 0.125);
+  EXPECT_EQ(phases[1].length(100), 200);
+  EXPECT_EQ(to_toml(parse_config(to_toml(config), "resolved")), to_toml(config));
+  EXPECT_EQ(training_phases(parse()).size(), 1u);
 }
 
 TEST(Config, TrainingNeedsMore) {

@@ -300,9 +300,11 @@ inline std::string run_rank(const StepsCase& test, const Reference& reference, i
   for (std::thread& thread : threads) thread.join();
   guarded([&] {
     exchange.gather_states();
-    if (rank != 0) return;
-    for (int k = 0; k < kStates; ++k)
+    for (int k = 0; rank == 0 && k < kStates; ++k)
       expect_equal(exchange.state(k), reference.state, "gathered state");
+    for (int k = 0; k < kStates; ++k) exchange.share_state(k);
+    for (int k = 0; k < kStates; ++k)
+      expect_equal(exchange.state(k), reference.state, "shared state");
   });
   return message;
 }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "io/dataset/dataset.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "runtime/config/config.h"
 #include "runtime/step/optimizer.h"
@@ -139,6 +140,33 @@ TEST(ParamSet, StatisticsBeginOnABlockOfTheirOwn) {
   EXPECT_EQ(params.trainable_end(), kBlockElements);
   EXPECT_EQ(params.elements(), 2 * kBlockElements);
   EXPECT_THROW(params.add("bias", spec(5)), Error);
+}
+
+TEST(ParamSet, WhatIsFrozenLiesBehindTheGradients) {
+  ParamSet params;
+  for (const char* name : {"a.weight", "a.bias", "b.weight", "fc.weight"})
+    params.add(name, spec(5000))->trains = std::string(name) == "fc.weight";
+  params.add("a.running_mean", spec(7, true, ParamKind::kStatistic))->trains = false;
+  params.add("fc.running_mean", spec(7, true, ParamKind::kStatistic));
+  params.place();
+  EXPECT_EQ(params.find("fc.weight")->offset, 0);
+  EXPECT_EQ(params.trainable_end(), 2 * kBlockElements);
+  EXPECT_EQ(params.find("fc.running_mean")->offset, 2 * kBlockElements);
+  EXPECT_EQ(params.trained_elements(), 3 * kBlockElements);
+  EXPECT_EQ(params.find("a.weight")->offset, 3 * kBlockElements);
+  EXPECT_EQ(params.elements() % kBlockElements, 0);
+  EXPECT_GE(params.elements(), params.find("a.running_mean")->offset + 7);
+  // One layer's frozen gradients lie apart, those of two layers in one place.
+  const Tensor scratch = host_tensor({params.scratch_elements()}, DType::kFloat32);
+  params.bind_frozen_gradients(scratch);
+  const float* const weight = params.find("a.weight")->grad.data<float>();
+  EXPECT_GE(params.find("a.bias")->grad.data<float>(), weight + 5000);
+  EXPECT_EQ(params.find("b.weight")->grad.data<float>(), weight);
+  // Segments are those of what trains, and count its steps from the first one.
+  const std::vector<Segment> segments = make_segments(params, {}, {{"fc.weight", 12}});
+  ASSERT_EQ(segments.size(), 2u);
+  EXPECT_EQ(segments[0].treatment.first_step, 12);
+  EXPECT_EQ(segments[1].range.end, params.trained_elements());
 }
 
 class ReducerTest : public ::testing::Test {

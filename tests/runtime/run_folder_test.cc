@@ -88,7 +88,9 @@ TEST_F(RunFolderTest, RecordComesBack) {
   record.name = "x";
   record.seed = 7;
   record.shards = 8;
+  record.parameters = 1290;
   record.data_checksum = "abc";
+  record.best = {"accuracy", 0.75, 12};
   record.parts.push_back({.version = "0.1",
                           .build = "g++",
                           .mpi = "Open MPI",
@@ -105,6 +107,11 @@ TEST_F(RunFolderTest, RecordComesBack) {
   run.write_record(record);
   const RunRecord read = run.read_record();
   EXPECT_EQ(read.seed, record.seed);
+  EXPECT_EQ(read.parameters, 1290);
+  ASSERT_TRUE(read.best.has_value());
+  EXPECT_EQ(read.best->metric, "accuracy");
+  EXPECT_EQ(read.best->value, 0.75);
+  EXPECT_EQ(read.best->step, 12);
   ASSERT_EQ(read.parts.size(), 1u);
   EXPECT_EQ(read.parts[0].threads, record.parts[0].threads);
   EXPECT_EQ(read.parts[0].start, record.parts[0].start);
