@@ -44,12 +44,12 @@ void check_duplicates(const DataCheckOptions& options, std::vector<Finding>& fin
     }
 }
 
-void check_checksum(const hdf5::File& file, std::vector<Finding>& findings) {
-  const auto stored = file.text("/", "checksum");
+void check_checksum(const std::string& path, bool alone, std::vector<Finding>& findings) {
+  const auto stored = hdf5::File::open(path).text("/", "checksum");
   if (!stored) return;
-  const std::string computed = file_checksum(file.path());
+  const std::string computed = file_checksum(path);
   if (computed != *stored)
-    findings.push_back({Severity::kError, "/",
+    findings.push_back({Severity::kError, alone ? "/" : path,
                         fmt::format("the contents' checksum is {}, but {} is stored: the file "
                                     "changed since it was prepared",
                                     computed, *stored),
@@ -64,20 +64,19 @@ Normalization normalization_of(const DataCheckOptions& options, const DatasetInf
 
 }  // namespace
 
-DataCheckOptions check_of_file(const std::string& path) {
-  const hdf5::File file = hdf5::File::open(path);
+DataCheckOptions check_of_files(const std::vector<std::string>& files) {
+  const hdf5::File first = hdf5::File::open(files.front());
   DataCheckOptions options;
-  options.file = path;
-  for (const char* part : {"train", "validation", "test"})
-    if (file.has_group(std::string("/") + part))
-      options.parts.push_back({part, {.file = path, .group = std::string("/") + part}});
+  options.files = files;
+  for (const std::string part : {"train", "validation", "test"})
+    if (first.has_group("/" + part))
+      options.parts.push_back({part, {.file = files, .group = "/" + part}});
   if (options.parts.empty() || options.parts.front().name != "train")
-    options.parts.insert(options.parts.begin(), {"train", {.file = path, .group = ""}});
+    options.parts.insert(options.parts.begin(), {"train", {.file = files, .group = ""}});
   return options;
 }
 
 std::vector<Finding> check_data(const DataCheckOptions& options) {
-  const hdf5::File file = hdf5::File::open(options.file);
   std::vector<Finding> findings;
   std::vector<PartArrays> parts;
   DatasetInfo info;
@@ -89,7 +88,7 @@ std::vector<Finding> check_data(const DataCheckOptions& options) {
       if (dataset->target() == TargetKind::kNone)
         findings.push_back({Severity::kError, part.name, "there is no y, so nothing can be learnt",
                             "name it with data.y"});
-      parts.push_back(open_arrays(file, part));
+      parts.push_back(open_arrays(options.files, part));
     }
   } catch (const Error& error) {
     findings.push_back({Severity::kError, parts.empty() ? "train" : "parts", error.what(), ""});
@@ -99,15 +98,16 @@ std::vector<Finding> check_data(const DataCheckOptions& options) {
   for (const PartArrays& part : parts) {
     const bool training = &part == &parts.front();
     rule.training = training;
-    check_storage(file, part, findings);
+    check_storage(part, findings);
     if (info.task != "regression") check_labels(part, rule, findings);
-    check_values(file, part, training, normalization_of(options, info), findings);
+    check_values(part, training, normalization_of(options, info), findings);
     check_weights(part, findings);
   }
   if (has_errors(findings)) return findings;  // reading rows would end at the first of them
   try {
     check_duplicates(options, findings);
-    check_checksum(file, findings);
+    for (const std::string& file : options.files)
+      check_checksum(file, options.files.size() == 1, findings);
   } catch (const Error& error) {
     findings.push_back({Severity::kError, "rows", error.what(), ""});
   }

@@ -24,18 +24,19 @@ struct NamedSource {
 };
 
 struct DataCheckOptions {
-  std::string file;
-  std::vector<NamedSource> parts;  // the training part first
+  std::vector<std::string> files;  // which are read as one dataset
+  std::vector<NamedSource> parts;  // of all these files; the training part first
   bool normalize = true;           // data.normalize
   std::vector<double> mean, std;   // data.mean, data.std; empty: the file's
 };
 
-// The parts /train, /validation, /test of a file, or its root.
-DataCheckOptions check_of_file(const std::string& file);
+// The parts /train, /validation, /test of the files, or their roots.
+DataCheckOptions check_of_files(const std::vector<std::string>& files);
 
 // Looks at storage (chunks, compression, types), labels and their balance, NaN and infinities,
 // constant columns, scale and normalisation, rows that stand in two parts, weights, the stored
-// checksum. Reads all values, some of them twice; memory for 24 bytes a row.
+// checksums. What holds of the rows of all files together (balance, scale) is found once for them.
+// Reads all values, some of them twice; memory for 24 bytes a row.
 std::vector<Finding> check_data(const DataCheckOptions& options);
 
 // "warning: data.h5: '/train/x': what: cure", one line.

@@ -32,24 +32,28 @@ double rows_decoded(const hdf5::Dataset& x) {
 }
 
 struct LabelCounts {
-  std::vector<std::int64_t> rows;        // by label
-  std::int64_t outside = 0, first = -1;  // labels that are none, and the first one's row
+  std::vector<std::int64_t> rows;  // by label
+};
+struct LabelsOutside {
+  std::int64_t rows = 0, first = -1;  // labels that are none, and the first one's row
   double first_value = 0;
 };
 
-// (N) or (N, 1) integers counted; nothing where y are no such labels.
-std::optional<LabelCounts> count_labels(const hdf5::Dataset& y, std::int64_t classes) {
-  if (!y.type().is_integer() || y.row_elements() != 1) return std::nullopt;
+// Whether these are labels: integers (N) or (N, 1).
+bool holds_labels(const hdf5::Dataset& y) {
+  return y.type().is_integer() && y.row_elements() == 1;
+}
+
+LabelsOutside count_labels(const hdf5::Dataset& y, std::int64_t classes, LabelCounts& counts) {
   constexpr double kMostClasses = 1 << 20;
   const double limit = classes > 0 ? static_cast<double>(classes) : kMostClasses;
-  LabelCounts counts;
-  counts.rows.resize(static_cast<std::size_t>(classes));
+  LabelsOutside outside;
   for_each_block(y, [&](std::int64_t begin, std::span<const double> values) {
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (values[i] < 0 || values[i] >= limit) {
-        if (counts.outside++ > 0) continue;
-        counts.first = begin + static_cast<std::int64_t>(i);
-        counts.first_value = values[i];
+        if (outside.rows++ > 0) continue;
+        outside.first = begin + static_cast<std::int64_t>(i);
+        outside.first_value = values[i];
         continue;
       }
       const auto label = static_cast<std::size_t>(values[i]);
@@ -57,7 +61,7 @@ std::optional<LabelCounts> count_labels(const hdf5::Dataset& y, std::int64_t cla
       ++counts.rows[label];
     }
   });
-  return counts;
+  return outside;
 }
 
 std::string class_text(std::size_t label, const LabelRule& rule) {
@@ -113,7 +117,8 @@ void check_balance(const LabelCounts& counts, const LabelRule& rule, const std::
 }
 
 // Floats that are whole numbers from 0 are classes that lost their type on the way.
-void check_float_labels(const hdf5::Dataset& y, std::vector<Finding>& findings) {
+void check_float_labels(const FileArrays& file, std::vector<Finding>& findings) {
+  const hdf5::Dataset& y = *file.y;
   constexpr double kMostClasses = 100;
   if (!y.type().is_float() || y.row_elements() != 1) return;
   bool whole = true;
@@ -125,7 +130,7 @@ void check_float_labels(const hdf5::Dataset& y, std::vector<Finding>& findings) 
     }
   });
   if (whole && largest >= 1 && static_cast<double>(y.rows()) > 2 * largest)
-    findings.push_back({Severity::kWarning, y.path(),
+    findings.push_back({Severity::kWarning, file.where(y),
                         fmt::format("{} that are all whole numbers from 0 to {}; training takes "
                                     "them for values, not for classes",
                                     y.type().name, largest),
@@ -134,86 +139,114 @@ void check_float_labels(const hdf5::Dataset& y, std::vector<Finding>& findings) 
 
 }  // namespace
 
-PartArrays open_arrays(const hdf5::File& file, const NamedSource& part) {
-  const DataSource& source = part.source;
-  return {part.name, file.dataset(path_of(source, source.x)),
-          optional_array(file, source, source.y), optional_array(file, source, source.weight),
-          source.axes};
+std::string FileArrays::where(const hdf5::Dataset& array) const {
+  return alone ? array.path() : fmt::format("{}: {}", file, array.path());
 }
 
-std::string repack_command(const hdf5::File& file, const PartArrays& part) {
-  std::string command = fmt::format("lockstep prepare repack {}", file.path());
-  const bool usual = part.x.path() == "/" + part.name + "/x" || part.x.path() == "/x";
+std::string PartArrays::where(const hdf5::Dataset& array) const {
+  return files.size() == 1 ? array.path()
+                           : fmt::format("{} of {} files", array.path(), files.size());
+}
+
+PartArrays open_arrays(const std::vector<std::string>& files, const NamedSource& part) {
+  const DataSource& source = part.source;
+  PartArrays arrays{part.name, {}, source.axes};
+  for (const std::string& path : files) {
+    const hdf5::File file = hdf5::File::open(path);
+    arrays.files.push_back({path, files.size() == 1, file.dataset(path_of(source, source.x)),
+                            optional_array(file, source, source.y),
+                            optional_array(file, source, source.weight)});
+  }
+  return arrays;
+}
+
+std::string repack_command(const PartArrays& part, const FileArrays& file) {
+  std::string command = fmt::format("lockstep prepare repack {}", file.file);
+  const bool usual = file.x.path() == "/" + part.name + "/x" || file.x.path() == "/x";
   if (!usual) {
-    command += fmt::format(" --x {}", part.x.path());
-    if (part.y) command += fmt::format(" --y {}", part.y->path());
-    if (part.weight) command += fmt::format(" --weight {}", part.weight->path());
+    command += fmt::format(" --x {}", file.x.path());
+    if (file.y) command += fmt::format(" --y {}", file.y->path());
+    if (file.weight) command += fmt::format(" --weight {}", file.weight->path());
   }
   if (part.axes == DataSource::Axes::kNchw) command += " --axes nchw";
   return command + " -o NEW.h5";
 }
 
-void check_storage(const hdf5::File& file, const PartArrays& part, std::vector<Finding>& findings) {
-  const hdf5::Dataset& x = part.x;
-  const std::string cure = repack_command(file, part);
+void check_storage(const PartArrays& part, std::vector<Finding>& findings) {
   constexpr double kManyRows = 8;
-  const double decoded = x.chunk().empty() ? 1 : rows_decoded(x);
-  if (decoded > kManyRows)
-    findings.push_back(
-        {Severity::kWarning, x.path(),
-         fmt::format("{} for rows of ({}): one row read alone decodes as many values "
-                     "as {:.0f} rows hold",
-                     x.layout(), fmt::join(x.sizes().subspan(1), ", "), decoded),
-         cure});
-  else if (x.filtered())
-    findings.push_back({Severity::kWarning, x.path(),
-                        fmt::format("{}: every epoch decodes it anew", x.layout()), cure});
-  const bool bytes_or_ids = x.type().native == DType::kUInt8 || x.type().native == DType::kInt64;
-  if (!bytes_or_ids && x.type().native != DType::kFloat32)
-    findings.push_back({Severity::kWarning, x.path(),
-                        fmt::format("{} is converted whenever a row is read", x.type().name),
-                        cure});
+  for (const FileArrays& file : part.files) {
+    const hdf5::Dataset& x = file.x;
+    const std::string cure = repack_command(part, file), where = file.where(x);
+    const double decoded = x.chunk().empty() ? 1 : rows_decoded(x);
+    if (decoded > kManyRows)
+      findings.push_back(
+          {Severity::kWarning, where,
+           fmt::format("{} for rows of ({}): one row read alone decodes as many values "
+                       "as {:.0f} rows hold",
+                       x.layout(), fmt::join(x.sizes().subspan(1), ", "), decoded),
+           cure});
+    else if (x.filtered())
+      findings.push_back({Severity::kWarning, where,
+                          fmt::format("{}: every epoch decodes it anew", x.layout()), cure});
+    const std::optional<DType> native = x.type().native;
+    if (native != DType::kUInt8 && native != DType::kInt64 && native != DType::kFloat32)
+      findings.push_back({Severity::kWarning, where,
+                          fmt::format("{} is converted whenever a row is read", x.type().name),
+                          cure});
+  }
 }
 
 void check_labels(const PartArrays& part, const LabelRule& rule, std::vector<Finding>& findings) {
-  if (!part.y) return;
-  const std::string& where = part.y->path();
-  const std::optional<LabelCounts> counts = count_labels(*part.y, rule.classes);
-  if (!counts) return check_float_labels(*part.y, findings);
-  if (counts->outside > 0)
+  LabelCounts counts;
+  counts.rows.resize(static_cast<std::size_t>(rule.classes));
+  bool labels = false;
+  for (const FileArrays& file : part.files) {
+    if (!file.y) return;
+    if (!holds_labels(*file.y)) {
+      check_float_labels(file, findings);
+      continue;
+    }
+    labels = true;
+    const LabelsOutside outside = count_labels(*file.y, rule.classes, counts);
+    if (outside.rows == 0) continue;
     findings.push_back(
-        {Severity::kError, where,
+        {Severity::kError, file.where(*file.y),
          rule.classes > 0
              ? fmt::format("row {} holds the label {:.0f}, but there are {} classes (0 to {}); {} "
                            "such rows",
-                           counts->first, counts->first_value, rule.classes, rule.classes - 1,
-                           counts->outside)
+                           outside.first, outside.first_value, rule.classes, rule.classes - 1,
+                           outside.rows)
              : fmt::format("row {} holds the label {:.0f}; labels count from 0; {} such rows",
-                           counts->first, counts->first_value, counts->outside),
+                           outside.first, outside.first_value, outside.rows),
          "correct or leave out these rows"});
-  if (rule.training) check_balance(*counts, rule, where, findings);
+  }
+  if (labels && rule.training) check_balance(counts, rule, part.where(*part.first().y), findings);
 }
 
 void check_weights(const PartArrays& part, std::vector<Finding>& findings) {
-  if (!part.weight) return;
-  std::int64_t bad = 0, first = -1;
   double sum = 0;
-  for_each_block(*part.weight, [&](std::int64_t begin, std::span<const double> values) {
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      const bool good = std::isfinite(values[i]) && values[i] >= 0;
-      if (good) sum += values[i];
-      if (!good && bad++ == 0) first = begin + static_cast<std::int64_t>(i);
-    }
-  });
-  const std::string& where = part.weight->path();
-  if (bad > 0)
-    findings.push_back({Severity::kError, where,
+  bool all_good = true;
+  for (const FileArrays& file : part.files) {
+    if (!file.weight) return;
+    std::int64_t bad = 0, first = -1;
+    for_each_block(*file.weight, [&](std::int64_t begin, std::span<const double> values) {
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const bool good = std::isfinite(values[i]) && values[i] >= 0;
+        if (good) sum += values[i];
+        if (!good && bad++ == 0) first = begin + static_cast<std::int64_t>(i);
+      }
+    });
+    if (bad == 0) continue;
+    all_good = false;
+    findings.push_back({Severity::kError, file.where(*file.weight),
                         fmt::format("row {} holds a weight that is negative or not finite; {} such "
                                     "rows",
                                     first, bad),
                         "weights are finite and not negative"});
-  else if (sum == 0)
-    findings.push_back({Severity::kError, where, "all weights are 0, so no row counts",
+  }
+  if (all_good && sum == 0)
+    findings.push_back({Severity::kError, part.where(*part.first().weight),
+                        "all weights are 0, so no row counts",
                         "give weights, or leave them out with data.weight = \"\""});
 }
 

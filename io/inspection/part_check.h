@@ -10,15 +10,28 @@
 
 namespace lockstep {
 
-// The arrays of one part as they stand in the file; y and weight are absent where Dataset::open
+// The arrays of one part as they stand in one file; y and weight are absent where Dataset::open
 // would find none.
-struct PartArrays {
-  std::string name;
+struct FileArrays {
+  std::string file;
+  bool alone;  // the part has no other file
   hdf5::Dataset x;
   std::optional<hdf5::Dataset> y, weight;
-  DataSource::Axes axes;
+
+  // For messages: "/train/x", or "a.h5: /train/x" where it could be another file's.
+  std::string where(const hdf5::Dataset& array) const;
 };
-PartArrays open_arrays(const hdf5::File& file, const NamedSource& part);
+
+struct PartArrays {
+  std::string name;
+  std::vector<FileArrays> files;
+  DataSource::Axes axes;
+
+  const FileArrays& first() const { return files.front(); }
+  // Of the rows of all files: "/train/x", or "/train/x of 3 files".
+  std::string where(const hdf5::Dataset& array) const;
+};
+PartArrays open_arrays(const std::vector<std::string>& files, const NamedSource& part);
 
 struct LabelRule {
   std::int64_t classes = 0;        // labels must be below it; 0: not known
@@ -31,15 +44,15 @@ struct Normalization {
   std::vector<double> mean, std;
 };
 
-void check_storage(const hdf5::File& file, const PartArrays& part, std::vector<Finding>& findings);
+void check_storage(const PartArrays& part, std::vector<Finding>& findings);
 void check_labels(const PartArrays& part, const LabelRule& rule, std::vector<Finding>& findings);
 void check_weights(const PartArrays& part, std::vector<Finding>& findings);
 // NaN and infinities in x and y; of the training part also constant columns and scale.
-void check_values(const hdf5::File& file, const PartArrays& part, bool training,
-                  const Normalization& normalization, std::vector<Finding>& findings);
+void check_values(const PartArrays& part, bool training, const Normalization& normalization,
+                  std::vector<Finding>& findings);
 
 // The command that rewrites the file so that it loads fast.
-std::string repack_command(const hdf5::File& file, const PartArrays& part);
+std::string repack_command(const PartArrays& part, const FileArrays& file);
 
 // Calls visit(first_row, values) for blocks of rows as float64.
 template <typename Visit>

@@ -32,9 +32,8 @@ struct Column {
   }
 };
 
-struct Values {
-  std::vector<Column> columns;            // channels of images
-  std::int64_t not_finite = 0, rows = 0;  // elements, and the rows that hold them
+struct NotFinite {
+  std::int64_t values = 0, rows = 0;  // elements, and the rows that hold them
   std::int64_t first_row = -1, first_column = -1;
   double first_value = 0;
 };
@@ -58,21 +57,23 @@ Columns columns_of(const hdf5::Dataset& array, DataSource::Axes axes) {
   return {static_cast<std::size_t>(std::max<std::int64_t>(1, last)), 1};
 }
 
-Values look_at(const hdf5::Dataset& array, const Columns& columns) {
-  Values found;
-  found.columns.resize(columns.count);
+// Adds the finite values to their columns.
+NotFinite look_at(const hdf5::Dataset& array, const Columns& place_of,
+                  std::vector<Column>& columns) {
+  NotFinite found;
+  columns.resize(place_of.count);
   const std::int64_t elements = std::max<std::int64_t>(1, array.row_elements());
   for_each_block(array, [&](std::int64_t begin, std::span<const double> values) {
     std::int64_t last_row = -1;
     for (std::size_t i = 0; i < values.size(); ++i) {
       const auto place = static_cast<std::int64_t>(i);
-      const std::size_t column = columns.of(place % elements);
+      const std::size_t column = place_of.of(place % elements);
       if (std::isfinite(values[i])) {
-        found.columns[column].add(values[i]);
+        columns[column].add(values[i]);
         continue;
       }
       const std::int64_t row = begin + place / elements;
-      if (found.not_finite++ == 0) {
+      if (found.values++ == 0) {
         found.first_row = row;
         found.first_column = static_cast<std::int64_t>(column);
         found.first_value = values[i];
@@ -96,48 +97,51 @@ std::string list(const std::vector<std::string>& items) {
   return text;
 }
 
-void report_not_finite(const hdf5::Dataset& array, const Values& values,
+void report_not_finite(const std::string& where, const NotFinite& found,
                        const std::vector<std::string>& names, std::vector<Finding>& findings) {
-  if (values.not_finite == 0) return;
+  if (found.values == 0) return;
   findings.push_back(
-      {Severity::kError, array.path(),
+      {Severity::kError, where,
        fmt::format("{} in row {}, column {}; {} such values in {} rows",
-                   std::isnan(values.first_value) ? "NaN" : "an infinity", values.first_row,
-                   name_of_column(names, static_cast<std::size_t>(values.first_column)),
-                   values.not_finite, values.rows),
+                   std::isnan(found.first_value) ? "NaN" : "an infinity", found.first_row,
+                   name_of_column(names, static_cast<std::size_t>(found.first_column)),
+                   found.values, found.rows),
        "leave out these rows or fill them in (prepare csv: --missing drop or mean)"});
 }
 
-void report_constant(const hdf5::Dataset& x, const Values& values,
+void report_constant(const PartArrays& part, const std::vector<Column>& columns,
                      const std::vector<std::string>& names, std::vector<Finding>& findings) {
   std::vector<std::string> constant;
-  for (std::size_t c = 0; c < values.columns.size(); ++c)
-    if (values.columns[c].count > 1 && values.columns[c].min == values.columns[c].max)
+  for (std::size_t c = 0; c < columns.size(); ++c)
+    if (columns[c].count > 1 && columns[c].min == columns[c].max)
       constant.push_back(name_of_column(names, c));
   if (constant.empty()) return;
-  findings.push_back({Severity::kWarning, x.path(),
+  findings.push_back({Severity::kWarning, part.where(part.first().x),
                       fmt::format("column {} never changes and tells nothing", list(constant)),
                       "leave it out (prepare csv: --exclude)"});
 }
 
-void report_scale(const hdf5::File& file, const PartArrays& part, const Values& values,
+void report_scale(const PartArrays& part, const std::vector<Column>& columns,
                   const Normalization& normalization, const std::vector<std::string>& names,
                   std::vector<Finding>& findings) {
-  if (part.x.type().is_integer() && part.x.type().bytes >= 4) return;  // ids, no quantities
-  const double unit = part.x.type().native == DType::kUInt8 ? 1.0 / 255 : 1;
+  const hdf5::ElementType& type = part.first().x.type();
+  const std::string where = part.where(part.first().x);
+  const std::string repack = repack_command(part, part.first());
+  if (type.is_integer() && type.bytes >= 4) return;  // ids, no quantities
+  const double unit = type.native == DType::kUInt8 ? 1.0 / 255 : 1;
   const bool normalized = !normalization.mean.empty();
-  if (normalized && (normalization.mean.size() != values.columns.size() ||
-                     normalization.std.size() != values.columns.size())) {
+  if (normalized &&
+      (normalization.mean.size() != columns.size() || normalization.std.size() != columns.size())) {
     findings.push_back(
-        {Severity::kError, part.x.path(),
-         fmt::format("{} columns or channels, but {} means and {} deviations",
-                     values.columns.size(), normalization.mean.size(), normalization.std.size()),
+        {Severity::kError, where,
+         fmt::format("{} columns or channels, but {} means and {} deviations", columns.size(),
+                     normalization.mean.size(), normalization.std.size()),
          "prepare the file again, or correct data.mean and data.std"});
     return;
   }
   std::vector<std::string> off, far;
-  for (std::size_t c = 0; c < values.columns.size(); ++c) {
-    const Column& column = values.columns[c];
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    const Column& column = columns[c];
     if (column.count == 0 || column.min == column.max) continue;
     const double shift = normalized ? normalization.mean[c] : 0;
     const double scale = (normalized ? normalization.std[c] : 1) / unit;
@@ -153,37 +157,41 @@ void report_scale(const hdf5::File& file, const PartArrays& part, const Values& 
   }
   if (!off.empty())
     findings.push_back(
-        {Severity::kWarning, part.x.path(),
+        {Severity::kWarning, where,
          fmt::format("a network sees column {}; it learns best from values about 0 and 1",
                      list(off)),
          normalized ? "correct the mean and the deviation, or scale the column in the source"
                     : fmt::format("'{}' records mean and deviation; or set data.mean and data.std",
-                                  repack_command(file, part))});
-  if (!normalized && off.empty() && part.x.type().native == DType::kUInt8)
-    findings.push_back({Severity::kWarning, part.x.path(),
+                                  repack)});
+  if (!normalized && off.empty() && type.native == DType::kUInt8)
+    findings.push_back({Severity::kWarning, where,
                         "no mean and deviation are recorded, so images enter as x/255",
-                        fmt::format("'{}' records them", repack_command(file, part))});
+                        fmt::format("'{}' records them", repack)});
   if (!far.empty())
-    findings.push_back({Severity::kWarning, part.x.path(),
+    findings.push_back({Severity::kWarning, where,
                         fmt::format("column {} holds a value far from its mean", list(far)),
                         "look whether it is a mistake; else clip it or take its logarithm"});
 }
 
 }  // namespace
 
-void check_values(const hdf5::File& file, const PartArrays& part, bool training,
-                  const Normalization& normalization, std::vector<Finding>& findings) {
-  const auto names = file.texts("/", "columns").value_or(std::vector<std::string>{});
-  const Values x = look_at(part.x, columns_of(part.x, part.axes));
-  report_not_finite(part.x, x, names, findings);
-  if (part.y && part.y->type().is_float()) {
-    const auto targets = file.texts("/", "targets").value_or(std::vector<std::string>{});
-    report_not_finite(*part.y, look_at(*part.y, columns_of(*part.y, DataSource::Axes::kNhwc)),
-                      targets, findings);
+void check_values(const PartArrays& part, bool training, const Normalization& normalization,
+                  std::vector<Finding>& findings) {
+  const hdf5::File named = hdf5::File::open(part.first().file);
+  const auto names = named.texts("/", "columns").value_or(std::vector<std::string>{});
+  const auto targets = named.texts("/", "targets").value_or(std::vector<std::string>{});
+  std::vector<Column> x, y;
+  for (const FileArrays& file : part.files) {
+    report_not_finite(file.where(file.x), look_at(file.x, columns_of(file.x, part.axes), x), names,
+                      findings);
+    if (file.y && file.y->type().is_float())
+      report_not_finite(file.where(*file.y),
+                        look_at(*file.y, columns_of(*file.y, DataSource::Axes::kNhwc), y), targets,
+                        findings);
   }
   if (!training) return;
-  report_constant(part.x, x, names, findings);
-  report_scale(file, part, x, normalization, names, findings);
+  report_constant(part, x, names, findings);
+  report_scale(part, x, normalization, names, findings);
 }
 
 }  // namespace lockstep

@@ -1,4 +1,4 @@
-// lockstep check data FILE.h5|CONFIG.toml
+// lockstep check data FILE.h5...|CONFIG.toml
 #include <algorithm>
 #include <filesystem>
 
@@ -16,11 +16,8 @@ namespace {
 DataCheckOptions check_of_config(const std::string& path) {
   const DataConfig data = load_config(path).data;
   const std::vector<std::string> files = data.file.expand();
-  if (files.size() != 1)
-    throw Error("{}: it reads {} files ({}), and they are checked one at a time: name each of them",
-                path, files.size(), data.file);
   DataCheckOptions options;
-  options.file = files.front();
+  options.files = files;
   options.normalize = data.normalize;
   options.mean = data.mean;
   options.std = data.std;
@@ -34,14 +31,18 @@ DataCheckOptions check_of_config(const std::string& path) {
   return options;
 }
 
-int check_data_of(const std::string& path) {
-  const std::vector<Finding> findings =
-      check_data(path.ends_with(".toml") ? check_of_config(path) : check_of_file(path));
+DataCheckOptions check_of(const std::vector<std::string>& paths) {
+  if (paths.size() == 1 && paths.front().ends_with(".toml")) return check_of_config(paths.front());
+  return check_of_files(FileNames(paths).expand());
+}
+
+int check_data_of(const std::vector<std::string>& paths) {
+  const std::vector<Finding> findings = check_data(check_of(paths));
   for (const Finding& finding : findings) fmt::print("{}\n", finding_line(finding));
   const auto errors = std::count_if(findings.begin(), findings.end(), [](const Finding& finding) {
     return finding.severity == Severity::kError;
   });
-  fmt::print("{}: {} errors, {} warnings\n", path, errors,
+  fmt::print("{}: {} errors, {} warnings\n", FileNames(paths), errors,
              static_cast<std::ptrdiff_t>(findings.size()) - errors);
   return errors > 0 ? 1 : 0;
 }
@@ -49,17 +50,20 @@ int check_data_of(const std::string& path) {
 }  // namespace
 
 void add_check_data(CLI::App* check, Action& action) {
-  auto path = std::make_shared<std::string>();
+  auto paths = std::make_shared<std::vector<std::string>>();
   CLI::App* command = check->add_subcommand(
       "data", "storage, labels and their balance, NaN, constant columns, scale, rows in two parts");
-  command->add_option("file", *path, "dataset FILE.h5, or the CONFIG.toml that names it")
+  command
+      ->add_option("file", *paths,
+                   "dataset FILE.h5 (several: as one), or the CONFIG.toml that names it")
       ->required();
   command->footer(
       "One line a finding: severity, place, what, cure. Exit code 1 if there is an error.\n"
       "Examples:\n"
       "  lockstep check data fashion-mnist.h5\n"
+      "  lockstep check data part-*.h5\n"
       "  lockstep check data launch/configs/fashion-mnist.toml\n");
-  command->callback([path, &action] { action = [path] { return check_data_of(*path); }; });
+  command->callback([paths, &action] { action = [paths] { return check_data_of(*paths); }; });
 }
 
 }  // namespace lockstep

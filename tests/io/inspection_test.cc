@@ -41,8 +41,11 @@ class Inspection : public ::testing::Test {
   }
   std::string findings() const { return findings(path()); }
   static std::string findings(const std::string& file) {
+    return findings(std::vector<std::string>{file});
+  }
+  static std::string findings(const std::vector<std::string>& files) {
     std::string text;
-    for (const Finding& finding : check_data(check_of_file(file)))
+    for (const Finding& finding : check_data(check_of_files(files)))
       text += finding_line(finding) + "\n";
     return text;
   }
@@ -212,6 +215,29 @@ TEST_F(Inspection, WhatAFileSaysOfItselfIsCompared) {
   python_output(code);
   for (std::size_t i = 0; i < std::size(changes); ++i)
     EXPECT_THAT(findings(flawed(i)), changes[i].second) << changes[i].first;
+}
+
+// Each file lacks classes and has a scale of its own; only both together are as they should be.
+TEST_F(Inspection, SeveralFilesAreLookedAtAsOne) {
+  const std::string first = flawed(0), second = flawed(1);
+  const auto both = [&](const std::string& change) {
+    make_flawed("f = new('" + first + "')\nchange('train/y', np.arange(2000) % 2)\n" +
+                "f['train/x'][:, 1] = 2\nf.close()\nf = new('" + second +
+                "')\nchange('train/y', np.full(2000, 2))\nf['train/x'][:, 1] = 0\n" + change +
+                "f.close()\n");
+    return findings({first, second});
+  };
+  EXPECT_THAT(both(""), IsEmpty());
+  EXPECT_THAT(both("f['train/x'][3, 2] = np.nan\n"),
+              HasSubstr("error: " + second + ": /train/x: NaN in row 3, column 2"));
+  EXPECT_THAT(both("f['train/x'][:, 1] = 2\n"),
+              HasSubstr("warning: /train/x of 2 files: column 1 never changes"));
+  EXPECT_THAT(both("f['test/x'][1] = h5py.File('" + first + "')['train/x'][2]\n"),
+              AllOf(HasSubstr("warning: test: 1 of 100 rows stand in train too"),
+                    HasSubstr("test row 51 = train row 2")));
+  EXPECT_THAT(both("change('train/y', np.full(2000, 20))\n"),
+              HasSubstr("warning: /train/y of 2 files: no row of class 2, 3, 4"));
+  EXPECT_THAT(both("del f['test/x']\n"), AllOf(HasSubstr("error: parts: "), HasSubstr(second)));
 }
 
 }  // namespace

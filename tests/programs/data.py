@@ -69,6 +69,19 @@ def looking_at_data():
     check(result.code == 1, f"an error, and exit code {result.code}:\n{result}")
     result.says("error: /train/y: row 17 holds the label 12", "digits.h5: 1 errors")
 
+    for part in 1, 2:
+        succeed("prepare", "synthetic", "blobs", "--rows", "300", "--seed", str(part),
+                "-o", f"part-{part}.h5")
+    several = write_config("several.toml", data={"file": "part-*.h5"},
+                           model={"network": "linear"}, training={"epochs": 1, "batch": 50})
+    succeed("check", "data", several).says("several.toml: 0 errors")
+    with h5py.File("part-2.h5", "a") as file:
+        file["train/x"][5, 1] = np.nan
+    for what in [several], ["part-1.h5", "part-2.h5"], ["part-*.h5"]:
+        result = run("check", "data", *what)
+        check(result.code == 1, f"an error, and exit code {result.code}:\n{result}")
+        result.says("error: part-2.h5: /train/x: NaN in row 5, column", "1 errors")
+
 
 if __name__ == "__main__":
     main()
