@@ -94,7 +94,7 @@ Tensor host_tensor(const Shape& shape, DType type);
 // Rows of a dataset held in memory, in one copy that all ranks of a node may share: `memory` is
 // laid out by resident_bytes and filled once by fill_resident; read() is then a plain copy.
 std::size_t resident_bytes(const Dataset& dataset);
-void fill_resident(const Dataset& dataset, std::span<std::byte> memory);
+void fill_resident(const Dataset& dataset, std::span<std::byte> memory, int threads);
 std::unique_ptr<Dataset> resident_dataset(const Dataset& dataset, std::span<const std::byte> memory,
                                           std::shared_ptr<void> keep_alive);
 

@@ -1,8 +1,13 @@
 // A dataset's rows in memory: x, then y, then weight, each on a 64-byte boundary.
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <exception>
 #include <functional>
+#include <limits>
+#include <mutex>
 #include <numeric>
+#include <thread>
 
 #include "io/dataset/dataset.h"
 
@@ -45,15 +50,39 @@ std::int64_t block_rows(const Dataset& dataset) {
   return std::clamp<std::int64_t>(rows, 1, dataset.rows());
 }
 
-void for_each_block(const Dataset& dataset,
+// Calls visit(rows) for all rows in file order, a block at a time, from several threads. Of several
+// errors the one of the first rows is thrown, whoever was faster: blocks are begun in their order.
+void for_each_block(const Dataset& dataset, int threads,
                     const std::function<void(std::span<const std::int64_t>)>& visit) {
   const std::int64_t rows = dataset.rows(), most = block_rows(dataset);
-  std::vector<std::int64_t> block;
-  for (std::int64_t begin = 0; begin < rows; begin += most) {
-    block.resize(static_cast<std::size_t>(std::min(most, rows - begin)));
-    std::iota(block.begin(), block.end(), begin);
-    visit(block);
-  }
+  std::atomic<std::int64_t> next = 0;
+  std::mutex mutex;
+  std::exception_ptr error;
+  std::int64_t bad_block = std::numeric_limits<std::int64_t>::max();
+  const auto work = [&] {
+    std::vector<std::int64_t> block;
+    for (std::int64_t index = next++; index * most < rows; index = next++) {
+      block.resize(static_cast<std::size_t>(std::min(most, rows - index * most)));
+      std::iota(block.begin(), block.end(), index * most);
+      try {
+        visit(block);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        if (index < bad_block) {
+          bad_block = index;
+          error = std::current_exception();
+        }
+        next = rows;  // later blocks are not begun
+      }
+    }
+  };
+  const std::int64_t blocks = (rows + most - 1) / most;
+  std::vector<std::thread> helpers;
+  for (std::int64_t i = 1; i < std::min<std::int64_t>(threads, blocks); ++i)
+    helpers.emplace_back(work);
+  work();
+  for (std::thread& helper : helpers) helper.join();
+  if (error) std::rethrow_exception(error);
 }
 
 class ResidentDataset final : public Dataset {
@@ -132,7 +161,7 @@ std::size_t resident_bytes(const Dataset& dataset) {
   return Layout(dataset).end;
 }
 
-void fill_resident(const Dataset& dataset, std::span<std::byte> memory) {
+void fill_resident(const Dataset& dataset, std::span<std::byte> memory, int threads) {
   const Layout layout(dataset);
   LOCKSTEP_CHECK(memory.size() >= layout.end, "{} bytes cannot hold {}", memory.size(), layout.end);
   const auto part = [&](std::size_t begin, std::size_t row_bytes, std::int64_t first_row,
@@ -140,7 +169,7 @@ void fill_resident(const Dataset& dataset, std::span<std::byte> memory) {
     std::byte* start = memory.data() + begin + static_cast<std::size_t>(first_row) * row_bytes;
     return Tensor({std::shared_ptr<void>(), start}, shape, type, nullptr);
   };
-  for_each_block(dataset, [&](std::span<const std::int64_t> rows) {
+  for_each_block(dataset, threads, [&](std::span<const std::int64_t> rows) {
     const auto count = static_cast<std::int64_t>(rows.size());
     Tensor x = part(0, layout.x_row, rows.front(), dataset.sample_shape().with_rows(count),
                     dataset.x_type());

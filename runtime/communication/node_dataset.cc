@@ -5,7 +5,7 @@
 namespace lockstep {
 
 NodeDataset open_on_node(const DataSource& source, Communicator& communicator,
-                         std::size_t memory_limit) {
+                         std::size_t memory_limit, int threads) {
   std::shared_ptr<const Dataset> on_disk;
   together(communicator, [&] { on_disk = Dataset::open(source); });
   const std::size_t bytes = resident_bytes(*on_disk);
@@ -15,7 +15,7 @@ NodeDataset open_on_node(const DataSource& source, Communicator& communicator,
 
   const NodeMemory memory = communicator.node_memory(bytes);
   together(communicator, [&] {
-    if (memory.fill_here) fill_resident(*on_disk, memory.bytes);
+    if (memory.fill_here) fill_resident(*on_disk, memory.bytes, threads);
   });
   return {resident_dataset(*on_disk, memory.bytes, memory.owner), true,
           fmt::format("{:.1f} MiB, read once into memory", mib)};

@@ -15,8 +15,9 @@ struct NodeDataset {
   std::string access;     // for the log: where rows come from, and why
 };
 
-// A collective of all ranks. Data of up to `memory_limit` bytes are read into memory.
+// A collective of all ranks. Data of up to `memory_limit` bytes are read into memory, by `threads`
+// threads of the one rank of a node that does so.
 NodeDataset open_on_node(const DataSource& source, Communicator& communicator,
-                         std::size_t memory_limit);
+                         std::size_t memory_limit, int threads);
 
 }  // namespace lockstep

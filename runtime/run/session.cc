@@ -124,8 +124,10 @@ NodeDataset Session::open(const std::string& split) {
   // Labels of later parts must be known to the network; the first part tells how many there are.
   if (outputs_ > 0 && !compares_values(config_.loss.kind))
     source.classes = std::max<std::int64_t>(2, outputs_);
-  NodeDataset data =
-      open_on_node(source, communicator_, config_.data.in_memory ? allowed_memory() / 4 : 0);
+  // The other ranks of the node wait meanwhile, so that one may use what all of them share.
+  const int threads = choose_threads(0, 1, 0, read_core_facts()).threads;
+  NodeDataset data = open_on_node(source, communicator_,
+                                  config_.data.in_memory ? allowed_memory() / 4 : 0, threads);
   log_.push_back(fmt::format("data: {} {}: {} rows of {} {}; {}", config_.data.file, split,
                              data.data->rows(), data.data->sample_shape().to_string(),
                              name_of(data.data->x_type()), data.access));

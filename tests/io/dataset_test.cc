@@ -196,7 +196,7 @@ TEST_F(DatasetForms, ResidentCopyHoldsTheSameRows) {
   for (const char* name : {"images_gzip", "images_contiguous", "images_one_hot"}) {
     const auto dataset = open(file(name));
     auto memory = std::make_shared<std::vector<std::byte>>(resident_bytes(*dataset));
-    fill_resident(*dataset, *memory);
+    fill_resident(*dataset, *memory, 3);
     const auto resident = resident_dataset(*dataset, *memory, memory);
     expect_images(*resident, some_rows(seed_));
     EXPECT_EQ(resident->checksum(), dataset->checksum());
@@ -204,7 +204,7 @@ TEST_F(DatasetForms, ResidentCopyHoldsTheSameRows) {
   }
   const auto table = open(file("table_f8be"));
   std::vector<std::byte> memory(resident_bytes(*table));
-  fill_resident(*table, memory);
+  fill_resident(*table, memory, 1);
   const auto resident = resident_dataset(*table, memory, nullptr);
   expect_table<float>(*resident, some_rows(seed_),
                       [](std::int64_t n, std::int64_t j) { return n - 3 * j; });
@@ -280,7 +280,7 @@ TEST_F(DatasetForms, BadRowsAreNamedWhateverTheOrder) {
             }).find("row 31, column 4"),
             std::string::npos);
   std::vector<std::byte> memory(resident_bytes(*dataset));
-  EXPECT_NE(error_of([&] { fill_resident(*dataset, memory); }).find("row 31, column 4"),
+  EXPECT_NE(error_of([&] { fill_resident(*dataset, memory, 3); }).find("row 31, column 4"),
             std::string::npos);
 }
 
