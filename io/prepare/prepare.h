@@ -41,7 +41,7 @@ struct FashionMnistOptions {
 void prepare_fashion_mnist(const FashionMnistOptions& options, const PrepareOptions& common);
 
 // IDX files as MNIST's, plain or .gz. Test files are both named or neither; where they are, a test
-// portion is an error.
+// portion is an error. `images` alone may be a folder: of train-images-idx3-ubyte, or .gz, and so on.
 struct IdxOptions {
   std::string images, labels;
   std::string test_images, test_labels;

@@ -43,6 +43,35 @@ class IdxRows final : public RowSource {
   RowLayout layout_;
 };
 
+// One of MNIST's files in a folder, packed or not, under the name that its authors gave it or the
+// one that unpackers make of it; empty where there is none.
+std::string find_file(const std::string& folder, const std::string& name, const std::string& type) {
+  for (const std::string& spelt : {name + "-" + type, name + "." + type})
+    for (const char* packed : {".gz", ""}) {
+      const std::filesystem::path path = std::filesystem::path(folder) / (spelt + packed);
+      if (std::filesystem::exists(path)) return path.string();
+    }
+  return "";
+}
+
+// The four files of a folder, or the two of the training part alone.
+IdxOptions find_files(const std::string& folder, const std::string& hint) {
+  IdxOptions found;
+  found.images = find_file(folder, "train-images", "idx3-ubyte");
+  found.labels = find_file(folder, "train-labels", "idx1-ubyte");
+  found.test_images = find_file(folder, "t10k-images", "idx3-ubyte");
+  found.test_labels = find_file(folder, "t10k-labels", "idx1-ubyte");
+  for (const auto& [file, name] : {std::pair{found.images, "train-images-idx3-ubyte.gz"},
+                                   std::pair{found.labels, "train-labels-idx1-ubyte.gz"}})
+    if (file.empty())
+      throw Error("{}: not found; {}", (std::filesystem::path(folder) / name).string(), hint);
+  if (found.test_images.empty() != found.test_labels.empty())
+    throw Error("{}: there are t10k-{} alone; their {} are missing", folder,
+                found.test_images.empty() ? "labels" : "images",
+                found.test_images.empty() ? "images" : "labels");
+  return found;
+}
+
 void prepare(const std::string& kind, const IdxOptions& options, const PrepareOptions& common) {
   check_output(common.output, common.write.force);
   const auto all = std::make_shared<IdxRows>(options.images, options.labels);
@@ -69,27 +98,27 @@ void prepare(const std::string& kind, const IdxOptions& options, const PrepareOp
 }  // namespace
 
 void prepare_idx(const IdxOptions& options, const PrepareOptions& common) {
-  if (options.test_images.empty() != options.test_labels.empty())
+  IdxOptions files = options;
+  if (std::filesystem::is_directory(options.images)) {
+    if (!options.labels.empty() || !options.test_images.empty() || !options.test_labels.empty())
+      throw Error("{}: a folder brings all of its files; name none beside it", options.images);
+    files = find_files(options.images,
+                       "name the folder of MNIST's files, or files of other names one by one");
+    files.classes = options.classes;
+  } else if (options.labels.empty()) {
+    throw Error("{}: name the file of the labels too, or a folder that holds MNIST's four files",
+                options.images);
+  }
+  if (files.test_images.empty() != files.test_labels.empty())
     throw Error("name both test images and test labels, or neither");
-  prepare("idx", options, common);
+  prepare("idx", files, common);
 }
 
 void prepare_fashion_mnist(const FashionMnistOptions& options, const PrepareOptions& common) {
-  const auto find = [&](const std::string& name) {
-    const std::filesystem::path plain = std::filesystem::path(options.folder) / name;
-    const std::filesystem::path packed = plain.string() + ".gz";
-    if (std::filesystem::exists(packed)) return packed.string();
-    if (std::filesystem::exists(plain)) return plain.string();
-    throw Error(
-        "{}: not found; install Fashion-MNIST with 'apt-get install dataset-fashion-mnist', or "
-        "name the folder that holds its four files",
-        packed.string());
-  };
-  IdxOptions idx;
-  idx.images = find("train-images-idx3-ubyte");
-  idx.labels = find("train-labels-idx1-ubyte");
-  idx.test_images = find("t10k-images-idx3-ubyte");
-  idx.test_labels = find("t10k-labels-idx1-ubyte");
+  IdxOptions idx = find_files(
+      options.folder,
+      "install Fashion-MNIST with 'apt-get install dataset-fashion-mnist', or name the folder that "
+      "holds its four files");
   idx.classes = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
                  "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
   prepare("fashion-mnist", idx, common);

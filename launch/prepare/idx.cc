@@ -24,16 +24,18 @@ void add_prepare_idx(CLI::App* prepare, Action& action) {
 
   const auto [idx, arguments] =
       add_kind<IdxOptions>(prepare, "idx", "MNIST-style files, plain or .gz", prepare_idx, action);
-  idx->add_option("images", arguments->kind.images, "training images")->required();
-  idx->add_option("labels", arguments->kind.labels, "training labels")->required();
+  idx->add_option("images", arguments->kind.images,
+                  "training images, or the folder of MNIST's four files")
+      ->required();
+  idx->add_option("labels", arguments->kind.labels, "training labels");
   idx->add_option("--test-images", arguments->kind.test_images, "test images");
   idx->add_option("--test-labels", arguments->kind.test_labels, "test labels");
   idx->add_option("--classes", arguments->kind.classes, "class names, by label")
       ->allow_extra_args(false)
       ->delimiter(',');
   idx->footer(
-      "Example:\n  lockstep prepare idx train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz -o "
-      "mnist.h5\n");
+      "Examples:\n  lockstep prepare idx mnist/ --validation 5000 -o mnist.h5\n"
+      "  lockstep prepare idx train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz -o mnist.h5\n");
 }
 
 }  // namespace lockstep

@@ -1,35 +1,13 @@
 #include "runtime/run/evaluation.h"
 
 #include <cstring>
-#include <numeric>
 #include <optional>
+
+#include "runtime/run/split_rows.h"
 
 namespace lockstep {
 
 namespace {
-
-BatchPlan make_plan(const Team& team, const Dataset& data, std::int64_t batch) {
-  return {data.rows(), batch, team.plan().shards(), false};
-}
-
-// Calls visit(worker, step, shard, batch) for every shard of this rank, on the worker's stream.
-template <typename Visit>
-void for_each_shard(Team& team, const BatchPlan& plan, const NodeDataset& data,
-                    const Visit& visit) {
-  LoaderOptions options;
-  options.plan = plan;
-  options.shuffle = false;
-  options.resident = data.resident;
-  options.last_step = plan.steps_per_epoch();
-  options.shards.resize(static_cast<std::size_t>(team.shards().count()));
-  std::iota(options.shards.begin(), options.shards.end(), team.shards().begin);
-  const std::unique_ptr<Loader> loader = Loader::make(data.data, options);
-  team.run([&](Worker& worker) {
-    for (std::int64_t step = 0; step < plan.steps_per_epoch(); ++step)
-      for (std::int64_t shard = worker.shards.begin; shard < worker.shards.end; ++shard)
-        visit(worker, step, shard, loader->fetch(step, shard));
-  });
-}
 
 template <typename T>
 std::string bytes_of(const std::vector<T>& values) {
@@ -54,8 +32,8 @@ class RowCollector {
   void take(Worker& worker, std::int64_t step, std::int64_t shard, const ShardBatch& batch,
             Tensor output) {
     if (batch.rows == 0) return;
-    const std::int64_t first = step * plan_.batch + plan_.shard_rows(step, shard).begin;
-    if (results_.predicted) put(results_.predicted, first, predicted(worker, output));
+    const std::int64_t first = first_row(plan_, step, shard);
+    if (results_.predicted) put_rows(results_.predicted, first, predicted(worker, output));
     Backend& backend = team_.backend();
     if (head_ == Head::kSigmoid)
       backend.activation_forward(*worker.stream, Activation::kSigmoid, output, output);
@@ -64,27 +42,18 @@ class RowCollector {
       result = backend.empty(output.shape());
       backend.softmax_forward(*worker.stream, output, result);
     }
-    put(results_.outputs, first, result.to_host());
-    if (results_.targets) put(results_.targets, first, batch.y);
+    put_rows(results_.outputs, first, result.to_host());
+    if (results_.targets) put_rows(results_.targets, first, batch.y);
   }
 
   // A collective: the rows of the other ranks come in.
   RowResults gathered() {
     for (Tensor* tensor : {&results_.outputs, &results_.predicted, &results_.targets})
-      if (*tensor) gather(*tensor);
+      if (*tensor) gather_rows(team_, plan_, *tensor);
     return results_;
   }
 
  private:
-  static std::size_t row_bytes(const Tensor& tensor) {
-    return tensor.bytes() / static_cast<std::size_t>(tensor.rows());
-  }
-
-  static void put(const Tensor& all, std::int64_t first, const Tensor& rows) {
-    std::memcpy(all.raw() + static_cast<std::size_t>(first) * row_bytes(all), rows.raw(),
-                rows.bytes());
-  }
-
   Tensor predicted(Worker& worker, const Tensor& output) {
     if (output.shape().back() > 1) {
       Tensor index = team_.backend().empty({output.rows()}, DType::kInt64);
@@ -95,34 +64,6 @@ class RowCollector {
     for (std::int64_t row = 0; row < output.rows(); ++row)
       result.data<std::int64_t>()[row] = host.data<float>()[row] > 0 ? 1 : 0;
     return result;
-  }
-
-  // visit(address, bytes) for the rows of each of the rank's shares, step after step.
-  template <typename Visit>
-  void for_rows_of(int rank, const Tensor& all, const Visit& visit) const {
-    const ShardRange range = team_.plan().of_rank(rank);
-    for (std::int64_t step = 0; step < plan_.steps_per_epoch(); ++step) {
-      const std::int64_t begin = plan_.shard_rows(step, range.begin).begin;
-      const std::int64_t end = plan_.shard_rows(step, range.end - 1).end;
-      visit(all.raw() + static_cast<std::size_t>(step * plan_.batch + begin) * row_bytes(all),
-            static_cast<std::size_t>(end - begin) * row_bytes(all));
-    }
-  }
-
-  void gather(const Tensor& all) {
-    if (team_.plan().ranks() == 1) return;
-    std::string mine;
-    for_rows_of(team_.communicator().rank(), all, [&](std::byte* rows, std::size_t bytes) {
-      mine.append(reinterpret_cast<const char*>(rows), bytes);
-    });
-    const std::vector<std::string> tables = team_.communicator().all_gather(mine);
-    for (int rank = 0; rank < team_.plan().ranks(); ++rank) {
-      const char* from = tables[static_cast<std::size_t>(rank)].data();
-      for_rows_of(rank, all, [&](std::byte* rows, std::size_t bytes) {
-        std::memcpy(rows, from, bytes);
-        from += bytes;
-      });
-    }
   }
 
   Team& team_;
@@ -161,7 +102,7 @@ Head probabilities(LossKind loss) {
 
 Evaluation evaluate(Team& team, const NodeDataset& data, const EvaluationOptions& options,
                     RowResults* rows) {
-  const BatchPlan plan = make_plan(team, *data.data, options.batch);
+  const BatchPlan plan = split_plan(team, *data.data, options.batch);
   // (step, shard) of this rank's shards, then of all ranks'.
   const auto shards = static_cast<std::size_t>(plan.shards);
   const auto own = static_cast<std::size_t>(team.shards().count());
@@ -199,7 +140,7 @@ Evaluation evaluate(Team& team, const NodeDataset& data, const EvaluationOptions
 }
 
 RowResults predict(Team& team, const NodeDataset& data, const EvaluationOptions& options) {
-  const BatchPlan plan = make_plan(team, *data.data, options.batch);
+  const BatchPlan plan = split_plan(team, *data.data, options.batch);
   RowCollector collector(team, *data.data, plan, options.head);
   for_each_shard(
       team, plan, data,

@@ -113,9 +113,12 @@ Tensor Replica::evaluate_shard(const ShardBatch& batch, std::int64_t weights_ver
   return output;
 }
 
-Tensor Replica::predict(const ShardBatch& batch, std::int64_t weights_version) {
+Tensor Replica::predict(const ShardBatch& batch, std::int64_t weights_version,
+                        LayerObserver* observer) {
   const Tensor x = input(batch.x);
-  return forward(make_pass(batch, x, weights_version, false), x);
+  Pass pass = make_pass(batch, x, weights_version, false);
+  pass.observer = observer;
+  return forward(pass, x);
 }
 
 Pass Replica::make_pass(const ShardBatch& batch, const Tensor& x, std::int64_t weights_version,

@@ -57,7 +57,8 @@ class Replica {
   Tensor evaluate_shard(const ShardBatch& batch, std::int64_t weights_version,
                         ShardScalars& scalars);
   // The network's output for the rows of the batch; lives until the next call.
-  Tensor predict(const ShardBatch& batch, std::int64_t weights_version);
+  Tensor predict(const ShardBatch& batch, std::int64_t weights_version,
+                 LayerObserver* observer = nullptr);
 
  private:
   Pass make_pass(const ShardBatch& batch, const Tensor& x, std::int64_t weights_version,

@@ -346,6 +346,35 @@ TEST_F(Prepare, IdxWithATestPartOfItsOwn) {
   EXPECT_THAT(error_of([&] { prepare_idx(options, common_); }), HasSubstr("magic number"));
 }
 
+TEST_F(Prepare, IdxOfAFolder) {
+  const auto save = [&](const std::string& name, const std::string& text) {
+    save_text(folder_.file(name), text);
+  };
+  IdxOptions options;
+  options.images = folder_.path();
+  save("train-images-idx3-ubyte", idx({4, 2, 1}, "abcdefgh"));
+  EXPECT_THAT(error_of([&] { prepare_idx(options, common_); }),
+              HasSubstr("train-labels-idx1-ubyte.gz: not found"));
+  save("train-labels.idx1-ubyte", idx({4}, {0, 1, 1, 0}));
+  prepare_idx(options, common_);
+  EXPECT_EQ(h5py("sorted(f), f.attrs['source']"),
+            "(['train'], 'idx: train-images-idx3-ubyte, train-labels.idx1-ubyte')");
+  common_.write.force = true;
+  save("t10k-images-idx3-ubyte", idx({1, 2, 1}, "xy"));
+  EXPECT_THAT(error_of([&] { prepare_idx(options, common_); }),
+              HasSubstr("their labels are missing"));
+  save("t10k-labels-idx1-ubyte", idx({1}, {1}));
+  prepare_idx(options, common_);
+  EXPECT_EQ(h5py("sorted(f), f['test/x'][:].tolist()"),
+            "(['test', 'train'], [[[[120]], [[121]]]])");
+  options.labels = "labels";
+  EXPECT_THAT(error_of([&] { prepare_idx(options, common_); }), HasSubstr("name none beside it"));
+  options = {};
+  options.images = folder_.file("train-images-idx3-ubyte");
+  EXPECT_THAT(error_of([&] { prepare_idx(options, common_); }),
+              HasSubstr("name the file of the labels too"));
+}
+
 TEST_F(Prepare, FashionMnistNamesItsPackage) {
   EXPECT_THAT(error_of([&] { prepare_fashion_mnist({folder_.path()}, common_); }),
               HasSubstr("apt-get install dataset-fashion-mnist"));

@@ -22,7 +22,8 @@ def commands(config):
     return found
 
 
-def follow(config, kinds=("prepare", "train"), seed=None, wanted=None, overrides=()):
+def follow(config, kinds=("prepare", "train"), seed=None, wanted=None, overrides=(),
+           seconds=4 * HANG):
     """Runs the comment's commands of these kinds (those for which `wanted` is true), in a folder
     where the repository's paths hold; a seed is that of the data and of the weights."""
     Path("data").mkdir(exist_ok=True)
@@ -39,7 +40,7 @@ def follow(config, kinds=("prepare", "train"), seed=None, wanted=None, overrides
             more = ["--force"] + ([] if seed is None else ["--seed", seed])
         elif words[0] == "train":
             more = ["run.threads=1", *overrides] + ([] if seed is None else [f"run.seed={seed}"])
-        results.append(succeed(*words, *more, ranks=ranks, seconds=4 * HANG))
+        results.append(succeed(*words, *more, ranks=ranks, seconds=seconds))
     check(results, f"{config}.toml has no such commands")
     return results
 

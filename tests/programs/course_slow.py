@@ -62,7 +62,9 @@ def row_12_fashion_mnist():
     follow("fashion-mnist")
     took = (processor_seconds() - start) / 2  # two ranks, one thread each, on cores of their own
     check(took < 300, f"{took:.0f} s, longer than the lecture's 5 minutes")
-    succeed("evaluate", "runs/fashion-mnist", "--json", "e.json").says("confusion")
+    succeed("evaluate", "runs/fashion-mnist", "--json", "e.json", "--embedding", "e.png").says(
+        "confusion", "e.png: the 128 outputs of layer")
+    check(Path("e.png").read_bytes().startswith(b"\x89PNG"), "no picture of the embedding")
     check(list(Path("runs/fashion-mnist").glob("events.out.tfevents.*")), "no TensorBoard events")
     figures = json.loads(Path("e.json").read_text())
     print(f"  accuracy {figures['accuracy']}")
@@ -97,6 +99,21 @@ def row_13_digits():
           f"{min(losses['validation']):.4f} to {losses['validation'][-1]:.4f}")
     check(losses["validation"][-1] > 1.1 * min(losses["validation"]) and
           losses["train"][-1] < min(losses["validation"]), "no overfitting to be seen")
+
+
+@test
+def row_13_mnist():
+    folder = os.environ.get("MNIST_FOLDER", "/usr/share/datasets/mnist")
+    if not Path(folder).is_dir():
+        print(f"  NOT TESTED: no MNIST in {folder}; MNIST_FOLDER names the folder of its four files")
+        return
+    Path("mnist").symlink_to(folder)
+    follow("mnist-mlp", ("prepare",), wanted=lambda words: words[1] == "idx")
+    for network, least in ("mlp", 0.975), ("cnn", 0.99):
+        follow(f"mnist-{network}", ("train",), seconds=3600)
+        value = accuracy(f"runs/mnist-{network}")
+        print(f"  {network}: {value}")
+        check(value >= least, f"{network}: {value} on MNIST")
 
 
 @test

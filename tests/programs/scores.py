@@ -80,6 +80,12 @@ def digits_of_ten_classes():
     with h5py.File("d.h5") as file:
         labels = file["test/y"][:]
     agrees("run", [str(c) for c in range(10)], labels)
+    # The picture of what the last linear layer gets: the same on any ranks.
+    for ranks in 1, 3:
+        succeed("evaluate", "run", "--embedding", f"{ranks}.png", ranks=ranks).says(
+            f"{ranks}.png: the 16 outputs of layer '", "two principal axes")
+    check(Path("1.png").read_bytes().startswith(b"\x89PNG"), "no PNG")
+    check(Path("1.png").read_bytes() == Path("3.png").read_bytes(), "3 ranks give other pictures")
 
 
 @test
@@ -93,6 +99,7 @@ def two_classes_and_ties():
         succeed("train", config(f"{loss}.toml", "d.h5", {"network": "logistic"}, loss, steps=40,
                                 batch=60), "--out", loss)
         agrees(loss, ["0", "1"], y[:100])
+        refuse("evaluate", loss, "--embedding", "e.png", words=("last linear layer", "has none"))
 
 
 @test
@@ -127,6 +134,7 @@ def values():
     errors = ((truth - prediction) ** 2).sum(0)
     columns = 1 - errors[:2] / ((truth - truth.mean(0)) ** 2).sum(0)[:2]
     figures = json.loads(Path("e.json").read_text())
+    refuse("evaluate", "run", "--embedding", "e.png", words=("the targets are values",))
     check(abs(figures["r2"] - columns.sum() / 3) < 1e-9, f"{figures}, the loop {columns}")
     check(abs(figures["rmse"] - np.sqrt(errors.sum() / 270)) < 1e-6, f"{figures}")
     check(abs(figures["mae"] - np.abs(truth - prediction).mean()) < 1e-6, f"{figures}")
