@@ -20,7 +20,7 @@ constexpr std::int64_t kTop = 44, kLeft = 44, kSide = 700;  // of the square tha
 constexpr std::int64_t kLegend = kLeft + kSide + 24;        // its left side
 constexpr std::int64_t kTextScale = 2, kLineHeight = 24, kSwatch = 14;
 constexpr double kMargin = 0.03;  // of the range, around the points
-constexpr double kOpacity = 0.55;
+constexpr double kOpacity = 0.55, kBackground = 0.25;
 constexpr std::int64_t kFewPoints = 2000;  // so many are drawn larger
 
 using Colour = std::array<std::uint8_t, 3>;
@@ -77,28 +77,25 @@ class Canvas {
   Tensor image_;
 };
 
-// The square around all points: one unit is as long along both axes.
 struct Window {
-  double left, top, unit;  // of the upper left corner; pixels a unit
-
-  explicit Window(std::span<const std::array<double, 2>> points) {
-    std::array<double, 2> low, high;
-    low.fill(std::numeric_limits<double>::infinity());
-    high.fill(-std::numeric_limits<double>::infinity());
-    for (const auto& point : points)
-      for (std::size_t axis = 0; axis < 2; ++axis) {
-        low[axis] = std::min(low[axis], point[axis]);
-        high[axis] = std::max(high[axis], point[axis]);
-      }
-    double range = std::max(high[0] - low[0], high[1] - low[1]) * (1 + 2 * kMargin);
-    if (!(range > 0)) range = 1;
-    unit = kSide / range;
-    left = (low[0] + high[0] - range) / 2;
-    top = (low[1] + high[1] + range) / 2;
+  const PlotSquare& square;
+  std::int64_t x(double value) const {
+    return kLeft + std::llround((value - square.left) / square.side * kSide);
   }
-  std::int64_t x(double value) const { return kLeft + std::llround((value - left) * unit); }
-  std::int64_t y(double value) const { return kTop + std::llround((top - value) * unit); }
+  std::int64_t y(double value) const {
+    return kTop + kSide - std::llround((value - square.bottom) / square.side * kSide);
+  }
 };
+
+void draw_cells(Canvas& canvas, std::span<const std::int64_t> cells) {
+  constexpr std::int64_t kCell = kSide / kPlotCells;
+  static_assert(kCell * kPlotCells == kSide);
+  for (std::int64_t i = 0; i < std::ssize(cells); ++i)
+    for (std::int64_t pixel = 0; pixel < kCell * kCell; ++pixel)
+      canvas.blend(kTop + i / kPlotCells * kCell + pixel / kCell,
+                   kLeft + i % kPlotCells * kCell + pixel % kCell,
+                   colour_of(cells[static_cast<std::size_t>(i)]), kBackground);
+}
 
 void draw_legend(Canvas& canvas, const ScatterPlot& plot) {
   const auto classes = static_cast<std::int64_t>(plot.classes.size());
@@ -113,11 +110,34 @@ void draw_legend(Canvas& canvas, const ScatterPlot& plot) {
 
 }  // namespace
 
+PlotSquare PlotSquare::around(std::span<const std::array<double, 2>> points) {
+  std::array<double, 2> low, high;
+  low.fill(std::numeric_limits<double>::infinity());
+  high.fill(-std::numeric_limits<double>::infinity());
+  for (const auto& point : points)
+    for (std::size_t axis = 0; axis < 2; ++axis) {
+      low[axis] = std::min(low[axis], point[axis]);
+      high[axis] = std::max(high[axis], point[axis]);
+    }
+  double side = std::max(high[0] - low[0], high[1] - low[1]) * (1 + 2 * kMargin);
+  if (!(side > 0)) side = 1;
+  return {(low[0] + high[0] - side) / 2, (low[1] + high[1] - side) / 2, side};
+}
+
+std::array<double, 2> middle_of_cell(const PlotSquare& square, std::int64_t cell) {
+  const double step = square.side / kPlotCells;
+  return {square.left + (static_cast<double>(cell % kPlotCells) + 0.5) * step,
+          square.bottom + square.side - (static_cast<double>(cell / kPlotCells) + 0.5) * step};
+}
+
 void write_scatter(const ScatterPlot& plot, const std::string& png) {
   LOCKSTEP_CHECK(plot.points.size() == plot.labels.size() && !plot.points.empty(),
                  "{} points with {} labels", plot.points.size(), plot.labels.size());
+  LOCKSTEP_CHECK(plot.cells.empty() || std::ssize(plot.cells) == kPlotCells * kPlotCells,
+                 "{} cells", plot.cells.size());
   Canvas canvas;
-  const Window window(plot.points);
+  draw_cells(canvas, plot.cells);
+  const Window window{plot.square};
   const std::int64_t radius = static_cast<std::int64_t>(plot.points.size()) <= kFewPoints ? 3 : 2;
   for (std::size_t i = 0; i < plot.points.size(); ++i)
     canvas.disc(window.y(plot.points[i][1]), window.x(plot.points[i][0]), radius,

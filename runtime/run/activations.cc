@@ -67,11 +67,15 @@ Activations inputs_of_layer(Team& team, const NodeDataset& data, const Evaluatio
         put_rows(result.values, first_row(plan, step, shard), x);
       });
   // A rank whose shards are empty has seen no tensor, and takes part in the gathering.
-  const std::vector<std::string> columns = team.communicator().all_gather(
+  Communicator& communicator = team.communicator();
+  const std::vector<std::string> columns = communicator.all_gather(
       result.values ? std::to_string(result.values.shape()[1]) : std::string());
-  for (const std::string& text : columns)
-    if (!result.values && !text.empty())
-      result.values = host_tensor({plan.rows, std::stoll(text)}, DType::kFloat32);
+  const std::vector<std::string> layers = communicator.all_gather(result.layer);
+  for (std::size_t rank = 0; rank < columns.size(); ++rank) {
+    if (result.values || columns[rank].empty()) continue;
+    result.values = host_tensor({plan.rows, std::stoll(columns[rank])}, DType::kFloat32);
+    result.layer = layers[rank];
+  }
   gather_rows(team, plan, result.values);
   return result;
 }

@@ -7,7 +7,7 @@
 #include <random>
 
 #include "io/dataset/dataset.h"
-#include "io/formats/png.h"
+#include "io/images/decode.h"
 #include "io/inspection/principal_plane.h"
 #include "tests/io/h5_files.h"
 
@@ -83,8 +83,10 @@ TEST(Scatter, DrawsEachClassInItsColour) {
   const ScratchFolder folder;
   const std::vector<std::array<double, 2>> points = {{0, 0}, {10, 0}, {10, 10}};
   const std::vector<std::int64_t> labels = {0, 1, -1};
-  write_scatter({"title", {"one", "two"}, points, labels, {"cat", "dog"}}, folder.file("s.png"));
-  const Tensor image = read_png(folder.file("s.png"), 3);
+  ScatterPlot plot{
+      "title", {"one", "two"}, points, labels, {"cat", "dog"}, PlotSquare::around(points), {}};
+  write_scatter(plot, folder.file("s.png"));
+  const Tensor image = read_image(folder.file("s.png"), 3);
   ASSERT_EQ(image.shape(), (Shape{800, 1000, 3}));
   // How many pixels are nearer to a colour than to white or any other.
   const auto reddest = [&](std::int64_t y, std::int64_t x) {
@@ -99,6 +101,20 @@ TEST(Scatter, DrawsEachClassInItsColour) {
   EXPECT_LT(image.data<std::uint8_t>()[(low * 1000 + high) * 3], 220);
   EXPECT_EQ(image.data<std::uint8_t>()[(low * 1000 + low) * 3], 255)
       << "nothing, above on the left";
+
+  // Behind them the half above is of class 1, the half below of class 0.
+  std::vector<std::int64_t> cells;
+  for (std::int64_t cell = 0; cell < kPlotCells * kPlotCells; ++cell)
+    cells.push_back(middle_of_cell(plot.square, cell)[1] > 5 ? 1 : 0);
+  plot.cells = cells;
+  write_scatter(plot, folder.file("b.png"));
+  const Tensor behind = read_image(folder.file("b.png"), 3);
+  const auto red_less_blue = [&](std::int64_t y, std::int64_t x) {
+    const std::uint8_t* const pixel = behind.data<std::uint8_t>() + (y * 1000 + x) * 3;
+    return static_cast<int>(pixel[0]) - static_cast<int>(pixel[2]);
+  };
+  EXPECT_GT(red_less_blue(44 + 340, 44 + 10), 20) << "orange";
+  EXPECT_LT(red_less_blue(44 + 360, 44 + 10), -20) << "blue";
 }
 
 }  // namespace

@@ -85,6 +85,7 @@ def digits_of_ten_classes():
         succeed("evaluate", "run", "--embedding", f"{ranks}.png", ranks=ranks).says(
             f"{ranks}.png: the 16 outputs of layer '", "two principal axes")
     check(Path("1.png").read_bytes().startswith(b"\x89PNG"), "no PNG")
+    refuse("evaluate", "run", "--boundary", "b.png", words=("rows of two numbers", "(8, 8, 1)"))
     check(Path("1.png").read_bytes() == Path("3.png").read_bytes(), "3 ranks give other pictures")
 
 
@@ -99,7 +100,11 @@ def two_classes_and_ties():
         succeed("train", config(f"{loss}.toml", "d.h5", {"network": "logistic"}, loss, steps=40,
                                 batch=60), "--out", loss)
         agrees(loss, ["0", "1"], y[:100])
-        refuse("evaluate", loss, "--embedding", "e.png", words=("last linear layer", "has none"))
+        refuse("evaluate", loss, "--embedding", "e.png", words=("'fc'", "no hidden layer"))
+        for ranks in 1, 3:
+            succeed("evaluate", loss, "--boundary", f"{ranks}.png", ranks=ranks).says(
+                f"{ranks}.png: 100 rows, before the class that each place is taken for")
+        check(Path("1.png").read_bytes() == Path("3.png").read_bytes(), "3 ranks give another map")
 
 
 @test
@@ -135,6 +140,7 @@ def values():
     columns = 1 - errors[:2] / ((truth - truth.mean(0)) ** 2).sum(0)[:2]
     figures = json.loads(Path("e.json").read_text())
     refuse("evaluate", "run", "--embedding", "e.png", words=("the targets are values",))
+    refuse("evaluate", "run", "--boundary", "e.png", words=("the targets are values",))
     check(abs(figures["r2"] - columns.sum() / 3) < 1e-9, f"{figures}, the loop {columns}")
     check(abs(figures["rmse"] - np.sqrt(errors.sum() / 270)) < 1e-6, f"{figures}")
     check(abs(figures["mae"] - np.abs(truth - prediction).mean()) < 1e-6, f"{figures}")
