@@ -272,7 +272,7 @@ def networks_learn_from_them():
     check(accuracy > 0.6, f"shapes: {accuracy}")
     # Names of rows, and photos of any size made into samples as the training's were.
     succeed("predict", "one", "-o", "test.csv")
-    succeed("predict", "one", "--data", "shapes", "-o", "all.csv")
+    succeed("predict", "one", "--data", *sorted(Path("shapes").iterdir()), "-o", "all.csv")
     def table(path):
         with open(path, newline="") as file:
             return {row["file"]: row for row in csv.DictReader(file)}
@@ -280,6 +280,37 @@ def networks_learn_from_them():
     for name, row in test_rows.items():
         check(all_rows["shapes/" + name]["class"] == row["class"], f"{name}: {row}")
     check(len(test_rows) == 75, f"{len(test_rows)} predictions")
+
+    # Fine-tuned on other classes in two phases: first the head, made anew, then everything.
+    draw_folder("others", 12, seed=2, shapes=("circle", "square", "triangle"), size=(50, 50))
+    succeed("prepare", "images", "others", "--size", "24", "--validation", "0.25", "-o", "o.h5")
+    tuned = write_config("tuned.toml", """
+[run]
+name = "tuned"
+shards = 4
+threads = 1
+[data]
+file = "o.h5"
+validation = "/validation"
+[model]
+network = "cnn"
+weights = "one/weights.safetensors"
+[optimizer]
+kind = "adam"
+[training]
+batch = 9
+[[training.phases]]
+train = ["head"]
+epochs = 1
+lr = 0.01
+[[training.phases]]
+epochs = 1
+lr = 0.001
+""")
+    for ranks in (1, 2, 4):
+        succeed("train", tuned, "--out", f"tuned{ranks}", ranks=ranks, seconds=120)
+        same_run("tuned1", f"tuned{ranks}")
+    succeed("compare", "tuned1", "tuned4").says("cnn", "error rate")
     if fashion_as_png("fashion", 12):
         succeed("prepare", "images", "fashion", "--size", "28", "--channels", "1", "-o", "f.h5")
         with h5py.File("f.h5") as file:
