@@ -134,6 +134,51 @@ def row_14_spirals():
         print(f"  {name}: mean {np.mean(values):.3f}")
         check(np.mean(values) < 0.85, f"{name} should spoil it: {values}")
 
+def drawn_shapes(count, kinds, seed):
+    """(N, 32, 32, 3) uint8 and labels: a bright disc, square, cross or ring somewhere on noise."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:32, 0:32]
+    x = random.integers(0, 90, (count, 32, 32, 3), dtype=np.uint8)
+    y = random.integers(0, len(kinds), count)
+    for image, label in zip(x, y):
+        down, right = rows - random.integers(11, 21), columns - random.integers(11, 21)
+        distance = np.hypot(down, right)
+        shape = {"disc": distance < 8, "ring": (distance < 9) & (distance > 5),
+                 "square": np.maximum(abs(down), abs(right)) < 8,
+                 "cross": (np.minimum(abs(down), abs(right)) < 3) & (distance < 10)}[kinds[label]]
+        image[shape] = random.integers(150, 255, 3)
+    return x, y
+
+
+@test
+def row_16_pets():
+    Path("launch").symlink_to(ROOT / "launch")
+    for name, kinds in (("first", ["disc", "square"]), ("pets", ["disc", "ring", "square", "cross"])):
+        x, y = drawn_shapes(64, kinds, 1)
+        vx, vy = drawn_shapes(32, kinds, 2)
+        write_h5(f"{name}.h5", train_x=x, train_y=y, validation_x=vx, validation_y=vy)
+    small = ["training.batch=16", "run.shards=4", "run.threads=1", "checkpoint.keep=1",
+             "checkpoint.every_epochs=0"]
+    parameters = {"resnet34": 21.3, "efficientnet": 4.0, "convnext": 27.8}
+    for name, millions in parameters.items():
+        config = f"launch/configs/course/pets-{name}.toml"
+        succeed("train", config, *small, "data.file=first.h5", "model.weights=",
+                "training.phases=[{epochs=1, lr=0.001}]", "--out", f"{name}-first", seconds=400)
+        shutil.move(f"{name}-first/weights.safetensors", "pretrained.safetensors")
+        shutil.rmtree(f"{name}-first")
+        for ranks in (1, 2, 4):
+            said = succeed("train", config, *small, "data.file=pets.h5",
+                           "model.weights=pretrained.safetensors", "training.phases[1].epochs=1",
+                           "--out", f"{name}-{ranks}", ranks=ranks, seconds=400)
+            if ranks > 1:
+                same_run(f"{name}-1", f"{name}-{ranks}")
+                shutil.rmtree(f"{name}-{ranks}")
+        said.says("initialised anew", "phase 1 of 2: trains", "phase 2 of 2: trains all")
+        count = json.loads(Path(f"{name}-1/run.json").read_text())["parameters"]
+        check(abs(count / 1e6 - millions) < 0.2, f"{name}: {count} parameters")
+    said = succeed("compare", *[f"{name}-1" for name in parameters])
+    said.says("error rate", *[f"{name}-1" for name in parameters])
+
 
 if __name__ == "__main__":
     main()
