@@ -77,7 +77,7 @@ def rows_of_another_csv():
     refuse("predict", "run", "--data", "some.csv", "fewer.csv", words=["one .csv"])
     refuse("predict", "run", "--data", "none.csv", words=["none.csv"])
     Path("empty").mkdir()
-    refuse("predict", "run", "--data", "empty", words=["empty", "no .png"])
+    refuse("predict", "run", "--data", "empty", words=["empty", "no .jpg or .png"])
 
 
 def train_images(x, y, name):
