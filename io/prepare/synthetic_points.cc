@@ -5,6 +5,7 @@
 #include "io/prepare/synthetic.h"
 #include "io/prepare/synthetic_random.h"
 #include "io/prepare/synthetic_rows.h"
+#include "kernels/core/portable_math.h"
 
 namespace lockstep {
 namespace {

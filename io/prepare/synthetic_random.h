@@ -1,7 +1,6 @@
-// Random numbers and angles of synthetic data, by arithmetic that IEEE 754 defines to the bit.
+// Random numbers of synthetic data, by arithmetic that IEEE 754 defines to the bit.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 
 #include "kernels/core/initializers.h"
@@ -32,44 +31,5 @@ class Draws {
  private:
   RandomKey key_;
 };
-
-struct SineCosine {
-  double sine, cosine;
-};
-
-// Of an angle in turns (1 is 360°). fdlibm's polynomials (k_sin.c, k_cos.c, Sun Microsystems 1993)
-// for the eighth of a turn about the nearest quarter: a library's sin differs in the last bit from
-// machine to machine.
-inline SineCosine sine_cosine(double turns) {
-  constexpr double kHalfPi = 1.5707963267948966;
-  const double quarter = std::nearbyint(turns * 4);
-  const double x = (turns * 4 - quarter) * kHalfPi, z = x * x;
-  const double sine =
-      x + x * z *
-              (-1.66666666666666324348e-01 +
-               z * (8.33333333332248946124e-03 +
-                    z * (-1.98412698298579493134e-04 +
-                         z * (2.75573137070700676789e-06 + z * (-2.50507602534068634195e-08 +
-                                                                z * 1.58969099521155010221e-10)))));
-  const double cosine =
-      1 -
-      (0.5 * z -
-       z * z *
-           (4.16666666666666019037e-02 +
-            z * (-1.38888888888741095749e-03 +
-                 z * (2.48015872894767294178e-05 +
-                      z * (-2.75573143513906633035e-07 +
-                           z * (2.08757232129817482790e-09 - z * 1.13596475577881948265e-11))))));
-  switch (static_cast<std::int64_t>(quarter) & 3) {
-    case 0:
-      return {sine, cosine};
-    case 1:
-      return {cosine, -sine};
-    case 2:
-      return {-sine, -cosine};
-    default:
-      return {-cosine, sine};
-  }
-}
 
 }  // namespace lockstep

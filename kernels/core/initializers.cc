@@ -1,38 +1,13 @@
 #include "kernels/core/initializers.h"
 
 #include <cmath>
-#include <cstring>
 
 #include "kernels/core/error.h"
+#include "kernels/core/portable_math.h"
 
 namespace lockstep {
 
 namespace {
-
-// ln x for a positive normal x: fdlibm's e_log.c (Sun Microsystems 1993), without its special
-// cases.
-double natural_log(double x) {
-  std::uint64_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  // Counting from √½ upwards gives √½ <= mantissa < √2.
-  constexpr std::uint64_t kRootHalf = 0x3FE6A09E00000000;
-  const auto exponent = static_cast<std::int64_t>(bits - kRootHalf) >> 52;
-  bits -= static_cast<std::uint64_t>(exponent) << 52;
-  double mantissa;
-  std::memcpy(&mantissa, &bits, sizeof mantissa);
-
-  const double f = mantissa - 1, s = f / (2 + f), z = s * s;
-  const double r =
-      z * (6.666666666666735130e-01 +
-           z * (3.999999999940941908e-01 +
-                z * (2.857142874366239149e-01 +
-                     z * (2.222219843214978396e-01 +
-                          z * (1.818357216161805012e-01 +
-                               z * (1.531383769920937332e-01 + z * 1.479819860511658591e-01))))));
-  const double half_square = 0.5 * f * f, k = static_cast<double>(exponent);
-  constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
-  return k * kLn2High - ((half_square - (s * (half_square + r) + k * kLn2Low)) - f);
-}
 
 // Σ c[i] x^i
 double polynomial(const double (&c)[8], double x) {

@@ -4,10 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <numbers>
-
 #include "io/base/file.h"
-#include "io/prepare/synthetic_random.h"
 #include "tests/io/python.h"
 
 namespace lockstep {
@@ -23,14 +20,6 @@ class Synthetic : public ::testing::Test {
   ScratchFolder folder_;
   PrepareOptions common_;
 };
-
-TEST(SineCosine, AgreesWithTheLibrary) {
-  for (int i = -4000; i <= 4000; ++i) {
-    const double turns = i / 731.0, radians = 2 * std::numbers::pi * turns;
-    EXPECT_NEAR(sine_cosine(turns).sine, std::sin(radians), 1e-14) << turns;
-    EXPECT_NEAR(sine_cosine(turns).cosine, std::cos(radians), 1e-14) << turns;
-  }
-}
 
 // Prepares one file after another and collects what Python is to ask of them: it starts once.
 class Questions {
