@@ -8,11 +8,14 @@
 #include "io/formats/checkpoint.h"
 #include "io/formats/safetensors.h"
 #include "io/hdf5/hdf5.h"
+#include "io/inspection/augment_sheet.h"
 #include "io/inspection/contact_sheet.h"
 #include "io/inspection/summary.h"
 #include "launch/commands.h"
 #include "launch/layer_table.h"
+#include "runtime/config/augment_kinds.h"
 #include "runtime/run/checkpointing.h"
+#include "runtime/run/session.h"
 
 namespace lockstep {
 
@@ -61,7 +64,27 @@ struct InspectArguments {
   std::string images;  // contact sheet to write
   std::string split;   // of the sheet; default: /train, or the root where there is no such group
   ContactSheetOptions sheet;
+  bool augment = false;  // the sheet shows what a config's data.augment makes of training samples
 };
+
+constexpr std::int64_t kVersions = 8;  // of a sample on that sheet
+
+// Samples of the training part, or of --split, as training sees them.
+void inspect_augmentation(const InspectArguments& arguments, const std::string& file) {
+  if (!file.ends_with(".toml")) throw Error("{}: --augment takes a config, FILE.toml", file);
+  const Config config = load_config(file);
+  if (config.data.augment.empty())
+    throw Error("{}: there is no [[data.augment]]: training sees the samples as they are", file);
+  const auto dataset = Dataset::open(
+      data_source(config.data, arguments.split.empty() ? config.data.train : arguments.split));
+  AugmentOptions options = read_augmentation(config.data);
+  options.seed = config.run.seed;
+  const bool labels = options.mix.any() && dataset->target() == TargetKind::kClass;
+  const Augmentation augmentation(std::move(options), *dataset,
+                                  labels ? dataset->class_count() : 0);
+  fmt::print("{}\n", write_augment_sheet(*dataset, augmentation, arguments.sheet.count, kVersions,
+                                         arguments.images));
+}
 
 void inspect_dataset(const InspectArguments& arguments) {
   fmt::print("{}", dataset_summary(arguments.file));
@@ -78,6 +101,10 @@ int inspect(const InspectArguments& arguments, const Networks& networks) {
   std::string file = arguments.file;
   if (std::filesystem::is_directory(file)) file += "/config.toml";
   if (!std::filesystem::exists(file)) throw Error("{}: there is no such file", file);
+  if (arguments.augment) {
+    inspect_augmentation(arguments, file);
+    return 0;
+  }
   if (file.ends_with(".ckpt")) {
     inspect_checkpoint(file);
   } else if (file.ends_with(".safetensors")) {
@@ -91,7 +118,10 @@ int inspect(const InspectArguments& arguments, const Networks& networks) {
     return 0;
   }
   if (!arguments.images.empty())
-    throw Error("{}: --images shows the images of a dataset file, FILE.h5", file);
+    throw Error(
+        "{}: --images shows the images of a dataset file, FILE.h5, or with --augment those that "
+        "training sees",
+        file);
   return 0;
 }
 
@@ -107,6 +137,10 @@ void add_inspect(CLI::App& app, Action& action, const Networks& networks) {
       ->required();
   CLI::Option* images = command->add_option("--images", arguments->images,
                                             "OUT.png: a contact sheet, a row of images a class");
+  command
+      ->add_flag("--augment", arguments->augment,
+                 "of a config: a row a sample, as stored and as training sees it in 8 epochs")
+      ->needs(images);
   command->add_option("--count", sheet.count, "images a class, or in all without classes")
       ->capture_default_str()
       ->needs(images);
@@ -124,6 +158,7 @@ void add_inspect(CLI::App& app, Action& action, const Networks& networks) {
       "Examples:\n"
       "  lockstep inspect fashion-mnist.h5 --images sheet.png\n"
       "  lockstep inspect launch/configs/fashion-mnist.toml\n"
+      "  lockstep inspect --augment launch/configs/course/augmented.toml --images sheet.png\n"
       "  lockstep inspect runs/first/checkpoints/step-00000600.ckpt\n");
   command->callback([arguments, &networks, &action] {
     action = [arguments, &networks] { return inspect(*arguments, networks); };

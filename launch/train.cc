@@ -5,6 +5,7 @@
 #include "launch/networks.h"
 #include "models/head.h"
 #include "runtime/communication/agreement.h"
+#include "runtime/config/augment_kinds.h"
 #include "runtime/run/training.h"
 
 namespace lockstep {
@@ -80,7 +81,8 @@ void add_train(CLI::App& app, Action& action, const Networks& networks) {
       "  mpirun -np 4 lockstep train --resume runs/a\n" +
       std::string(
           "\nKeys of a config (operational: changes no result; a resume compares all others):\n") +
-      config_help() + "\nNetworks and their keys:\n" + networks.help);
+      config_help() + "\nKinds in [[data.augment]]:\n" + augment_kinds_help() +
+      "\nNetworks and their keys:\n" + networks.help);
   command->callback([arguments, &networks, &action] {
     action = [arguments, &networks] { return train(*arguments, networks); };
   });

@@ -1,21 +1,19 @@
 #include "io/inspection/contact_sheet.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "io/dataset/row_source.h"
 #include "io/formats/png.h"
 #include "io/inspection/bitmap_font.h"
+#include "io/inspection/image_drawing.h"
 #include "io/inspection/labels.h"
 
 namespace lockstep {
 
 namespace {
 
-constexpr std::int64_t kSmallSide = 56, kLargeSide = 112;  // of an image on the sheet, about
 constexpr std::int64_t kGap = 4, kTextScale = 2, kColumns = 10;
-constexpr std::int64_t kMostPixels = 16000;  // along a side: what viewers open
 
 struct SheetRow {
   std::string caption;
@@ -64,67 +62,8 @@ std::vector<SheetRow> rows_of_ten(const Dataset& dataset, std::int64_t count) {
   return sheet;
 }
 
-// How image pixels become pixels of the sheet: enlarged by a whole factor, or averaged over boxes.
-struct Scale {
-  std::int64_t enlarge = 1, shrink = 1;
-
-  explicit Scale(const Shape& sample) {
-    const std::int64_t side = std::max(sample[0], sample[1]);
-    enlarge = std::max<std::int64_t>(1, kSmallSide / side);
-    shrink = (side + kLargeSide - 1) / kLargeSide;
-  }
-  std::int64_t of(std::int64_t side) const { return (side + shrink - 1) / shrink * enlarge; }
-};
-
-// Values of the chosen images as grey levels from 0 to 255.
-struct Levels {
-  double least = 0, most = 255;
-
-  std::uint8_t of(double value) const {
-    return static_cast<std::uint8_t>(
-        std::lround(std::clamp((value - least) / (most - least), 0.0, 1.0) * 255));
-  }
-};
-
-double value_at(const Tensor& x, std::int64_t element) {
-  return x.dtype() == DType::kUInt8 ? static_cast<double>(x.data<std::uint8_t>()[element])
-                                    : static_cast<double>(x.data<float>()[element]);
-}
-
-// Bytes are shown as they are unless they use the lower half alone (digits of 16 grey levels);
-// floats from their least to their largest.
-Levels find_levels(const Tensor& x) {
-  double least = value_at(x, 0), most = least;
-  for (std::int64_t i = 0; i < x.elements(); ++i) {
-    least = std::min(least, value_at(x, i));
-    most = std::max(most, value_at(x, i));
-  }
-  if (x.dtype() == DType::kUInt8) return {0, most < 128 && most > 0 ? most : 255};
-  return {least, most > least ? most : least + 1};
-}
-
-// Image `index` of x with its upper left corner at (top, left).
-void draw_image(const Tensor& sheet, std::int64_t top, std::int64_t left, const Tensor& x,
-                std::int64_t index, const Scale& scale, const Levels& levels) {
-  const std::int64_t height = x.shape()[1], width = x.shape()[2], channels = x.shape()[3];
-  const auto mean = [&](std::int64_t row, std::int64_t column, std::int64_t c) {
-    double sum = 0;
-    std::int64_t count = 0;
-    for (std::int64_t h = row; h < std::min(row + scale.shrink, height); ++h)
-      for (std::int64_t w = column; w < std::min(column + scale.shrink, width); ++w, ++count)
-        sum += value_at(x, ((index * height + h) * width + w) * channels + c);
-    return sum / static_cast<double>(count);
-  };
-  for (std::int64_t h = 0; h < scale.of(height); ++h)
-    for (std::int64_t w = 0; w < scale.of(width); ++w)
-      for (std::int64_t c = 0; c < 3; ++c)
-        sheet.data<std::uint8_t>()[((top + h) * sheet.shape()[1] + left + w) * 3 + c] =
-            levels.of(mean(h / scale.enlarge * scale.shrink, w / scale.enlarge * scale.shrink,
-                           std::min(c, channels - 1)));
-}
-
-Tensor draw_sheet(const std::vector<SheetRow>& sheet, const Tensor& x, const Levels& levels) {
-  const Scale scale(x.shape().without_rows());
+Tensor draw_sheet(const std::vector<SheetRow>& sheet, const Tensor& x, const GreyLevels& levels) {
+  const DrawingScale scale(x.shape().without_rows());
   const std::int64_t height = scale.of(x.shape()[1]), width = scale.of(x.shape()[2]);
   const std::int64_t line = std::max(height, kGlyphHeight * kTextScale) + kGap;
   std::size_t letters = 0, columns = 0;
@@ -156,22 +95,17 @@ Tensor draw_sheet(const std::vector<SheetRow>& sheet, const Tensor& x, const Lev
 std::string write_contact_sheet(const ContactSheetOptions& options, const std::string& png) {
   const std::unique_ptr<Dataset> dataset = Dataset::open(options.source);
   const Shape sample = dataset->sample_shape();
-  const bool drawable = sample.rank() == 3 && (sample[2] == 1 || sample[2] == 3);
-  if (!drawable || dataset->x_type() == DType::kInt64)
-    throw Error(
-        "'{}' of '{}': samples {} of {} cannot be shown; images are (height, width, channels) with "
-        "one channel or three",
-        options.source.x, options.source.group, sample.to_string(), name_of(dataset->x_type()));
+  check_drawable(*dataset, fmt::format("'{}' of '{}'", options.source.x, options.source.group));
   if (options.count < 1) throw Error("--count = {}: at least one image is needed", options.count);
 
   const bool classes = dataset->target() == TargetKind::kClass;
   std::vector<SheetRow> sheet =
       classes ? rows_by_class(*dataset, labels_of(options.source, *dataset), options.count)
               : rows_of_ten(*dataset, options.count);
-  const Scale scale(sample);
+  const DrawingScale scale(sample);
   const auto fitting = static_cast<std::size_t>(
-      kMostPixels / (std::max(scale.of(sample[0]), kGlyphHeight * kTextScale) + kGap));
-  const auto across = static_cast<std::size_t>(kMostPixels / 2 / (scale.of(sample[1]) + kGap));
+      kMostSheetPixels / (std::max(scale.of(sample[0]), kGlyphHeight * kTextScale) + kGap));
+  const auto across = static_cast<std::size_t>(kMostSheetPixels / 2 / (scale.of(sample[1]) + kGap));
   const std::size_t all = sheet.size();
   if (sheet.size() > fitting) sheet.resize(fitting);
   std::vector<std::int64_t> rows;
@@ -182,7 +116,7 @@ std::string write_contact_sheet(const ContactSheetOptions& options, const std::s
   const RowLayout layout = layout_of(*dataset);
   RowBlock block(layout, static_cast<std::int64_t>(rows.size()));
   dataset->read(rows, block.x, block.y, block.weight);
-  const Levels levels = find_levels(block.x);
+  const GreyLevels levels = find_levels(block.x);
   const Tensor image = draw_sheet(sheet, block.x, levels);
   write_png(png, image);
 

@@ -5,66 +5,15 @@
 #include <exception>
 #include <limits>
 #include <mutex>
-#include <numeric>
 #include <optional>
 #include <thread>
 
 #include "io/loading/epoch_orders.h"
+#include "io/loading/shard_buffer.h"
 
 namespace lockstep {
 
 namespace {
-
-// A place in the order of samples: `rows` of them from `begin` on in epoch `epoch`.
-struct Place {
-  std::int64_t epoch, begin, rows;
-};
-
-Place place_of(const BatchPlan& plan, std::int64_t step, std::int64_t shard) {
-  const std::int64_t steps = plan.steps_per_epoch();
-  const BatchPlan::Range range = plan.shard_rows(step % steps, shard);
-  return {step / steps, step % steps * plan.batch + range.begin, range.end - range.begin};
-}
-
-// Tensors for the largest shard of a dataset, filled again and again without allocating.
-class ShardBuffer {
- public:
-  ShardBuffer(const Dataset& dataset, std::int64_t most_rows)
-      : sample_ids_(host_tensor(Shape{most_rows}, DType::kInt64)),
-        x_(host_tensor(dataset.sample_shape().with_rows(most_rows), dataset.x_type())) {
-    if (dataset.target() == TargetKind::kClass)
-      y_ = host_tensor(Shape{most_rows}, DType::kInt64);
-    else if (dataset.target() == TargetKind::kValues)
-      y_ = host_tensor(Shape{most_rows, dataset.target_columns()}, DType::kFloat32);
-    if (dataset.has_weight()) weight_ = host_tensor(Shape{most_rows}, DType::kFloat32);
-    resize(most_rows);
-  }
-
-  // `order` is null for file order.
-  void fill(const Dataset& dataset, const EpochOrder& order, const Place& place) {
-    if (place.rows != batch_.rows) resize(place.rows);
-    const std::span<std::int64_t> ids = batch_.sample_ids.span<std::int64_t>();
-    if (order)
-      std::copy_n(order->begin() + place.begin, place.rows, ids.begin());
-    else
-      std::iota(ids.begin(), ids.end(), place.begin);
-    if (place.rows > 0) dataset.read(ids, batch_.x, batch_.y, batch_.weight);
-  }
-
-  const ShardBatch& batch() const { return batch_; }
-
- private:
-  void resize(std::int64_t rows) {
-    batch_.rows = rows;
-    batch_.sample_ids = sample_ids_.head(rows);
-    batch_.x = x_.head(rows);
-    if (y_) batch_.y = y_.head(rows);
-    if (weight_) batch_.weight = weight_.head(rows);
-  }
-
-  Tensor sample_ids_, x_, y_, weight_;
-  ShardBatch batch_;
-};
 
 // What both loaders know: the plan, the order, and which shards will be asked for.
 class PlannedLoader : public Loader {
@@ -80,6 +29,7 @@ class PlannedLoader : public Loader {
       places_.at(static_cast<std::size_t>(options.shards[i])) = i;
   }
 
+  const Augmentation* augmentation() const { return options_.augmentation.get(); }
   EpochOrder order(std::int64_t epoch) { return orders_ ? orders_->get(epoch) : EpochOrder{}; }
 
   std::size_t index_of(std::int64_t shard) const {
@@ -99,32 +49,36 @@ class PlannedLoader : public Loader {
   std::vector<std::size_t> places_;  // of a shard in options_.shards
 };
 
-// Rows in memory: the worker that asks copies them itself. A shard's slot is touched by its own
+// Rows in memory: the worker that asks copies and augments them itself: all cores compute, so that
+// another thread would gain nothing. A shard's slot is touched by its own
 // worker alone, so there is no lock; only the first step of an epoch asks for the order.
 class ResidentLoader final : public PlannedLoader {
  public:
   ResidentLoader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options)
       : PlannedLoader(std::move(dataset), options) {
     for (std::size_t i = 0; i < options.shards.size(); ++i)
-      slots_.push_back(std::make_unique<Slot>(*dataset_, options.plan.max_shard_rows()));
+      slots_.push_back(
+          std::make_unique<Slot>(*dataset_, augmentation(), options.plan.max_shard_rows()));
     if (!options.shards.empty()) order(options.first_step / options.plan.steps_per_epoch());
   }
 
   const ShardBatch& fetch(std::int64_t step, std::int64_t shard) override {
     Slot& slot = *slots_[index_of(shard)];
-    const Place place = place_of(options_.plan, step, shard);
+    const ShardPlace place = place_of(options_.plan, step, shard);
     if (slot.epoch != place.epoch) {
       slot.order = order(place.epoch);
       slot.epoch = place.epoch;
     }
-    slot.buffer.fill(*dataset_, slot.order, place);
+    slot.buffer.fill(*dataset_, slot.order, place, slot.workspace);
     return slot.buffer.batch();
   }
 
  private:
   struct alignas(64) Slot {  // neighbours belong to other threads
-    Slot(const Dataset& dataset, std::int64_t most_rows) : buffer(dataset, most_rows) {}
+    Slot(const Dataset& dataset, const Augmentation* augmentation, std::int64_t most_rows)
+        : buffer(dataset, augmentation, most_rows), workspace(dataset, augmentation, most_rows) {}
     ShardBuffer buffer;
+    ShardWorkspace workspace;
     EpochOrder order;
     std::int64_t epoch = -1;
   };
@@ -142,10 +96,14 @@ class ReadAheadLoader final : public PlannedLoader {
         in_use_(options.shards.size(), options.first_step - 1),
         next_step_(options.first_step) {
     for (std::size_t i = 0; i < options.shards.size() * static_cast<std::size_t>(ring_); ++i)
-      cells_.push_back(std::make_unique<Cell>(*dataset_, options.plan.max_shard_rows()));
+      cells_.push_back(
+          std::make_unique<Cell>(*dataset_, augmentation(), options.plan.max_shard_rows()));
     if (options.shards.empty()) return;
     for (int i = 0; i < std::max(options.reader_threads, 1); ++i)
-      readers_.emplace_back([this] { read_ahead(); });
+      workspaces_.push_back(std::make_unique<ShardWorkspace>(*dataset_, augmentation(),
+                                                             options.plan.max_shard_rows()));
+    for (const auto& workspace : workspaces_)
+      readers_.emplace_back([this, &own = *workspace] { read_ahead(own); });
   }
 
   ~ReadAheadLoader() override {
@@ -174,7 +132,8 @@ class ReadAheadLoader final : public PlannedLoader {
 
  private:
   struct Cell {
-    Cell(const Dataset& dataset, std::int64_t most_rows) : buffer(dataset, most_rows) {}
+    Cell(const Dataset& dataset, const Augmentation* augmentation, std::int64_t most_rows)
+        : buffer(dataset, augmentation, most_rows) {}
     ShardBuffer buffer;
     std::int64_t step = -1;          // that it holds
     std::exception_ptr error;        // of reading it
@@ -191,19 +150,20 @@ class ReadAheadLoader final : public PlannedLoader {
 
   // Tickets are given out in the order in which workers need them; an error stays with its cell,
   // so that it surfaces at the same step however fast the readers were.
-  void read_ahead() {
+  void read_ahead(ShardWorkspace& workspace) {
     EpochOrder epoch_order;
     std::int64_t epoch = -1;
     while (const std::optional<Ticket> ticket = next_ticket()) {
       Cell& cell = cell_of(ticket->step, ticket->index);
       std::exception_ptr error;
       try {
-        const Place place = place_of(options_.plan, ticket->step, options_.shards[ticket->index]);
+        const ShardPlace place =
+            place_of(options_.plan, ticket->step, options_.shards[ticket->index]);
         if (epoch != place.epoch) {
           epoch_order = order(place.epoch);
           epoch = place.epoch;
         }
-        cell.buffer.fill(*dataset_, epoch_order, place);
+        cell.buffer.fill(*dataset_, epoch_order, place, workspace);
       } catch (...) {
         error = std::current_exception();
       }
@@ -239,6 +199,7 @@ class ReadAheadLoader final : public PlannedLoader {
   std::int64_t next_step_;                    // of the next ticket
   std::size_t next_index_ = 0;
   bool stopping_ = false;
+  std::vector<std::unique_ptr<ShardWorkspace>> workspaces_;  // by reader
   std::vector<std::thread> readers_;
 };
 
@@ -246,8 +207,8 @@ class ReadAheadLoader final : public PlannedLoader {
 
 std::unique_ptr<Loader> Loader::make(std::shared_ptr<const Dataset> dataset,
                                      const LoaderOptions& options) {
-  LOCKSTEP_CHECK(options.plan.rows == dataset->rows(), "a plan for {} rows of a dataset with {}",
-                 options.plan.rows, dataset->rows());
+  LOCKSTEP_CHECK(options.plan.rows % dataset->rows() == 0,
+                 "a plan for {} rows of a dataset with {}", options.plan.rows, dataset->rows());
   if (options.plan.batch < 1)
     throw Error("training.batch is {}; it must be at least 1", options.plan.batch);
   if (options.plan.steps_per_epoch() == 0)

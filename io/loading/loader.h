@@ -1,6 +1,7 @@
-// Loader: hands a worker the rows of one shard of one step. Resident data are gathered by the
-// worker itself (a copy of a few rows); others are read ahead by reader threads into a double
-// buffer. What comes out is a pure function of (dataset, seed, plan, epoch, step, shard).
+// Loader: hands a worker the rows of one shard of one step, augmented. Resident data are gathered
+// by the worker itself (a copy of a few rows); others are read ahead by reader threads into a
+// double buffer. What comes out is a pure function of (dataset, seed, plan, augmentation, epoch,
+// step, shard).
 #pragma once
 
 #include <cstdint>
@@ -13,16 +14,19 @@
 
 namespace lockstep {
 
+class Augmentation;
+
 struct ShardBatch {     // host tensors whose first axis is the number of rows, which may be 0
   Tensor x, y, weight;  // x in the file's type; weight undefined where the data have none
-  Tensor sample_ids;    // int64: the rows' places in the split
+  Tensor sample_ids;    // int64: the rows' places in the split, or in its copies one after another
   std::int64_t rows = 0;
 };
 
 struct LoaderOptions {
-  BatchPlan plan;
+  BatchPlan plan;  // of the dataset's rows, or of several copies of them
   std::uint64_t seed = 0;
-  bool shuffle = true;               // false: file order (evaluation)
+  bool shuffle = true;                               // false: file order (evaluation)
+  std::shared_ptr<const Augmentation> augmentation;  // null: rows as they are stored
   std::vector<std::int64_t> shards;  // those that this rank's workers will ask for, ascending
   bool resident = false;             // the dataset is in memory: no reader threads
   int reader_threads = 1;

@@ -43,10 +43,10 @@ int bench_step(const BenchStepArguments& arguments, const Networks& networks) {
     timed.training.epochs = 0;
     timed.training.phases.clear();  // steps are those of the whole network
     Session session(timed, Purpose::kTrain, timed.data.train, communicator, networks.make);
-    const BatchPlan plan{session.data().data->rows(), timed.training.batch,
+    const BatchPlan plan{session.data().data->rows() * timed.data.copies, timed.training.batch,
                          session.config().run.shards, timed.training.drop_last};
     Trainer trainer(session.config(), session.team(), session.data(), plan,
-                    whole_run(session.config(), plan));
+                    whole_run(session.config(), plan), session.augmentation());
     trainer.restore(0, [&](float*, std::vector<float*>) {
       session.team().params().initialize(session.backend(), timed.run.seed);
     });

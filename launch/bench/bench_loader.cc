@@ -10,10 +10,13 @@
 #include <set>
 #include <thread>
 
+#include "io/augment/augmentation.h"
 #include "io/dataset/row_reader.h"
 #include "io/loading/loader.h"
+#include "launch/bench/bench_augment.h"
 #include "launch/bench/bench_summary.h"
 #include "launch/trained.h"
+#include "runtime/config/augment_kinds.h"
 #include "runtime/config/config.h"
 #include "runtime/run/session.h"
 
@@ -29,7 +32,8 @@ constexpr std::size_t kWarmBlock = std::size_t{1} << 22;
 
 struct Subject {
   std::shared_ptr<const Dataset> dataset;
-  std::unique_ptr<RowReader> x;  // for the peers
+  std::unique_ptr<RowReader> x;                      // for the peers
+  std::shared_ptr<const Augmentation> augmentation;  // of a config that has one
 };
 
 struct Work {  // steps [first, last) of a shuffled run
@@ -46,15 +50,22 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 Subject open_subject(const BenchLoaderOptions& options) {
   DataSource source{.file = options.file, .group = options.split};
+  AugmentOptions augment;
   if (options.file.ends_with(".toml")) {
     const Config config = load_config(options.file, options.overrides);
     source = data_source(config.data, config.data.train);
+    augment = read_augmentation(config.data);
   }
   const std::vector<std::string> files = source.file.expand();
   if (files.size() != 1)
     throw Error("{}: bench loader measures one file, and these are {}", source.file, files.size());
   Subject subject;
   subject.dataset = Dataset::open(source);
+  if (!augment.steps.empty() || augment.mix.any()) {
+    const bool labels = augment.mix.any() && subject.dataset->target() == TargetKind::kClass;
+    subject.augmentation = std::make_shared<const Augmentation>(
+        std::move(augment), *subject.dataset, labels ? subject.dataset->class_count() : 0);
+  }
   const std::string path =
       source.x.starts_with('/') ? source.x : fmt::format("{}/{}", source.group, source.x);
   subject.x = std::make_unique<RowReader>(hdf5::File::open(files.front()).dataset(path),
@@ -253,6 +264,12 @@ int bench_loader(const BenchLoaderOptions& options) {
     json["share"] = median(ours) / median(theirs);
   } else {
     fmt::print("  (no plain way to read this layout stands beside it)\n");
+  }
+  if (subject.augmentation) {
+    const double time =
+        microseconds_to_augment(*subject.dataset, *subject.augmentation, options.rounds);
+    fmt::print("  data.augment: {:.2f} us a sample on one thread, beside the above\n", time);
+    json["augment_microseconds"] = time;
   }
   if (!options.json.empty()) write_text(options.json, json.dump(1) + "\n");
   return 0;

@@ -1,6 +1,7 @@
 // `lockstep bench loader`: rows a second of the loader in shuffled order, beside what the same
 // number of threads reach with nothing around: plain pread of the same rows into as much memory,
-// or for deflated chunks zlib alone on the same chunks, already in memory.
+// or for deflated chunks zlib alone on the same chunks, already in memory. Of a config
+// with data.augment, what that costs a sample, too.
 #pragma once
 
 #include <cstdint>

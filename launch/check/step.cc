@@ -101,7 +101,7 @@ void take_step(Session& session, const NodeDataset& data, const StepTracer& trac
                StepReportInput& report) {
   const Config& config = session.config();
   const BatchPlan plan{data.data->rows(), config.training.batch, 1, false};
-  Trainer trainer(config, session.team(), data, plan, whole_run(config, plan));
+  Trainer trainer(config, session.team(), data, plan, whole_run(config, plan), nullptr);
   trainer.restore(0, [&](float*, const std::vector<float*>&) {
     set_start(config, session.team().params(), session.backend());
   });
@@ -126,7 +126,8 @@ int check_step(const StepArguments& arguments, const Networks& networks) {
   const Config config = one_shard_config(arguments, rows.size());
   const auto communicator = make_self_communicator();
   Session session(config, Purpose::kTrain, config.data.train, *communicator, networks.make);
-  const NodeDataset data{row_subset(session.data().data, rows), true, {}};
+  const NodeDataset data =
+      session.evaluated({row_subset(session.data().data, rows), true, {}});  // rows as they are
 
   StepTracer tracer(session.blueprint(), data.data->rows(), session.backend());
   set_start(session.config(), tracer.params(), session.backend());

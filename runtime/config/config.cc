@@ -9,6 +9,7 @@
 
 #include "io/base/file.h"
 #include "kernels/core/error.h"
+#include "runtime/config/augment_kinds.h"
 #include "runtime/config/config_schema.h"
 #include "runtime/config/config_toml.h"
 #include "runtime/config/config_value.h"
@@ -161,6 +162,13 @@ void check_normalisation(const Entries& entries, const std::string& name, const 
                 data.std.size());
 }
 
+void check_augmentation(const Entries& entries, const std::string& name, const DataConfig& data) {
+  read_augmentation(data);
+  if (data.copies > 1 && data.augment.empty())
+    throw Error("{}: 'data.copies' without [[data.augment]] gives the same samples again and again",
+                entries.where("data.copies", name));
+}
+
 void check_reduction(const Entries& entries, const std::string& name, const RunConfig& run) {
   if (run.reduction == Reduction::kTree && run.exchange_type != ExchangeType::kFloat32)
     throw Error(
@@ -261,6 +269,7 @@ Config build(const Entries& entries, const std::string& name) {
   check_belonging(entries, config);
   check_reduction(entries, name, config.run);
   check_normalisation(entries, name, config.data);
+  check_augmentation(entries, name, config.data);
   check_optimizer(entries, name, config.optimizer);
   check_schedule(entries, name, config.schedule);
   check_clipping(entries, name, config.training);

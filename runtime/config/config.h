@@ -129,9 +129,11 @@ struct DataConfig {
   std::string test = "/test";
   std::string x = "x", y = "y", weight = "weight";  // inside the group, or absolute
   AxesChoice axes = AxesChoice::kNhwc;
-  bool in_memory = true;              // where a quarter of the allowed memory holds them
-  bool normalize = true;              // by mean and std, where they are given here or in the file
-  std::vector<double> mean{}, std{};  // per channel or column; empty: those of the file
+  bool in_memory = true;               // where a quarter of the allowed memory holds them
+  bool normalize = true;               // by mean and std, where they are given here or in the file
+  std::vector<double> mean{}, std{};   // per channel or column; empty: those of the file
+  std::vector<ConfigTable> augment{};  // of training samples: see augment_kinds.h
+  std::int64_t copies = 1;  // of every training sample in an epoch, each augmented in its own way
 };
 
 // model.network of a config that lists [[model.layers]] instead of naming a network.

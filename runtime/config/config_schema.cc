@@ -161,6 +161,10 @@ void add_run_and_data(std::vector<ConfigKey>& keys) {
   LOCKSTEP_KEY(kMath, data.std, "per channel or column; not given: the file's")
       .at_least(0)
       .optional();
+  LOCKSTEP_KEY(kMath, data.augment, "[[data.augment]]: random transforms of training samples, a table each")
+      .optional();
+  LOCKSTEP_KEY(kMath, data.copies, "random versions of every training sample in an epoch")
+      .at_least(1);
 }
 
 void add_model_and_loss(std::vector<ConfigKey>& keys) {

@@ -109,6 +109,19 @@ double TableKeys::number(std::string_view key, double low, double high) const {
   return result;
 }
 
+std::vector<double> TableKeys::numbers(std::string_view key, double low, double high) const {
+  double one = 0;
+  std::vector<double> result;
+  if (read(key, one))
+    result = {one};
+  else if (!read(key, result))
+    result.clear();
+  const auto inside = [&](double value) { return value >= low && value <= high; };
+  if (result.empty() || !std::ranges::all_of(result, inside))
+    refuse(key, fmt::format("a number from {} to {}, or an array of them", low, high));
+  return result;
+}
+
 double TableKeys::share(std::string_view key) const {
   double result = 0;
   if (!read(key, result) || !(result >= 0 && result < 1))

@@ -40,6 +40,8 @@ class TableKeys {
                                              std::int64_t minimum = 1) const;  // n, [h, w]
   double number(std::string_view key, double low, double high) const;          // in [low, high]
   double share(std::string_view key) const;                                    // in [0, 1)
+  // A number or an array of numbers, each in [low, high]; not empty.
+  std::vector<double> numbers(std::string_view key, double low, double high) const;
   std::string text(std::string_view key, const std::vector<std::string>& choices) const;
   std::vector<std::string> texts(std::string_view key) const;  // "a" or ["a", "b"], none empty
   // Tables of layers, as `layers = [...]` or `[[model.layers.layers]]` give them.

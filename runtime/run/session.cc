@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "io/augment/centre_view.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "runtime/communication/agreement.h"
+#include "runtime/config/augment_kinds.h"
 #include "runtime/run/cpu_resources.h"
 #include "runtime/run/memory_plan.h"
 #include "runtime/run/probe.h"
@@ -57,7 +59,7 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
     probe_ = arithmetic_probe(*backend_);
   });
 
-  data_ = samples ? NodeDataset{samples, true, samples->access()} : open(split);
+  data_ = samples ? NodeDataset{samples, true, samples->access()} : open_stored(split);
   together(communicator, [&] {
     if (purpose != Purpose::kPredict && data_.data->target() == TargetKind::kNone)
       throw Error(
@@ -67,6 +69,7 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
     if (config_.run.shards == 0)
       config_.run.shards = auto_shards(config_.training.batch, kMinShardRows);
     resolve_outputs();
+    augment(purpose);
     if (purpose == Purpose::kTrain && !data_.resident) {  // readers take one shard at a time
       const std::string warning = data_.data->shuffle_warning(
           std::max<std::int64_t>(config_.training.batch / config_.run.shards, 1));
@@ -119,7 +122,7 @@ void Session::fit_threads_to_memory(const Blueprint& blueprint, Purpose purpose)
   if (!answer.note.empty()) log_.push_back(answer.note);
 }
 
-NodeDataset Session::open(const std::string& split) {
+NodeDataset Session::open_stored(const std::string& split) {
   DataSource source = data_source(config_.data, split);
   // Labels of later parts must be known to the network; the first part tells how many there are.
   if (outputs_ > 0 && !compares_values(config_.loss.kind))
@@ -157,13 +160,41 @@ void Session::resolve_outputs() {
   }
 }
 
+// Transforms belong to training; a size that they give belongs to the network.
+void Session::augment(Purpose purpose) {
+  AugmentOptions options = read_augmentation(config_.data);
+  options.seed = config_.run.seed;
+  const Dataset& data = *data_.data;
+  stored_sample_ = data.sample_shape();
+  sample_ = augmented_shape(options, stored_sample_);
+  if (purpose != Purpose::kTrain) {
+    data_ = evaluated(data_);
+    return;
+  }
+  if (config_.data.augment.empty()) return;
+  if (options.mix.any() && data.target() == TargetKind::kClass &&
+      config_.loss.kind != LossKind::kCrossEntropy)
+    throw Error(
+        "{}: mixed labels are probabilities of classes, which loss \"{}\" does not take; set "
+        "loss.kind = \"cross_entropy\"",
+        options.mix_where, name_of(config_.loss.kind));
+  augmentation_ = std::make_shared<const Augmentation>(std::move(options), data, outputs_);
+}
+
+NodeDataset Session::evaluated(NodeDataset data) const {
+  if (sample_ != stored_sample_ && data.data->sample_shape() == stored_sample_)
+    data.data = centre_view(std::move(data.data), sample_);
+  return data;
+}
+
 Blueprint Session::make_blueprint(Purpose purpose, const NetworkFactory& networks) {
   const Dataset& data = *data_.data;
   Blueprint blueprint;
-  blueprint.sample = data.sample_shape();
+  blueprint.sample = sample_;
   blueprint.x_type = data.x_type();
-  blueprint.target = data.target();
-  blueprint.target_columns = data.target_columns();
+  blueprint.target = augmentation_ ? augmentation_->target() : data.target();
+  blueprint.target_columns =
+      augmentation_ ? augmentation_->target_columns() : data.target_columns();
   blueprint.seed = config_.run.seed;
   blueprint.direct_convolutions = config_.model.convolution == ConvolutionChoice::kDirect;
   if (config_.data.normalize)

@@ -38,8 +38,14 @@ class Session {
   Backend& backend() { return *backend_; }
   Team& team() { return *team_; }
   const Blueprint& blueprint() const { return blueprint_; }  // valid as long as the session
+  // The split: for training as it is stored, else as evaluated() gives it.
   const NodeDataset& data() const { return data_; }
-  NodeDataset open(const std::string& split);  // another part of the same data
+  // Another part of the same data, as evaluation and prediction see it.
+  NodeDataset open(const std::string& split) { return evaluated(open_stored(split)); }
+  // Without random transforms; where those change the size of images, the middle of each.
+  NodeDataset evaluated(NodeDataset data) const;
+  // What training sees instead of the stored samples; null without data.augment and training.
+  std::shared_ptr<const Augmentation> augmentation() const { return augmentation_; }
   // Builds the network anew, with these parameters and statistics frozen. A collective.
   void rebuild(std::set<std::string> frozen);
   const std::string& probe() const { return probe_; }
@@ -47,7 +53,9 @@ class Session {
   const std::vector<std::string>& log() const { return log_; }
 
  private:
+  NodeDataset open_stored(const std::string& split);
   void resolve_outputs();
+  void augment(Purpose purpose);
   std::size_t allowed_memory() const;  // for all ranks of this node
   void fit_threads_to_memory(const Blueprint& blueprint, Purpose purpose);
   Blueprint make_blueprint(Purpose purpose, const NetworkFactory& networks);
@@ -56,6 +64,8 @@ class Session {
   Communicator& communicator_;
   std::unique_ptr<Backend> backend_;
   NodeDataset data_;
+  Shape stored_sample_, sample_;  // in the file; as the network sees it
+  std::shared_ptr<const Augmentation> augmentation_;
   std::string probe_;
   int threads_ = 1;
   std::int64_t outputs_ = 0;

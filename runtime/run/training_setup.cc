@@ -21,8 +21,8 @@ TrainingRun::TrainingRun(const Config& config, const TrainingRequest& request,
                                        request.networks);
   if (!given_.data.validation.empty()) validation_ = session_->open(given_.data.validation);
   const Config& resolved = session_->config();
-  plan_ = {session_->data().data->rows(), resolved.training.batch, resolved.run.shards,
-           resolved.training.drop_last};
+  plan_ = {session_->data().data->rows() * resolved.data.copies, resolved.training.batch,
+           resolved.run.shards, resolved.training.drop_last};
   if (plan_.steps_per_epoch() == 0)
     throw AgreedError(
         fmt::format("training.drop_last leaves nothing: {} rows are less than a batch of {}",
@@ -77,7 +77,8 @@ void TrainingRun::set_up_phase() {
   const Config& config = session_->config();
   if (!config.training.phases.empty()) declared_.phase_starts = phase_starts_;
   trainer_ = std::make_unique<Trainer>(config, session_->team(), session_->data(), plan_,
-                                       phases_->span(phase_starts_, plan_.steps_per_epoch()));
+                                       phases_->span(phase_starts_, plan_.steps_per_epoch()),
+                                       session_->augmentation());
   together(communicator_,
            [&] { parameter_log_.emplace(config.log.parameters, session_->team(), *trainer_); });
 }

@@ -94,7 +94,9 @@ class CrossEntropy final : public Loss {
                    Tensor& metric_sums) {
     clear(metric_sums);
     Tensor classes = target;
-    if (target_class_) {  // of probabilities: the likeliest class counts as the right one
+    // Of probabilities the likeliest class counts as the right one. Mixed labels are probabilities
+    // in training and classes in evaluation.
+    if (target.dtype() == DType::kFloat32) {
       classes = target_class_.head(output.rows());
       pass.backend.argmax(pass.stream, target, classes);
     }

@@ -36,11 +36,12 @@ TrainingSpan whole_run(const Config& config, const BatchPlan& plan) {
 }
 
 Trainer::Trainer(const Config& config, Team& team, const NodeDataset& data, const BatchPlan& plan,
-                 TrainingSpan span)
+                 TrainingSpan span, std::shared_ptr<const Augmentation> augmentation)
     : config_(config),
       team_(team),
       data_(data),
       plan_(plan),
+      augmentation_(std::move(augmentation)),
       span_(std::move(span)),
       optimizer_(Optimizer::make(config.optimizer)),
       state_names_(lockstep::state_names(config)),
@@ -98,6 +99,7 @@ void Trainer::start_loader() {
   options.seed = config_.run.seed;
   options.shards.resize(static_cast<std::size_t>(team_.shards().count()));
   std::iota(options.shards.begin(), options.shards.end(), team_.shards().begin);
+  options.augmentation = augmentation_;
   options.resident = data_.resident;
   options.first_step = step_;
   options.last_step = end_step();

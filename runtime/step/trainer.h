@@ -46,8 +46,9 @@ struct Snapshot {
 
 class Trainer {
  public:
+  // `augmentation`: of the samples, which then are those of the plan's copies of the data; or null.
   Trainer(const Config& config, Team& team, const NodeDataset& data, const BatchPlan& plan,
-          TrainingSpan span);
+          TrainingSpan span, std::shared_ptr<const Augmentation> augmentation);
 
   StepResult step();
   std::int64_t next_step() const { return step_; }
@@ -85,6 +86,7 @@ class Trainer {
   Team& team_;
   NodeDataset data_;
   BatchPlan plan_;
+  std::shared_ptr<const Augmentation> augmentation_;
   TrainingSpan span_;
   std::unique_ptr<Optimizer> optimizer_;
   std::vector<std::string> state_names_;

@@ -206,5 +206,17 @@ def row_15_galton():
     near(evaluation("runs/galton", "train")["rmse"], np.sqrt(np.mean(error ** 2)), 1e-4, "RMSE")
 
 
+@test
+def row_23_augmented_training_set():
+    """One stream of augmented samples on any number of ranks, from memory and from the file."""
+    follow("augmented-digits", ("prepare", "inspect", "train"))
+    config = "launch/configs/course/augmented-digits.toml"
+    for ranks, in_memory in ((1, "true"), (2, "false"), (4, "true")):
+        succeed("train", config, "--out", f"runs/{ranks}", "run.threads=1", "training.epochs=1",
+                f"data.in_memory={in_memory}", ranks=ranks)
+        same_run("runs/1", f"runs/{ranks}")
+    mean_above([accuracy("runs/augmented")], 0.9, "accuracy of augmented training")
+
+
 if __name__ == "__main__":
     main()
