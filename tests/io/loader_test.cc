@@ -171,15 +171,14 @@ TEST(Loader, ReadsAheadButNoFurther) {
   options.look_ahead = 3;
   const auto dataset = std::make_shared<NumberedRows>(1000);
   const auto loader = Loader::make(dataset, options);
-  const auto settled = [&] {  // what has been read once readers have had ample time
-    for (int i = 0; i < 100 && dataset->reads < 4; ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  const auto settled = [&](int expected) {  // what has been read a while after so much was
+    while (dataset->reads < expected) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     return dataset->reads.load();
   };
-  EXPECT_EQ(settled(), 3);
+  EXPECT_EQ(settled(3), 3);
   loader->fetch(0, 0);
-  EXPECT_EQ(settled(), 4);
+  EXPECT_EQ(settled(4), 4);
 }
 
 TEST(Loader, CanBeDroppedAtAnyTime) {

@@ -1,6 +1,7 @@
 // Communicator with ranks as threads: collectives, node memory, failures and late ranks.
 #include "runtime/communication/communicator.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -57,7 +58,8 @@ TEST(ThreadCommunicator, ALateRankIsNamed) {
       c.barrier();
       ADD_FAILURE() << "nobody missed rank 2";
     } catch (const Error& error) {
-      EXPECT_EQ(std::string(error.what()).find("rank 2 has not"), 0u) << error.what();
+      // A busy machine may hold up the other one too.
+      EXPECT_THAT(error.what(), ::testing::ContainsRegex("^ranks? ([01], )?2 ha(s|ve) not"));
     }
   });
 }

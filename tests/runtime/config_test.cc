@@ -440,7 +440,8 @@ TEST(Config, OverridesReachIntoTables) {
             "override 'model.layers[2].p=1': 'model.layers' has 2 elements, counted from 0");
   EXPECT_EQ(refused("model.layer[0].p=1"),
             "override 'model.layer[0].p=1': there is no 'model.layer'");
-  for (const char* text_of_key : {"model.layers[x].p=1", "model.layers[0]=1", "model.layers[0=1"})
+  for (const char* text_of_key : {"model.layers[x].p=1", "model.layers[0]=1", "model.layers[0=1",
+                                  "model.layers[].p=1", "model.layers[99999999999999999999].p=1"})
     EXPECT_NE(refused(text_of_key).find("expected a key as in model.layers[2].features"),
               std::string::npos)
         << refused(text_of_key);
