@@ -41,7 +41,7 @@ std::vector<std::int64_t> parse_rows(const std::string& text) {
         dash == std::string::npos ? first : parse_row(part.substr(dash + 1), text);
     if (last < first || last - first >= kMostRows)
       throw Error("--rows {}: '{}' is no range of at most {} rows", text, part, kMostRows);
-    for (std::int64_t row = first; row <= last; ++row) rows.push_back(row);
+    for (std::int64_t more = 0; more <= last - first; ++more) rows.push_back(first + more);
     begin = end + 1;
   }
   return rows;

@@ -152,6 +152,11 @@ TEST_F(Safetensors, NamesFileAndTensorOfWhatIsWrong) {
   EXPECT_THAT(error_of([] { SafetensorsReader("/absent.safetensors"); }), HasSubstr("cannot open"));
 }
 
+TEST_F(Safetensors, AHeaderWhoseLengthLooksLikeAnotherFormatIsRead) {
+  const std::string header = "{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}";
+  EXPECT_EQ(error(header + std::string(640 - header.size(), ' '), "12345678"), "");
+}
+
 TEST_F(Safetensors, TruncationAndFlippedHeaderBitsNeverCrash) {
   write_safetensors(path(), some_tensors());
   const std::string whole = read_text(path());

@@ -149,7 +149,8 @@ def row_7_computation_graph():
     near(intermediate("output.f"), [[-12]], 0, "f")
     near(intermediate("input-gradient"), [[-4, -4, 3]], 1e-6, "df/dx, df/dy, df/dz")
     for rows, words in (("3", ("no row 3", "1, counted from 0")), ("0-", ("--rows 0-", "0,3,7-9")),
-                        ("a", ("'a' is no row",)), ("5-2", ("5-2",))):
+                        ("a", ("'a' is no row",)), ("5-2", ("5-2",)),
+                        ("9223372036854775807", ("no row 9223372036854775807",))):
         refuse("check", "step", "launch/configs/course/computation-graph.toml", "--rows", rows,
                words=words)
 

@@ -125,7 +125,7 @@ void break_in_a_step(World& world, Communicator& communicator, bool stop) {
   test.elements = 50000;
   test.bucket_blocks = 100;
   ExchangePlan plan = testing::plan_of(test);
-  if (stop) plan.patience_seconds = 1;
+  if (stop) plan.patience_seconds = 2;
   HostMemory device;
   const auto exchange =
       communicator.make_exchange(plan, ShardPlan(test.shards, test.workers), device);
