@@ -1,5 +1,5 @@
-// PackedWeights: a second copy of a layer's weights in the order that one of the backend's
-// operations reads, made anew when the weights have changed and not before.
+// PackedWeights: a layer's handle to a second copy of its weights, in the order that one of the
+// backend's operations reads (runtime/step/packed_copies.h).
 #pragma once
 
 #include "runtime/step/layer.h"
@@ -10,22 +10,18 @@ class PackedWeights {
  public:
   // 0 elements: the backend reads the weights as they are.
   void build(Build& build, std::int64_t elements) {
-    if (elements > 0) tensor_ = build.fixed_buffer({elements});
+    if (elements > 0) copy_ = &build.packed_copy(elements);
   }
 
   // pack(tensor) fills the copy. Undefined where the backend wants none.
   template <typename Pack>
-  const Tensor& refreshed(const Pass& pass, Pack pack) {
-    if (tensor_ && version_ != pass.weights_version) {
-      pack(tensor_);
-      version_ = pass.weights_version;
-    }
-    return tensor_;
+  const Tensor& refreshed(const Pass& pass, const Pack& pack) {
+    return copy_ != nullptr ? copy_->refreshed(pass.weights_version, pack) : none_;
   }
 
  private:
-  Tensor tensor_;
-  std::int64_t version_ = -1;  // of the weights that were packed; none yet
+  PackedCopy* copy_ = nullptr;
+  Tensor none_;
 };
 
 }  // namespace lockstep

@@ -70,6 +70,11 @@ OnnxValue Layer::to_onnx(OnnxExport& onnx, const OnnxValue&) const {
       onnx.path());
 }
 
+PackedCopy& Build::packed_copy(std::int64_t elements) {
+  buffer_bytes_ += static_cast<std::size_t>(elements) * sizeof(float);
+  return packed_copies->at(packed_count_++, elements, backend_);
+}
+
 Shape UnaryLayer::build(Build& build, std::span<const Shape> in) {
   if (in.size() != 1) throw Error("layer '{}' takes one input, not {}", build.path(), in.size());
   return this->build(build, in[0]);

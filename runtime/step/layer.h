@@ -12,6 +12,7 @@
 
 #include "kernels/backend.h"
 #include "runtime/step/gradient_slots.h"
+#include "runtime/step/packed_copies.h"
 #include "runtime/step/params.h"
 
 namespace lockstep {
@@ -82,8 +83,11 @@ class Build {
   // A copy of dy that lasts while what was built since the mark runs backward.
   Tensor gradient_copy(const Shape& sample, std::size_t mark);
   GradientSlots& gradients() { return gradients_; }
-  // What does not grow with the rows: packed weights, statistics of a shard.
+  // What does not grow with the rows, such as statistics of a shard.
   Tensor fixed_buffer(const Shape& shape, DType type = DType::kFloat32);
+  // Of weights, for an operation that reads them in another order; lives as long as
+  // `packed_copies`.
+  PackedCopy& packed_copy(std::int64_t elements);
   std::uint32_t next_random_layer() { return random_layers_++; }  // one a dropout layer
 
   // Parameters that do not train. Layers need not know: a frozen parameter's gradient goes nowhere.
@@ -95,6 +99,8 @@ class Build {
   // Rank 3 (H, W, C) while the layer's input is that image, flattened in this order: a linear layer
   // then asks for files with columns in PyTorch's order C, H, W. Rank 0 otherwise.
   Shape flattened_image;
+  // Where the network's packed copies are, those of all replicas of a rank.
+  std::shared_ptr<PackedCopies> packed_copies = std::make_shared<PackedCopies>();
   // Convolutions are computed by plain sums alone (ConvGeometry::direct).
   bool direct_convolutions = false;
   // The ids that an embedding has turned into the tokens that reach the layer.
@@ -127,6 +133,7 @@ class Build {
   std::int64_t max_rows_;
   std::string prefix_;
   std::uint32_t random_layers_ = 0;
+  std::size_t packed_count_ = 0;
   std::size_t buffer_bytes_ = 0;
   GradientSlots gradients_;
 };

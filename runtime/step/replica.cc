@@ -52,7 +52,7 @@ void set_normalization(Blueprint& blueprint, const std::vector<double>& mean,
 }
 
 Replica::Replica(const Blueprint& blueprint, std::int64_t max_rows, Backend& backend,
-                 Stream& stream)
+                 Stream& stream, std::shared_ptr<PackedCopies> packed_copies)
     : backend_(backend),
       stream_(stream),
       seed_(blueprint.seed),
@@ -61,6 +61,7 @@ Replica::Replica(const Blueprint& blueprint, std::int64_t max_rows, Backend& bac
       loss_(blueprint.make_loss ? blueprint.make_loss() : nullptr),
       loss_sums_(host_tensor({2}, DType::kFloat64)),
       metric_sums_(host_tensor({kMetricSums}, DType::kFloat64)) {
+  if (packed_copies) build_.packed_copies = std::move(packed_copies);
   build_.direct_convolutions = blueprint.direct_convolutions;
   build_.frozen = blueprint.frozen;
   build_.input_type = network_->input_type();

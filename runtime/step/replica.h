@@ -38,7 +38,9 @@ void set_normalization(Blueprint& blueprint, const std::vector<double>& mean,
 
 class Replica {
  public:
-  Replica(const Blueprint& blueprint, std::int64_t max_rows, Backend& backend, Stream& stream);
+  // packed_copies: those that it shares with other replicas; null: it has its own.
+  Replica(const Blueprint& blueprint, std::int64_t max_rows, Backend& backend, Stream& stream,
+          std::shared_ptr<PackedCopies> packed_copies = nullptr);
 
   ParamSet& params() { return params_; }
   Build& build() { return build_; }

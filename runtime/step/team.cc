@@ -19,9 +19,11 @@ Team::Team(const Blueprint& blueprint, const ShardPlan& plan, std::int64_t max_r
 
 // On its own thread, so that a worker's memory lies near its core.
 void Team::rebuild(const Blueprint& blueprint) {
+  const auto packed_copies = std::make_shared<PackedCopies>();
   run([&](Worker& worker) {
     worker.replica.reset();  // never two at a time
-    worker.replica = std::make_unique<Replica>(blueprint, max_rows_, backend_, *worker.stream);
+    worker.replica = std::make_unique<Replica>(blueprint, max_rows_, backend_, *worker.stream,
+                                               packed_copies);
   });
 }
 
