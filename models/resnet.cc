@@ -39,14 +39,21 @@ std::unique_ptr<UnaryLayer> make_block(const ResNetForm& form, std::int64_t in, 
   std::vector<Convolution> convolutions = {{width, 3, stride}, {width, 3, 1}};
   if (form.bottleneck) convolutions = {{width, 1, 1}, {width, 3, stride}, {out, 1, 1}};
 
+  // Where whole samples are dropped, that happens between the last norm and the sum.
+  const bool fused = drop_path == 0;
   auto branch = std::make_unique<Sequential>();
+  std::unique_ptr<BatchNorm> closing_norm;
   for (std::size_t i = 0; i < convolutions.size(); ++i) {
     const auto [channels, kernel, conv_stride] = convolutions[i];
     const bool last = i + 1 == convolutions.size();
     branch->add_named<Conv2d>(fmt::format("conv{}", i + 1),
                               image_conv(channels, kernel, conv_stride));
-    branch->add_named<BatchNorm>(fmt::format("bn{}", i + 1), 1e-5f, 0.1f, last ? 0.0f : 1.0f);
-    if (!last) branch->add_named<ActivationLayer>(fmt::format("act{}", i + 1), Activation::kRelu);
+    auto norm = std::make_unique<BatchNorm>(1e-5f, 0.1f, last ? 0.0f : 1.0f);
+    if (!last) norm->end_with_relu();
+    if (last && fused)
+      closing_norm = std::move(norm);
+    else
+      branch->add(std::move(norm), fmt::format("bn{}", i + 1));
   }
   if (drop_path > 0) branch->add_named<DropPath>("drop_path", drop_path);
 
@@ -56,11 +63,16 @@ std::unique_ptr<UnaryLayer> make_block(const ResNetForm& form, std::int64_t in, 
     downsample->add(std::make_unique<Conv2d>(image_conv(out, 1, stride)));
     downsample->add(std::make_unique<BatchNorm>());
   }
+  Residual::Branch main{std::move(branch), ""}, shortcut{std::move(downsample), "downsample"};
   auto block = std::make_unique<Sequential>();
-  block->add_unscoped(
-      std::make_unique<Residual>(Residual::Branch{std::move(branch), ""},
-                                 Residual::Branch{std::move(downsample), "downsample"}));
-  block->add_named<ActivationLayer>("act", Activation::kRelu);
+  if (fused) {
+    block->add_unscoped(std::make_unique<Residual>(std::move(main), std::move(shortcut),
+                                                   std::move(closing_norm),
+                                                   fmt::format("bn{}", convolutions.size())));
+  } else {
+    block->add_unscoped(std::make_unique<Residual>(std::move(main), std::move(shortcut)));
+    block->add_named<ActivationLayer>("act", Activation::kRelu);
+  }
   return block;
 }
 
@@ -69,8 +81,9 @@ Network make_resnet(const ResNetForm& form, const ModelTable& keys, const Networ
   const ImageKeys image = begin_image_network(*network, keys, input, form.name);
   const std::string stem = read_choice(keys, "stem", {"imagenet", "cifar"});
   network->add_named<Conv2d>("conv1", stem == "cifar" ? image_conv(64, 3) : image_conv(64, 7, 2));
-  network->add_named<BatchNorm>("bn1");
-  network->add_named<ActivationLayer>("act1", Activation::kRelu);
+  auto norm = std::make_unique<BatchNorm>();
+  norm->end_with_relu();
+  network->add(std::move(norm), "bn1");
   if (stem == "imagenet") network->add_named<MaxPool2d>("maxpool", PoolOptions::square(3, 2, 1));
 
   std::int64_t channels = 64, number = 0;

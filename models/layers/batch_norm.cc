@@ -32,7 +32,7 @@ Shape BatchNorm::build(Build& build, const Shape& in) {
         "it, or after the next linear layer",
         build.path(), build.flattened_image.to_string());
   }
-  const bool data_gradient = build.gradient_flows;
+  data_gradient_ = build.gradient_flows;
   const std::int64_t channels = in.back();
   weight_ = build.param("weight", per_channel(channels, constant_values(gamma_)));
   bias_ = build.param("bias", per_channel(channels, constant_values(0.0f)));
@@ -55,42 +55,83 @@ Shape BatchNorm::build(Build& build, const Shape& in) {
     build.backend().copy(ones, ones_);
   }
   y_ = build.buffer(in);
-  if (data_gradient) dx_ = build.gradient_buffer(in);
+  if (data_gradient_ || relu_) dx_ = build.gradient_buffer(in);
+  if (relu_ && running_var_->trains) {
+    const std::int64_t vectors = in.elements() / channels;
+    mask_ = build.buffer({vectors, relu_mask_bytes(channels)}, DType::kUInt8);
+  }
   build.table.push_back({build.path(), "batch_norm", in, 2 * channels, 2 * in.elements()});
   return in;
 }
 
 Tensor BatchNorm::forward(const Pass& pass, const Tensor& x) {
+  return forward(pass, x, {});
+}
+
+Tensor BatchNorm::forward(const Pass& pass, const Tensor& x, const Tensor& residual) {
   Tensor y = y_.head(x.rows());
   x_ = x;
   if (!pass.training || !running_var_->trains) {
-    pass.backend.batch_norm_inference(pass.stream, options_, x, weight_->value, bias_->value,
-                                      running_mean_->value, running_var_->value, y);
+    if (relu_)
+      pass.backend.batch_norm_relu_inference(pass.stream, options_, x, weight_->value, bias_->value,
+                                             running_mean_->value, running_var_->value, residual,
+                                             y);
+    else
+      pass.backend.batch_norm_inference(pass.stream, options_, x, weight_->value, bias_->value,
+                                        running_mean_->value, running_var_->value, y);
     return y;
   }
-  pass.backend.batch_norm_forward(pass.stream, options_, x, weight_->value, bias_->value, y,
-                                  saved_mean_, saved_inv_std_, running_mean_->grad,
-                                  running_var_->grad);
+  if (relu_) {
+    Tensor mask = mask_.head(x.rows());
+    pass.backend.batch_norm_relu_forward(pass.stream, options_, x, weight_->value, bias_->value,
+                                         residual, y, mask, saved_mean_, saved_inv_std_,
+                                         running_mean_->grad, running_var_->grad);
+  } else {
+    pass.backend.batch_norm_forward(pass.stream, options_, x, weight_->value, bias_->value, y,
+                                    saved_mean_, saved_inv_std_, running_mean_->grad,
+                                    running_var_->grad);
+  }
   return y;
 }
 
-Tensor BatchNorm::backward(const Pass& pass, const Tensor& dy) {
-  const Tensor dx =
-      running_var_->trains ? backward_by_batch(pass, dy) : backward_by_statistics(pass, dy);
-  for (const Param* param : {weight_, bias_, running_mean_, running_var_}) pass.ready(param);
-  return dx;
+// The frozen form has no mask: its ReLU goes by y.
+bool BatchNorm::keeps_output() const {
+  return relu_ && !running_var_->trains;
 }
 
-Tensor BatchNorm::backward_by_batch(const Pass& pass, const Tensor& dy) {
+Tensor BatchNorm::backward(const Pass& pass, const Tensor& dy) {
+  Tensor none;
+  return backward(pass, dy, none);
+}
+
+Tensor BatchNorm::backward(const Pass& pass, const Tensor& dy, Tensor& dresidual) {
+  const Tensor dx = running_var_->trains ? backward_by_batch(pass, dy, dresidual)
+                                         : backward_by_statistics(pass, dy, dresidual);
+  for (const Param* param : {weight_, bias_, running_mean_, running_var_}) pass.ready(param);
+  return data_gradient_ ? dx : Tensor();
+}
+
+Tensor BatchNorm::backward_by_batch(const Pass& pass, const Tensor& dy, Tensor& dresidual) {
   Tensor dx;
   if (dx_) dx = dx_.head(dy.rows());
-  pass.backend.batch_norm_backward(pass.stream, x_, dy, weight_->value, saved_mean_, saved_inv_std_,
-                                   weight_->grad, bias_->grad, dx);
+  if (relu_)
+    pass.backend.batch_norm_relu_backward(pass.stream, x_, dy, mask_.head(dy.rows()),
+                                          weight_->value, saved_mean_, saved_inv_std_,
+                                          weight_->grad, bias_->grad, dx, dresidual);
+  else
+    pass.backend.batch_norm_backward(pass.stream, x_, dy, weight_->value, saved_mean_,
+                                     saved_inv_std_, weight_->grad, bias_->grad, dx);
   return dx;
 }
 
 // The layer is y = w (x - mean) / sqrt(var + epsilon) + b with constant mean and var.
-Tensor BatchNorm::backward_by_statistics(const Pass& pass, const Tensor& dy) {
+Tensor BatchNorm::backward_by_statistics(const Pass& pass, const Tensor& y_gradient,
+                                         Tensor& dresidual) {
+  Tensor dy = y_gradient;
+  if (relu_) {
+    pass.backend.activation_backward(pass.stream, Activation::kRelu, y_.head(dy.rows()), dy, dy);
+    if (dresidual) pass.backend.copy_async(pass.stream, dy, dresidual);
+  }
   const auto normalised = [&](const Tensor& x, const Tensor& weight, Tensor& y) {
     pass.backend.batch_norm_inference(pass.stream, options_, x, weight, zeros_, zeros_,
                                       running_var_->value, y);
@@ -110,6 +151,17 @@ Tensor BatchNorm::backward_by_statistics(const Pass& pass, const Tensor& dy) {
 }
 
 OnnxValue BatchNorm::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  const OnnxValue y = normalised_in_onnx(onnx, x);
+  return relu_ ? onnx.map("Relu", y) : y;
+}
+
+OnnxValue BatchNorm::to_onnx(OnnxExport& onnx, const OnnxValue& x,
+                             const OnnxValue& residual) const {
+  const OnnxValue y = normalised_in_onnx(onnx, x);
+  return onnx.map("Relu", {onnx.node("Add", {y.name, residual.name}), y.sample});
+}
+
+OnnxValue BatchNorm::normalised_in_onnx(OnnxExport& onnx, const OnnxValue& x) const {
   // Tokens (T, C): ONNX has channels second.
   const auto swapped = [&](const std::string& name) {
     if (x.sample.rank() != 2) return name;

@@ -14,26 +14,37 @@ class BatchNorm final : public UnaryLayer {
   // gamma: what "weight" starts with. 0 behind the last convolution of a residual branch makes
   // the block the identity at first (Goyal et al. 2017, "zero gamma").
   explicit BatchNorm(float epsilon = 1e-5f, float momentum = 0.1f, float gamma = 1.0f);
+  // y = relu(batch_norm(x) + residual) from then on, in one operation with the bits of three. For
+  // backward one bit an element is kept, where the statistics are not frozen. Before build.
+  void end_with_relu() { relu_ = true; }
 
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
+  // Only with the ReLU: residual, and its gradient; either may be undefined.
+  Tensor forward(const Pass& pass, const Tensor& x, const Tensor& residual);
+  Tensor backward(const Pass& pass, const Tensor& dy, Tensor& dresidual);
+  bool keeps_output() const override;
   OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
+  OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x, const OnnxValue& residual) const;
 
  private:
   BatchNormOptions options_;
   float momentum_;  // weight of the new statistics
   float gamma_;
+  bool relu_ = false, data_gradient_ = false;
   Param* weight_ = nullptr;
   Param* bias_ = nullptr;
   Param* running_mean_ = nullptr;
   Param* running_var_ = nullptr;
-  Tensor backward_by_batch(const Pass& pass, const Tensor& dy);
-  Tensor backward_by_statistics(const Pass& pass, const Tensor& dy);
+  OnnxValue normalised_in_onnx(OnnxExport& onnx, const OnnxValue& x) const;
+  Tensor backward_by_batch(const Pass& pass, const Tensor& dy, Tensor& dresidual);
+  Tensor backward_by_statistics(const Pass& pass, const Tensor& dy, Tensor& dresidual);
 
   Tensor saved_mean_, saved_inv_std_;
   Tensor zeros_, ones_;  // one a channel, where the statistics are frozen
-  Tensor x_, y_, dx_;    // dx_ undefined: no gradient flows to the input
+  Tensor mask_;          // of the ReLU, where the statistics are those of the batch
+  Tensor x_, y_, dx_;
 };
 
 }  // namespace lockstep

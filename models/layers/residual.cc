@@ -12,6 +12,14 @@ Residual::Residual(Branch main, Branch shortcut)
   LOCKSTEP_CHECK(main_.layer != nullptr, "a residual block needs a main branch");
 }
 
+Residual::Residual(Branch main, Branch shortcut, std::unique_ptr<BatchNorm> norm,
+                   std::string norm_name)
+    : Residual(std::move(main), std::move(shortcut)) {
+  norm_ = std::move(norm);
+  norm_name_ = std::move(norm_name);
+  norm_->end_with_relu();
+}
+
 Shape Residual::build(Build& build, const Shape& in) {
   const bool data_gradient = build.gradient_flows;
   const Shape flattened_image = build.flattened_image;
@@ -24,6 +32,12 @@ Shape Residual::build(Build& build, const Shape& in) {
     if (branch.layer != nullptr) {
       const Build::Scope scope(build, branch.name);
       out = branch.layer->build(build, in);
+      if (&branch == &main_) layer_backward_ = build.gradient_flows;
+      if (&branch == &main_ && norm_ != nullptr) {
+        const Build::Scope norm_scope(build, norm_name_);
+        norm_path_ = build.path();
+        out = norm_->build(build, out);
+      }
     }
     backward = build.gradient_flows;
     return out;
@@ -52,8 +66,9 @@ Shape Residual::build(Build& build, const Shape& in) {
                 build.path());
   }
   build.gradient_flows = main_backward_ || shortcut_backward_;
-  if (main_.layer->keeps_output()) y_ = build.buffer(out);
-  if (main_backward_ && shortcut_backward_) dy_copy_ = build.gradient_copy(out, mark);
+  if (main_.layer->keeps_output() && norm_ == nullptr) y_ = build.buffer(out);
+  if ((main_backward_ || norm_ != nullptr) && shortcut_backward_)
+    dy_copy_ = build.gradient_copy(out, mark);
   busy.merge(gradients.since(shortcut_mark));
   gradients.set_busy(std::move(busy));
   return out;
@@ -62,6 +77,7 @@ Shape Residual::build(Build& build, const Shape& in) {
 Tensor Residual::forward(const Pass& pass, const Tensor& x) {
   const Tensor main = main_.layer->forward(pass, x);
   const Tensor shortcut = shortcut_.layer != nullptr ? shortcut_.layer->forward(pass, x) : x;
+  if (norm_ != nullptr) return norm_->forward(pass, main, shortcut);
   Tensor y = y_ ? y_.head(x.rows()) : main;
   pass.backend.add(pass.stream, main, shortcut, y);
   return y;
@@ -69,12 +85,21 @@ Tensor Residual::forward(const Pass& pass, const Tensor& x) {
 
 Tensor Residual::backward(const Pass& pass, const Tensor& dy) {
   Tensor shortcut_dy = dy;
-  if (dy_copy_) {
-    shortcut_dy = dy_copy_.head(dy.rows());
-    pass.backend.copy_async(pass.stream, dy, shortcut_dy);
+  if (dy_copy_) shortcut_dy = dy_copy_.head(dy.rows());
+  Tensor dx, none;
+  if (norm_ != nullptr) {
+    dx = norm_->backward(pass, dy, dy_copy_ ? shortcut_dy : none);
+    if (layer_backward_) dx = main_.layer->backward(pass, dx);
+    return backward_to_x(pass, dx, shortcut_dy);
   }
-  Tensor dx, shortcut_dx;
+  if (dy_copy_) pass.backend.copy_async(pass.stream, dy, shortcut_dy);
   if (main_backward_) dx = main_.layer->backward(pass, dy);
+  return backward_to_x(pass, dx, shortcut_dy);
+}
+
+// dx: the main branch's.
+Tensor Residual::backward_to_x(const Pass& pass, Tensor dx, const Tensor& shortcut_dy) {
+  Tensor shortcut_dx;
   if (shortcut_backward_) {
     shortcut_dx =
         shortcut_.layer != nullptr ? shortcut_.layer->backward(pass, shortcut_dy) : shortcut_dy;
@@ -89,6 +114,12 @@ OnnxValue Residual::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
   const OnnxValue main = main_.layer->to_onnx(onnx, x);
   onnx.enter(path);
   const OnnxValue shortcut = shortcut_.layer != nullptr ? shortcut_.layer->to_onnx(onnx, x) : x;
+  if (norm_ != nullptr) {
+    onnx.enter(norm_path_);
+    const OnnxValue y = norm_->to_onnx(onnx, main, shortcut);
+    onnx.enter(path);
+    return y;
+  }
   onnx.enter(path);
   return {onnx.node("Add", {main.name, shortcut.name}), main.sample};
 }
