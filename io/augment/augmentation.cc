@@ -49,14 +49,14 @@ Augmentation::Augmentation(AugmentOptions options, const Dataset& dataset, std::
       columns_(stored_target_ == TargetKind::kClass && mixes() ? classes
                                                                : dataset.target_columns()) {
   for (std::size_t i = 0; i < options_.steps.size(); ++i) {
-    const auto& [transform, where] = options_.steps[i];
-    named(where, [&] {
+    const ImageTransform& transform = *options_.steps[i].transform;
+    named(options_.steps[i].where, [&] {
       check_image(shapes_.back());
       check_numbers(type_);
-      transform->check(shapes_.back(), type_);
-      shapes_.push_back(transform->output_shape(shapes_.back()));
+      transform.check(shapes_.back(), type_);
+      shapes_.push_back(transform.output_shape(shapes_.back()));
     });
-    if (!transform->in_place()) last_moving_ = i + 1;
+    if (!transform.in_place()) last_moving_ = i + 1;
     largest_bytes_ = std::max(largest_bytes_,
                               static_cast<std::size_t>(shapes_.back().elements()) * size_of(type_));
   }
