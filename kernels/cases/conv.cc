@@ -17,7 +17,8 @@ struct ConvShape {
   // What a back end may compute by Winograd's transforms, for which it wants enough channels.
   bool by_tiles() const {
     return !g.direct && g.kernel_h == 3 && g.kernel_w == 3 && g.stride_h * g.stride_w == 1 &&
-           g.dilation_h * g.dilation_w == 1 && g.groups == 1 && std::min(g.in_c, g.out_c) >= 16;
+           g.dilation_h * g.dilation_w == 1 && g.groups == 1 && std::min(g.in_c, g.out_c) >= 16 &&
+           g.out_h() * g.out_w() > 4;
   }
   // Errors of Winograd's transforms are 4 to 5 times those of plain sums.
   double tolerance() const { return by_tiles() ? 5 * 16 : 16; }
@@ -229,7 +230,8 @@ std::vector<ConvShape> benchmark_shapes() {
                                  square(4, 256, 256, 14, 3, 1), square(4, 512, 512, 7, 3, 1),
                                  square(16, 64, 64, 32, 3, 1),  // ResNet-18 for images of 32 x 32
                                  square(16, 128, 128, 16, 3, 1), square(16, 256, 256, 8, 3, 1),
-                                 square(16, 512, 512, 4, 3, 1)}) {
+                                 square(16, 512, 512, 4, 3, 1), square(32, 256, 256, 2, 3, 1),
+                                 square(32, 512, 512, 1, 3, 1)}) {
     shapes.push_back(shape);
     shapes.push_back(direct(shape));
   }
@@ -346,6 +348,10 @@ OpCases conv_cases() {
         square(2, 20, 24, 5, 3, 2), square(1, 64, 32, 6, 3, 0), square(0, 16, 16, 8, 3, 1),
         square(2, 32, 160, 7, 3, 1), square(1, 290, 18, 8, 3, 1), square(3, 19, 150, 10, 3, 2),
         square(2, 64, 64, 15, 3, 1),
+        // images as rows: one output pixel and up to four, strides, taps that see nothing, runs
+        square(5, 33, 70, 1, 3, 1), square(3, 40, 31, 2, 3, 1), square(2, 17, 45, 4, 3, 1, 2),
+        square(70, 130, 34, 2, 3, 1, 2), square(2, 6, 33, 6, 5, 0), square(3, 9, 10, 8, 7, 0),
+        square(0, 16, 16, 2, 3, 1), square(4, 20, 64, 3, 1, 0, 2), square(1, 7, 5, 2, 5, 2, 2),
         // depthwise: all numbers of pixels and vectors, edges on both sides, phases, long rows
         depthwise(square(2, 2, 2, 5, 3, 1)), depthwise(square(1, 35, 35, 13, 3, 1)),
         depthwise(square(2, 300, 300, 4, 7, 3)), depthwise(square(1, 48, 48, 11, 5, 2, 2)),

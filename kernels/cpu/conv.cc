@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/backend_impl.h"
 #include "kernels/cpu/conv_depthwise.h"
+#include "kernels/cpu/conv_pixels.h"
 #include "kernels/cpu/conv_spread.h"
 #include "kernels/cpu/panels.h"
 #include "kernels/cpu/winograd.h"
@@ -250,6 +251,7 @@ void forward_by_spread_images(Stream& stream, const GemmKernels& kernels, const 
 }  // namespace
 
 std::int64_t CpuBackend::conv_packed_elements(const ConvGeometry& g, bool data_gradient) {
+  if (pixels_suit(g)) return data_gradient ? pixels_packed_elements(g) : 0;
   if (winograd_suits(g)) return winograd_packed_elements(g);
   return data_gradient && !is_depthwise(g) ? g.weight_elements() : 0;
 }
@@ -263,6 +265,10 @@ void CpuBackend::conv_pack(Stream& stream, const ConvGeometry& g, bool data_grad
   check_geometry(g);
   check_conv_elements("w", w, g.weight_elements());
   check_conv_elements("packed", packed, elements);
+  if (pixels_suit(g)) {
+    pixels_pack(g, w.data<float>(), packed.data<float>());
+    return;
+  }
   if (winograd_suits(g)) {
     winograd_pack(stream, winograd_, g, data_gradient, w.data<float>(), packed.data<float>());
     return;
@@ -298,6 +304,11 @@ void CpuBackend::conv_forward(Stream& stream, const ConvGeometry& g, const Tenso
   check_images("y", y, g.out_h(), g.out_w(), g.out_c);
   LOCKSTEP_CHECK(x.rows() == y.rows(), "conv: {} and {} images", x.rows(), y.rows());
   const float* const b = bias ? bias.data<float>() : nullptr;
+  if (pixels_suit(g)) {
+    pixels_forward(stream, gemm_, g, x.rows(), x.data<float>(), w.data<float>(), b,
+                   y.data<float>());
+    return;
+  }
   if (winograd_suits(g)) {
     check_conv_elements("packed", packed, winograd_packed_elements(g));
     winograd_forward(stream, {gemm_, winograd_}, g, x.rows(), x.data<float>(), packed.data<float>(),
@@ -333,6 +344,11 @@ void CpuBackend::conv_backward_data(Stream& stream, const ConvGeometry& g, const
     return;
   }
   check_conv_elements("packed", packed, conv_packed_elements(g, true));
+  if (pixels_suit(g)) {
+    pixels_backward_data(stream, gemm_, g, dy.rows(), dy.data<float>(), packed.data<float>(),
+                         dx.data<float>());
+    return;
+  }
   if (winograd_suits(g)) {
     winograd_backward_data(stream, {gemm_, winograd_}, g, dy.rows(), dy.data<float>(),
                            packed.data<float>(), dx.data<float>());

@@ -7,6 +7,7 @@
 
 #include "kernels/cpu/backend_impl.h"
 #include "kernels/cpu/conv_depthwise.h"
+#include "kernels/cpu/conv_pixels.h"
 #include "kernels/cpu/conv_spread.h"
 #include "kernels/cpu/winograd.h"
 
@@ -338,9 +339,11 @@ void CpuBackend::conv_backward_weights(Stream& stream, const ConvGeometry& g, co
   if (task.images == 0) {
     std::memset(dw.raw(), 0, dw.bytes());
     if (dbias) std::memset(dbias.raw(), 0, dbias.bytes());
-  } else if (winograd_suits(g) || is_depthwise(g)) {
+  } else if (pixels_suit(g) || winograd_suits(g) || is_depthwise(g)) {
     if (is_depthwise(g)) {
       depthwise_backward_weights(stream, depthwise_, g, task.images, task.x, task.dy, task.dw);
+    } else if (pixels_suit(g)) {
+      pixels_backward_weights(stream, gemm_, g, task.images, task.x, task.dy, task.dw);
     } else {
       winograd_backward_weights(stream, {gemm_, winograd_}, g, task.images, task.x, task.dy,
                                 task.dw);
