@@ -225,7 +225,9 @@ std::vector<ConvShape> benchmark_shapes() {
       square(4, 3, 64, 224, 7, 3, 2),                                  // ResNet-18 from here
       square(4, 64, 128, 56, 3, 1, 2),  square(4, 128, 256, 28, 3, 1, 2),
       square(4, 256, 512, 14, 3, 1, 2), square(4, 64, 128, 56, 1, 0, 2),
-      square(4, 128, 256, 28, 1, 0, 2), square(4, 256, 512, 14, 1, 0, 2)};
+      square(4, 128, 256, 28, 1, 0, 2), square(4, 256, 512, 14, 1, 0, 2),
+      square(4, 256, 64, 56, 1, 0),     square(4, 64, 256, 56, 1, 0),  // ResNet-50
+      square(4, 1024, 256, 14, 1, 0),   square(4, 512, 2048, 7, 1, 0)};
   for (const ConvShape& shape : {square(4, 64, 64, 56, 3, 1), square(4, 128, 128, 28, 3, 1),
                                  square(4, 256, 256, 14, 3, 1), square(4, 512, 512, 7, 3, 1),
                                  square(16, 64, 64, 32, 3, 1),  // ResNet-18 for images of 32 x 32

@@ -169,6 +169,8 @@ OpCases linear_cases() {
   };
   for (const LinearShape& shape : {LinearShape{12, 784, 128}, {12, 128, 10}, {16, 1568, 128}})
     add(shape, Use::kBoth);
+  for (const LinearShape& shape : {LinearShape{1568, 384, 1536}, {1568, 1536, 384}})  // ConvNeXt
+    add(shape, Use::kBenchmark);
   for (const LinearShape& shape : {LinearShape{1, 1, 1},
                                    {0, 5, 3},
                                    {1, 7, 13},
@@ -183,6 +185,8 @@ OpCases linear_cases() {
                                    {300, 6, 5},
                                    {100, 33, 31},
                                    {29, 64, 48},
+                                   {700, 40, 70},
+                                   {530, 260, 131, false},
                                    {3, 60, 7, true, {4, 5, 3}},
                                    {14, 7 * 7 * 32, 33, true, {7, 7, 32}}})
     add(shape, Use::kTest);

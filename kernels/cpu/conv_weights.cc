@@ -9,6 +9,7 @@
 #include "kernels/cpu/conv_depthwise.h"
 #include "kernels/cpu/conv_pixels.h"
 #include "kernels/cpu/conv_spread.h"
+#include "kernels/cpu/conv_weights.h"
 #include "kernels/cpu/winograd.h"
 
 namespace lockstep {
@@ -320,6 +321,15 @@ void weights_by_spread_images(Stream& stream, const Task& task) {
 }
 
 }  // namespace
+
+void pointwise_backward_weights(Stream& stream, const GemmKernels& kernels, std::int64_t rows,
+                                std::int64_t in, std::int64_t out, const float* x, const float* dy,
+                                float* dw, float* dbias) {
+  const ConvGeometry g{
+      .in_h = 1, .in_w = 1, .in_c = in, .out_c = out, .kernel_h = 1, .kernel_w = 1};
+  const Task task{kernels, g, rows, x, dy, dw, dbias};
+  KernelRows(task).run(stream);
+}
 
 void CpuBackend::conv_backward_weights(Stream& stream, const ConvGeometry& g, const Tensor& x,
                                        const Tensor& dy, Tensor& dw, Tensor& dbias) {

@@ -1,12 +1,16 @@
 // Linear layers: y = x · w + bias and its gradients, each one call of the microkernel. w lies in
 // panels of columns (gemm_kernels.h), so that the forward pass packs nothing.
 #include "kernels/cpu/backend_impl.h"
+#include "kernels/cpu/conv_weights.h"
 #include "kernels/cpu/gemm_kernels.h"
 #include "kernels/cpu/gemm_runs.h"
 #include "kernels/cpu/panels.h"
 
 namespace lockstep {
 namespace {
+
+// Of a batch, or tokens and pixels: too many for one product of x and dy.
+constexpr std::int64_t kManyRows = 512;
 
 void check_matrix(const char* name, const Tensor& tensor, std::int64_t columns) {
   LOCKSTEP_CHECK(tensor.defined() && tensor.dtype() == DType::kFloat32 &&
@@ -88,6 +92,13 @@ void CpuBackend::linear_backward_weights(Stream& stream, const LinearGeometry& g
   check_matrix("dy", dy, g.out);
   check_rows(x, dy);
   check_elements("dw", dw, g.in * g.out);
+  if (dbias) check_elements("dbias", dbias, g.out);
+  float* const bias_gradient = dbias ? dbias.data<float>() : nullptr;
+  if (x.rows() > kManyRows) {
+    pointwise_backward_weights(stream, gemm_, x.rows(), g.in, g.out, x.data<float>(),
+                               dy.data<float>(), dw.data<float>(), bias_gradient);
+    return;
+  }
   GemmProduct product;
   product.a = x.data<float>();
   product.a_stride = g.in;
@@ -98,9 +109,7 @@ void CpuBackend::linear_backward_weights(Stream& stream, const LinearGeometry& g
   product.columns = g.out;
   use_plain_runs(stream, x.rows(), g.in, product);
   gemm_.multiply(product);
-  if (!dbias) return;
-  check_elements("dbias", dbias, g.out);
-  gemm_.column_sums(dy.data<float>(), dy.rows(), g.out, false, dbias.data<float>());
+  if (bias_gradient) gemm_.column_sums(dy.data<float>(), dy.rows(), g.out, false, bias_gradient);
 }
 
 }  // namespace lockstep

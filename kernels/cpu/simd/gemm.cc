@@ -18,6 +18,14 @@ constexpr std::int64_t kRowsInCache = 112;
 constexpr std::int64_t kCacheWay = 1024;
 // A right side of at most so many floats stays in the second-level cache.
 constexpr std::int64_t kFloatsInCache = 1 << 16;
+// So does a left side of so many, beside what passes over it.
+constexpr std::int64_t kLeftInCache = 1 << 17;
+
+// Weights that the next run reads, asked for while this one computes.
+struct Ahead {
+  const char* next;
+  const char* end;
+};
 
 struct Block {
   const float* a;
@@ -53,6 +61,8 @@ LOCKSTEP_INLINE void store_some(bool masked, float* p, V v, int lanes) {
 constexpr int kRowsOfPointer = 5;
 // Terms a turn of the loop: moving the pointers would otherwise take turns from the arithmetic.
 constexpr int kTermsOfTurn = 4;
+// Cache lines asked for ahead in a turn.
+constexpr int kLinesOfTurn = 3, kLine = 64;
 
 template <int kRows, bool kTransposed>
 struct LeftSide {
@@ -95,7 +105,9 @@ LOCKSTEP_INLINE void add_terms(LeftSide<kRows, kTransposed>& a, const float*& b,
 }
 
 template <int kRows, int kVectors, bool kTransposed, bool kTail>
-static void multiply_blocks(const Block& block, const Repeat& repeat, const GemmRun& run) {
+static void multiply_blocks(const Block& block, const Repeat& repeat, const GemmRun& run,
+                            Ahead& weights_ahead) {
+  Ahead ahead = weights_ahead;
   const std::int64_t a_stride = block.a_stride, b_stride = block.b_stride,
                      c_stride = block.c_stride;
   const float* const bias = block.bias;
@@ -124,6 +136,11 @@ static void multiply_blocks(const Block& block, const Repeat& repeat, const Gemm
       std::int64_t k = piece->length;
       if (!kTransposed) {
         for (; k >= kTermsOfTurn; k -= kTermsOfTurn) {
+          if (ahead.next < ahead.end) {
+#pragma GCC unroll 4
+            for (int i = 0; i < kLinesOfTurn; ++i) __builtin_prefetch(ahead.next + i * kLine, 0, 2);
+            ahead.next += kLinesOfTurn * kLine;
+          }
           add_terms<kRows, kVectors, kTransposed, kTail, kTermsOfTurn>(a, b, b_stride, tail, sums);
         }
       }
@@ -160,9 +177,10 @@ static void multiply_blocks(const Block& block, const Repeat& repeat, const Gemm
     block_a += repeat.a_step;
     block_c += repeat.c_step;
   }
+  weights_ahead = ahead;
 }
 
-using BlockKernel = void (*)(const Block&, const Repeat&, const GemmRun&);
+using BlockKernel = void (*)(const Block&, const Repeat&, const GemmRun&, Ahead&);
 
 template <int kVectors>
 constexpr int kMostRows = kVectors == 2 ? kRowsOfTwo : kRowsOfOne;
@@ -204,6 +222,15 @@ static RowBlocks row_blocks(std::int64_t rows, std::int64_t a_stride, bool trans
   return blocks;
 }
 
+// Behind the run's rows of b.
+static Ahead weights_ahead(const Block& block, const GemmRun& run) {
+  if (run.count == 0) return {};
+  const GemmPiece &first = run.pieces[0], &last = run.pieces[run.count - 1];
+  const std::int64_t end = last.b + last.length;
+  const char* const next = reinterpret_cast<const char*>(block.b + end * block.b_stride);
+  return {next, next + (end - first.b) * block.b_stride * sizeof(float)};
+}
+
 // All runs over `steps` steps of `rows` rows, for the columns of one block.
 template <int kVectors>
 static void multiply_columns(const GemmProduct& product, Block block, std::int64_t steps,
@@ -221,19 +248,22 @@ static void multiply_columns(const GemmProduct& product, Block block, std::int64
     block.bias = r + 1 == product.run_count ? bias : nullptr;
     block.a = a;
     block.c = c;
+    Ahead ahead = weights_ahead(block, run);
     if (blocks.count == 1) {
-      blocks.kernel(block, {steps, product.a_step, product.c_step}, run);
+      blocks.kernel(block, {steps, product.a_step, product.c_step}, run, ahead);
       continue;
     }
     for (std::int64_t step = 0; step < steps; ++step) {
       block.a = a + step * product.a_step;
       block.c = c + step * product.c_step;
       if (larger > 0) {
-        blocks.large_kernel(block, {larger, (size + 1) * a_row, (size + 1) * block.c_stride}, run);
+        blocks.large_kernel(block, {larger, (size + 1) * a_row, (size + 1) * block.c_stride}, run,
+                            ahead);
       }
       block.a += larger * (size + 1) * a_row;
       block.c += larger * (size + 1) * block.c_stride;
-      blocks.kernel(block, {blocks.count - larger, size * a_row, size * block.c_stride}, run);
+      blocks.kernel(block, {blocks.count - larger, size * a_row, size * block.c_stride}, run,
+                    ahead);
     }
   }
 }
@@ -285,18 +315,26 @@ static void multiply(const GemmProduct& whole) {
       terms += product.runs[r].pieces[p].length;
     }
   }
-  // A chunk of rows meets all columns before the next one where b stays in the cache; else all
-  // rows pass over some columns before the next ones.
+  // A chunk of rows meets all columns before the next one where b stays in the cache; else a block
+  // of rows, whose part of a stays there, passes over some columns before the next ones.
   const bool all_columns = terms * product.columns <= kFloatsInCache;
   const std::int64_t some_columns = all_columns ? product.columns : 2 * kWidth;
-  for (std::int64_t first = 0; first < product.columns; first += some_columns) {
-    for (std::int64_t step = 0; step < product.steps; step += some_steps) {
-      const std::int64_t steps = least(some_steps, product.steps - step);
-      for (std::int64_t row = 0; row < product.rows; row += some_rows) {
-        const std::int64_t rows = least(some_rows, product.rows - row);
-        for (std::int64_t n = first; n < first + some_columns && n < product.columns;
-             n += 2 * kWidth) {
-          multiply_chunk(product, n, step, steps, row, rows);
+  std::int64_t block_rows = product.rows;
+  if (product.steps == 1 && !product.transposed && !all_columns) {
+    block_rows = kLeftInCache / terms / kRowsInCache * kRowsInCache;
+    if (block_rows == 0) block_rows = kRowsInCache;
+  }
+  for (std::int64_t block = 0; block < product.rows; block += block_rows) {
+    const std::int64_t block_end = least(block + block_rows, product.rows);
+    for (std::int64_t first = 0; first < product.columns; first += some_columns) {
+      for (std::int64_t step = 0; step < product.steps; step += some_steps) {
+        const std::int64_t steps = least(some_steps, product.steps - step);
+        for (std::int64_t row = block; row < block_end; row += some_rows) {
+          const std::int64_t rows = least(some_rows, block_end - row);
+          for (std::int64_t n = first; n < first + some_columns && n < product.columns;
+               n += 2 * kWidth) {
+            multiply_chunk(product, n, step, steps, row, rows);
+          }
         }
       }
     }
