@@ -195,8 +195,12 @@ class Backend : public Device {
                             const Tensor& packed, const Tensor& bias, Tensor& y) = 0;
   virtual void conv_backward_data(Stream&, const ConvGeometry&, const Tensor& dy, const Tensor& w,
                                   const Tensor& packed, Tensor& dx) = 0;
+  // add: the gradient, rounded as it is without, is added to what dw holds; dbias is overwritten
+  // all the same. Only where conv_adds_gradient says that it costs less than a tensor of its own,
+  // for batches of up to so many images.
+  virtual bool conv_adds_gradient(const ConvGeometry&, std::int64_t images) = 0;
   virtual void conv_backward_weights(Stream&, const ConvGeometry&, const Tensor& x,
-                                     const Tensor& dy, Tensor& dw, Tensor& dbias) = 0;
+                                     const Tensor& dy, bool add, Tensor& dw, Tensor& dbias) = 0;
 
   // ---- pooling. `argmax` (uint8, y's shape): the place in the window, row-major; the first of
   // equals wins; a window has at most 255 places. Padding never wins and counts as zero in

@@ -160,7 +160,7 @@ OpCase backward_weights_case(const ConvShape& shape, Use use) {
   if (shape.bias) c.arguments.push_back(output("dbias", {shape.g.out_c}));
   c.run = [=](Backend& b, Stream& s, Tensors& t) {
     Tensor none;
-    b.conv_backward_weights(s, shape.g, t["x"], t["dy"], t["dw"], shape.bias ? t["dbias"] : none);
+    b.conv_backward_weights(s, shape.g, t["x"], t["dy"], false, t["dw"], shape.bias ? t["dbias"] : none);
   };
   c.reference = [=](const Values& in, Results& out) {
     const Doubles &x = in["x"], &dy = in["dy"];

@@ -60,8 +60,9 @@ class CpuBackend final : public Backend {
                     const Tensor& packed, const Tensor& bias, Tensor& y) override;
   void conv_backward_data(Stream&, const ConvGeometry&, const Tensor& dy, const Tensor& w,
                           const Tensor& packed, Tensor& dx) override;
+  bool conv_adds_gradient(const ConvGeometry&, std::int64_t images) override;
   void conv_backward_weights(Stream&, const ConvGeometry&, const Tensor& x, const Tensor& dy,
-                             Tensor& dw, Tensor& dbias) override;
+                             bool add, Tensor& dw, Tensor& dbias) override;
 
   // ---- pooling
   void max_pool_forward(Stream&, const PoolGeometry&, const Tensor& x, Tensor& y,

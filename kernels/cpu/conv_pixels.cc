@@ -160,10 +160,15 @@ void pixels_backward_data(Stream& stream, const GemmKernels& kernels, const Conv
                   images, dy, packed, nullptr, dx, for_each_seen);
 }
 
+bool pixels_add_gradient(const ConvGeometry& g, std::int64_t images) {
+  return runs_of(images * g.out_h() * g.out_w()) == 1;
+}
+
 // One product a tap, over the images and the pixels that see through it; dy stands in panels of
 // columns with rows (pixel, image).
 void pixels_backward_weights(Stream& stream, const GemmKernels& kernels, const ConvGeometry& g,
-                             std::int64_t images, const float* x, const float* dy, float* dw) {
+                             std::int64_t images, const float* x, const float* dy, bool add,
+                             float* dw) {
   const Axes axes(g);
   const std::int64_t out = g.out_c, pixels = axes.outputs(), most_terms = pixels * images;
   const std::int64_t most_pieces = RunBuilder::pieces_needed(pixels, most_terms);
@@ -184,6 +189,7 @@ void pixels_backward_weights(Stream& stream, const GemmKernels& kernels, const C
   }
   GemmProduct product;
   product.transposed = true;
+  product.accumulate = add;
   product.a = x;
   product.a_stride = axes.inputs() * g.in_c;
   product.b = {turned, 0, panel};
@@ -200,6 +206,7 @@ void pixels_backward_weights(Stream& stream, const GemmKernels& kernels, const C
     };
     std::int64_t terms = 0;
     for_each_seeing([&](std::int64_t, std::int64_t) { terms += images; });
+    if (add && terms == 0) continue;
     RunBuilder builder(pieces, runs, terms);
     for_each_seeing([&](std::int64_t pixel, std::int64_t seen) {
       builder.append(seen * g.in_c, pixel * images, images, product.a_stride);

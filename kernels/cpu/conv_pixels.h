@@ -20,6 +20,9 @@ void pixels_forward(Stream& stream, const GemmKernels& kernels, const ConvGeomet
 void pixels_backward_data(Stream& stream, const GemmKernels& kernels, const ConvGeometry& g,
                           std::int64_t images, const float* dy, const float* packed, float* dx);
 void pixels_backward_weights(Stream& stream, const GemmKernels& kernels, const ConvGeometry& g,
-                             std::int64_t images, const float* x, const float* dy, float* dw);
+                             std::int64_t images, const float* x, const float* dy, bool add,
+                             float* dw);
+// Whether a tap's gradient is one run, so that `add` may add it to dw as it is.
+bool pixels_add_gradient(const ConvGeometry& g, std::int64_t images);
 
 }  // namespace lockstep

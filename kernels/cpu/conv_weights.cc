@@ -331,14 +331,20 @@ void pointwise_backward_weights(Stream& stream, const GemmKernels& kernels, std:
   KernelRows(task).run(stream);
 }
 
+// Where dw is written once, when its sums are complete.
+bool CpuBackend::conv_adds_gradient(const ConvGeometry& g, std::int64_t images) {
+  return pixels_suit(g) ? pixels_add_gradient(g, images) : winograd_suits(g);
+}
+
 void CpuBackend::conv_backward_weights(Stream& stream, const ConvGeometry& g, const Tensor& x,
-                                       const Tensor& dy, Tensor& dw, Tensor& dbias) {
+                                       const Tensor& dy, bool add, Tensor& dw, Tensor& dbias) {
   check_geometry(g);
   check_images("x", x, g.in_h, g.in_w, g.in_c);
   check_images("dy", dy, g.out_h(), g.out_w(), g.out_c);
   LOCKSTEP_CHECK(x.rows() == dy.rows(), "conv: {} and {} images", x.rows(), dy.rows());
   check_conv_elements("dw", dw, g.weight_elements());
   if (dbias) check_conv_elements("dbias", dbias, g.out_c);
+  LOCKSTEP_CHECK(!add || conv_adds_gradient(g, x.rows()), "conv: this gradient cannot be added");
   const Task task{gemm_,
                   g,
                   x.rows(),
@@ -347,15 +353,15 @@ void CpuBackend::conv_backward_weights(Stream& stream, const ConvGeometry& g, co
                   dw.data<float>(),
                   dbias ? dbias.data<float>() : nullptr};
   if (task.images == 0) {
-    std::memset(dw.raw(), 0, dw.bytes());
+    if (!add) std::memset(dw.raw(), 0, dw.bytes());
     if (dbias) std::memset(dbias.raw(), 0, dbias.bytes());
   } else if (pixels_suit(g) || winograd_suits(g) || is_depthwise(g)) {
     if (is_depthwise(g)) {
       depthwise_backward_weights(stream, depthwise_, g, task.images, task.x, task.dy, task.dw);
     } else if (pixels_suit(g)) {
-      pixels_backward_weights(stream, gemm_, g, task.images, task.x, task.dy, task.dw);
+      pixels_backward_weights(stream, gemm_, g, task.images, task.x, task.dy, add, task.dw);
     } else {
-      winograd_backward_weights(stream, {gemm_, winograd_}, g, task.images, task.x, task.dy,
+      winograd_backward_weights(stream, {gemm_, winograd_}, g, task.images, task.x, task.dy, add,
                                 task.dw);
     }
     if (dbias) gemm_.column_sums(task.dy, task.rows() * task.out_w, g.out_c, false, task.dbias);

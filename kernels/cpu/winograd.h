@@ -30,6 +30,7 @@ void winograd_forward(Stream& stream, const WinogradTables& tables, const ConvGe
 void winograd_backward_data(Stream& stream, const WinogradTables& tables, const ConvGeometry& g,
                             std::int64_t images, const float* dy, const float* packed, float* dx);
 void winograd_backward_weights(Stream& stream, const WinogradTables& tables, const ConvGeometry& g,
-                               std::int64_t images, const float* x, const float* dy, float* dw);
+                               std::int64_t images, const float* x, const float* dy, bool add,
+                               float* dw);
 
 }  // namespace lockstep

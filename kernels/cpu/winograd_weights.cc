@@ -37,7 +37,7 @@ class WeightGradient {
         row_blocks_((g.in_c + at_once_.rows - 1) / at_once_.rows),
         column_blocks_((g.out_c + at_once_.columns - 1) / at_once_.columns) {}
 
-  void run(Stream& stream, const float* x, const float* dy, float* dw) const {
+  void run(Stream& stream, const float* x, const float* dy, bool add, float* dw) const {
     // One block of tiles needs no sums but those at hand.
     const std::int64_t kept = blocks_.blocks > 1 ? row_blocks_ * column_blocks_ : 1;
     const std::int64_t pixel = std::max(g_.in_c, g_.out_c);
@@ -65,7 +65,7 @@ class WeightGradient {
         const Channels some = channels(i);
         float* const to = sums + (kept > 1 ? i : 0) * sums_.floats();
         multiply(runs, some, first, end, x_points, dy_points, to);
-        if (block + 1 == blocks_.blocks) transform_back(some, to, dw);
+        if (block + 1 == blocks_.blocks) transform_back(some, to, add, dw);
       }
     }
   }
@@ -129,7 +129,7 @@ class WeightGradient {
   }
 
   // The sums of some channels, to dw in panels of columns with rows (tap, channel).
-  void transform_back(const Channels& some, const float* sums, float* dw) const {
+  void transform_back(const Channels& some, const float* sums, bool add, float* dw) const {
     for (std::int64_t n = 0; n < some.columns; n += kPanelColumns) {
       const std::int64_t column = some.column + n;
       const std::int64_t width = std::min(kPanelColumns, g_.out_c - column);
@@ -138,7 +138,8 @@ class WeightGradient {
                                         .row_stride = width,
                                         .tap_stride = g_.in_c * width,
                                         .point_row_stride = sums_.row_stride,
-                                        .point_stride = sums_.plane_stride},
+                                        .point_stride = sums_.plane_stride,
+                                        .add = add},
                                        sums + n, dw + 9 * g_.in_c * column + some.row * width);
     }
   }
@@ -155,8 +156,9 @@ class WeightGradient {
 }  // namespace
 
 void winograd_backward_weights(Stream& stream, const WinogradTables& tables, const ConvGeometry& g,
-                               std::int64_t images, const float* x, const float* dy, float* dw) {
-  WeightGradient(tables, g, images).run(stream, x, dy, dw);
+                               std::int64_t images, const float* x, const float* dy, bool add,
+                               float* dw) {
+  WeightGradient(tables, g, images).run(stream, x, dy, add, dw);
 }
 
 }  // namespace lockstep

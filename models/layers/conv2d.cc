@@ -48,6 +48,7 @@ Shape Conv2d::build(Build& build, const Shape& in) {
   weight.initializer = options_.weight_values != nullptr
                            ? options_.weight_values(weight.file_shape, geometry_.groups)
                            : torch_default_weight(fan_in);
+  weight.adds_gradient = build.backend().conv_adds_gradient(geometry_, build.max_rows());
   weight_ = build.param("weight", weight);
   if (has_bias_) {
     ParamSpec bias;
@@ -100,7 +101,8 @@ Tensor Conv2d::forward(const Pass& pass, const Tensor& x) {
 Tensor Conv2d::backward(const Pass& pass, const Tensor& dy) {
   if (any_trains({weight_, bias_})) {
     Tensor dbias = has_bias_ ? bias_->grad : Tensor();
-    pass.backend.conv_backward_weights(pass.stream, geometry_, x_, dy, weight_->grad, dbias);
+    pass.backend.conv_backward_weights(pass.stream, geometry_, x_, dy, weight_->adds, weight_->grad,
+                                       dbias);
   }
   Tensor dx;
   if (dx_) {

@@ -46,7 +46,7 @@ class Probe {
     const Tensor x = random({2, 9, 11, 5}), dy = random({2, 9, 11, 19});
     Tensor dw = backend_.empty({geometry.weight_elements()}, DType::kFloat32);
     Tensor dbias = backend_.empty({19}, DType::kFloat32);
-    run([&] { backend_.conv_backward_weights(*stream_, geometry, x, dy, dw, dbias); });
+    run([&] { backend_.conv_backward_weights(*stream_, geometry, x, dy, false, dw, dbias); });
     add(dw);
     add(dbias);
   }

@@ -146,7 +146,7 @@ class Layer {
   virtual Shape build(Build& build, std::span<const Shape> in) = 0;
   // The result lives until the next forward of this layer.
   virtual Tensor forward(const Pass& pass, std::span<const Tensor> x) = 0;
-  // Writes every parameter's gradient (overwriting), reports it, and gives dx[i] for each input;
+  // Writes every parameter's gradient (overwriting, or adding where Param::adds), reports it, and gives dx[i] for each input;
   // dx[i] stays undefined where no gradient flows. May overwrite dy.
   virtual void backward(const Pass& pass, const Tensor& dy, std::span<Tensor> dx) = 0;
   // Whether backward reads the output of forward, which must then not be overwritten.

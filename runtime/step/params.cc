@@ -83,9 +83,12 @@ void ParamSet::bind_trained_values(Device& device, float* flat) {
     if (param.trains) param.value = device.borrow(flat + param.offset, {param.elements});
 }
 
-void ParamSet::bind_gradients(Device& device, float* flat) {
-  for (Param& param : params_)
-    if (param.trains) param.grad = device.borrow(flat + param.offset, {param.elements});
+void ParamSet::bind_gradients(Device& device, float* flat, float* sum) {
+  for (Param& param : params_) {
+    if (!param.trains) continue;
+    param.adds = sum != nullptr && param.spec.adds_gradient;
+    param.grad = device.borrow((param.adds ? sum : flat) + param.offset, {param.elements});
+  }
 }
 
 void ParamSet::bind_frozen_gradients(const Tensor& scratch) {

@@ -26,6 +26,8 @@ struct ParamSpec {
   ParamKind kind = ParamKind::kTrainable;
   bool weight_decay = true;    // false for biases and norms: see optimizer.decay_norms_and_biases
   float average_momentum = 0;  // kStatistic: weight of the new value
+  // The layer can add a shard's gradient to that of the shards before it, see Param::adds.
+  bool adds_gradient = false;
 };
 
 struct Param {
@@ -36,6 +38,8 @@ struct Param {
   std::int64_t offset = 0;  // of the first element in the flat buffers; a multiple of 64
   std::int64_t elements = 0;
   Tensor value, grad;  // flat views; the layer's kernels know their order
+  bool adds =
+      false;  // of this shard: grad holds a sum, to which the layer adds; else it overwrites
 };
 
 class ParamSet {
@@ -53,7 +57,8 @@ class ParamSet {
 
   void bind_values(Device& device, float* flat);
   void bind_trained_values(Device& device, float* flat);  // what is frozen keeps its place
-  void bind_gradients(Device& device, float* flat);
+  // sum: what the gradients that can be added are added to; null: all are written to `flat`.
+  void bind_gradients(Device& device, float* flat, float* sum = nullptr);
   // Layers that train in part, or that gradients pass through, may write gradients of what is
   // frozen: to a place of which nobody reads, of so many elements. Layers take turns in it.
   std::int64_t scratch_elements() const { return scratch_elements_; }

@@ -52,8 +52,8 @@ void Reducer::begin_step(std::int64_t step) {
     if (shards_.count() == 0 || awaited_[b] == 0) exchange_.publish(worker_, static_cast<int>(b));
 }
 
-void Reducer::begin_shard(std::int64_t shard) {
-  params_.bind_gradients(backend_, exchange_.node(worker_, static_cast<int>(counter_.size())));
+void Reducer::begin_shard(std::int64_t shard, bool may_add) {
+  const int slot = static_cast<int>(counter_.size());
   counter_.push_back({shard, 1});
   joins_ = 0;
   for (Subtree right = counter_.back();;) {
@@ -64,6 +64,8 @@ void Reducer::begin_shard(std::int64_t shard) {
     right = {node.begin, 2 * node.shards};
     ++joins_;
   }
+  params_.bind_gradients(backend_, exchange_.node(worker_, slot),
+                         may_add && joins_ > 0 ? exchange_.node(worker_, slot - 1) : nullptr);
   last_shard_ = shard + 1 == shards_.end;
   std::fill(reported_.begin(), reported_.end(), 0);
 }
@@ -73,14 +75,17 @@ void Reducer::ready(const Param& param) {
   if (reported_[index]) throw Error("the gradient of '{}' was reported twice", param.name);
   reported_[index] = 1;
 
-  if (joins_ > 0) {
+  // One join is done where the layer has added its gradient.
+  const int joins = param.adds ? joins_ - 1 : joins_;
+  if (joins > 0) {
     const ProfileScope scope(stream_.profile(), "tree");
-    const int top = static_cast<int>(counter_.size()) - 1;
+    const int top = static_cast<int>(counter_.size()) - 1, last = param.adds ? top - 1 : top;
     nodes_.clear();
-    for (int slot = top - joins_; slot <= top; ++slot)
+    for (int slot = top - joins_; slot <= last; ++slot)
       nodes_.push_back(
           {backend_.borrow(exchange_.node(worker_, slot) + param.offset, {param.elements}),
            counter_[static_cast<std::size_t>(slot)].shards});
+    if (param.adds) nodes_.back().shards *= 2;
     Tensor sum = nodes_.front().sum;
     backend_.tree_sum(stream_, nodes_, 1.0f, sum);
   }
@@ -100,7 +105,7 @@ void Reducer::end_shard() {
 }
 
 void Reducer::zero_shard(std::int64_t shard) {
-  begin_shard(shard);
+  begin_shard(shard, false);
   for (const Param& param : params_.all()) {
     if (!param.trains) continue;
     Tensor leaf = param.grad;

@@ -22,8 +22,10 @@ class Reducer {
 
   ShardRange shards() const { return shards_; }
   void begin_step(std::int64_t step);
-  void begin_shard(std::int64_t shard);  // binds the parameters' gradients to the shard's leaf
-  void ready(const Param& param);        // its gradient is final
+  // Binds the parameters' gradients to the shard's leaf, or, where they can be added, to the leaf
+  // that this one joins.
+  void begin_shard(std::int64_t shard, bool may_add = true);
+  void ready(const Param& param);  // its gradient is final
   // Throws Error unless every parameter that trains was reported once.
   void end_shard();
   void zero_shard(std::int64_t shard);  // a shard without rows adds zero

@@ -161,8 +161,8 @@ class IsaBitsOfConvolution : public IsaBits {
                               y.tensor);
         backend->conv_backward_data(*stream, g, gradient.tensor, weight.tensor, packed_back.tensor,
                                     dx.tensor);
-        backend->conv_backward_weights(*stream, g, image.tensor, gradient.tensor, dw.tensor,
-                                       dbias.tensor);
+        backend->conv_backward_weights(*stream, g, image.tensor, gradient.tensor, false,
+                                       dw.tensor, dbias.tensor);
       });
       stream->synchronize();
       for (const auto& output : {packed, packed_back, y, dx, dw, dbias}) outputs.add(output);

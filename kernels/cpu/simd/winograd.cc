@@ -174,6 +174,7 @@ static void weights(const WinogradRows& rows, const float* w, float* points) {
 
 static void weight_gradient(const WinogradRows& rows, const float* points, float* dw) {
   const std::int64_t tap = rows.tap_stride, plane = rows.point_stride;
+  const bool add_to = rows.add;
   for (std::int64_t row = 0; row < rows.rows; ++row) {
     const float* const from = points + row * rows.point_row_stride;
     float* const to = dw + row * rows.row_stride;
@@ -194,7 +195,10 @@ static void weight_gradient(const WinogradRows& rows, const float* points, float
         V d[3];
         points_to_weights(half[i], d);
 #pragma GCC unroll 3
-        for (int j = 0; j < 3; ++j) store(to + (3 * i + j) * tap + n, d[j], lanes);
+        for (int j = 0; j < 3; ++j) {
+          float* const at = to + (3 * i + j) * tap + n;
+          store(at, add_to ? add(load(at, lanes), d[j]) : d[j], lanes);
+        }
       }
     }
   }
