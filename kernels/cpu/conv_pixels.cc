@@ -85,6 +85,7 @@ void multiply_pixels(Stream& stream, const GemmKernels& kernels, const Products&
       });
       GemmProduct product;
       builder.use(product);
+      product.streams_b = p.terms * p.to_channels > kWeightsAtOnce;
       product.a = from;
       product.a_stride = p.from_pixels * p.from_channels;
       product.rows = images;

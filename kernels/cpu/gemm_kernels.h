@@ -52,6 +52,8 @@ struct GemmProduct {
   const GemmRun* runs = nullptr;
   std::int64_t run_count = 0;
   bool accumulate = false;  // the first run is added to c, too
+  // b comes from memory, and what lies behind it is read next: it is asked for ahead.
+  bool streams_b = false;
 };
 
 // Lines of `length` floats, copied between grids of lines.

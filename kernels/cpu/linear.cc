@@ -12,6 +12,11 @@ namespace {
 // Of a batch, or tokens and pixels: too many for one product of x and dy.
 constexpr std::int64_t kManyRows = 512;
 
+// Whether the weights come from memory.
+bool streams(const LinearGeometry& g) {
+  return g.in * g.out > 1 << 17;
+}
+
 void check_matrix(const char* name, const Tensor& tensor, std::int64_t columns) {
   LOCKSTEP_CHECK(tensor.defined() && tensor.dtype() == DType::kFloat32 &&
                      tensor.elements() == tensor.rows() * columns,
@@ -63,6 +68,7 @@ void CpuBackend::linear_forward(Stream& stream, const LinearGeometry& g, const T
   product.b = {w.data<float>(), 0, kPanelColumns * g.in};
   product.c = {y.data<float>(), g.out, kPanelColumns};
   product.bias = bias ? bias.data<float>() : nullptr;
+  product.streams_b = streams(g);
   product.rows = x.rows();
   product.columns = g.out;
   use_plain_runs(stream, g.in, 1, product);
@@ -80,6 +86,7 @@ void CpuBackend::linear_backward_data(Stream& stream, const LinearGeometry& g, c
   product.a_stride = g.out;
   product.b = {packed.data<float>(), 0, kPanelColumns * g.out};
   product.c = {dx.data<float>(), g.in, kPanelColumns};
+  product.streams_b = streams(g);
   product.rows = dy.rows();
   product.columns = g.in;
   use_plain_runs(stream, g.out, 1, product);

@@ -13,6 +13,8 @@ namespace lockstep {
 namespace {
 
 constexpr std::int64_t kTaps = 9;
+// So many floats of transformed weights stay in the second-level cache.
+constexpr std::int64_t kWeightsInCache = 1 << 18;
 
 // Output channels in even blocks of some panels: the products of a block at all points are taken
 // before they are transformed back, and its transformed weights lie one behind the other in the
@@ -65,6 +67,7 @@ void correlate(Stream& stream, const WinogradTables& tables, const Sizes& sizes,
   TileReader reader(sizes.source, source, zeros);
   TileWriter writer(sizes.output, output, workspace.take<float>(some));
   GemmProduct product;
+  product.streams_b = kWinogradPlanes * in * out > kWeightsInCache;
   PlainRuns(workspace, in, 1).use(product);
   product.a_stride = in_planes.row_stride;
 

@@ -37,6 +37,7 @@ struct Block {
   const float* bias;
   int tail;  // lanes of the last vector that exist
   bool add;
+  Ahead* ahead;
 };
 
 // Blocks of one size in a row: how many, and how far each is from the one before it.
@@ -104,10 +105,14 @@ LOCKSTEP_INLINE void add_terms(LeftSide<kRows, kTransposed>& a, const float*& b,
   }
 }
 
-template <int kRows, int kVectors, bool kTransposed, bool kTail>
-static void multiply_blocks(const Block& block, const Repeat& repeat, const GemmRun& run,
-                            Ahead& weights_ahead) {
-  Ahead ahead = weights_ahead;
+// What the loop over terms does beside the sums.
+enum class Form { kPlain, kAhead, kTransposed };
+
+template <int kRows, int kVectors, Form kForm, bool kTail>
+static void multiply_blocks(const Block& block, const Repeat& repeat, const GemmRun& run) {
+  constexpr bool kTransposed = kForm == Form::kTransposed;
+  Ahead ahead{};
+  if constexpr (kForm == Form::kAhead) ahead = *block.ahead;
   const std::int64_t a_stride = block.a_stride, b_stride = block.b_stride,
                      c_stride = block.c_stride;
   const float* const bias = block.bias;
@@ -136,7 +141,7 @@ static void multiply_blocks(const Block& block, const Repeat& repeat, const Gemm
       std::int64_t k = piece->length;
       if (!kTransposed) {
         for (; k >= kTermsOfTurn; k -= kTermsOfTurn) {
-          if (ahead.next < ahead.end) {
+          if (kForm == Form::kAhead && ahead.next < ahead.end) {
 #pragma GCC unroll 4
             for (int i = 0; i < kLinesOfTurn; ++i) __builtin_prefetch(ahead.next + i * kLine, 0, 2);
             ahead.next += kLinesOfTurn * kLine;
@@ -177,29 +182,35 @@ static void multiply_blocks(const Block& block, const Repeat& repeat, const Gemm
     block_a += repeat.a_step;
     block_c += repeat.c_step;
   }
-  weights_ahead = ahead;
+  if constexpr (kForm == Form::kAhead) *block.ahead = ahead;
 }
 
-using BlockKernel = void (*)(const Block&, const Repeat&, const GemmRun&, Ahead&);
+using BlockKernel = void (*)(const Block&, const Repeat&, const GemmRun&);
 
 template <int kVectors>
 constexpr int kMostRows = kVectors == 2 ? kRowsOfTwo : kRowsOfOne;
 
-template <int kVectors, bool kTransposed, bool kTail, int... kLess>
+template <int kVectors, Form kForm, bool kTail, int... kLess>
 static BlockKernel kernel_of(int rows, std::integer_sequence<int, kLess...>) {
-  static constexpr BlockKernel kKernels[] = {
-      multiply_blocks<kLess + 1, kVectors, kTransposed, kTail>...};
+  static constexpr BlockKernel kKernels[] = {multiply_blocks<kLess + 1, kVectors, kForm, kTail>...};
   return kKernels[rows - 1];
 }
-template <int kVectors>
-static BlockKernel kernel_of(int rows, bool transposed, bool tail) {
+template <int kVectors, Form kForm>
+static BlockKernel kernel_of(int rows, bool tail) {
   constexpr auto kLess = std::make_integer_sequence<int, kMostRows<kVectors>>();
-  if (transposed) {
-    return tail ? kernel_of<kVectors, true, true>(rows, kLess)
-                : kernel_of<kVectors, true, false>(rows, kLess);
+  return tail ? kernel_of<kVectors, kForm, true>(rows, kLess)
+              : kernel_of<kVectors, kForm, false>(rows, kLess);
+}
+template <int kVectors>
+static BlockKernel kernel_of(int rows, Form form, bool tail) {
+  switch (form) {
+    case Form::kPlain:
+      return kernel_of<kVectors, Form::kPlain>(rows, tail);
+    case Form::kAhead:
+      return kernel_of<kVectors, Form::kAhead>(rows, tail);
+    default:
+      return kernel_of<kVectors, Form::kTransposed>(rows, tail);
   }
-  return tail ? kernel_of<kVectors, false, true>(rows, kLess)
-              : kernel_of<kVectors, false, false>(rows, kLess);
 }
 
 // Rows [0, rows) in blocks of even size: `larger` blocks of size + 1, then the others of size.
@@ -208,17 +219,16 @@ struct RowBlocks {
   BlockKernel large_kernel, kernel;
 };
 template <int kVectors>
-static RowBlocks row_blocks(std::int64_t rows, std::int64_t a_stride, bool transposed, bool tail) {
+static RowBlocks row_blocks(std::int64_t rows, std::int64_t a_stride, Form form, bool tail) {
   constexpr std::int64_t kMost = kMostRows<kVectors>, kFew = kMost < 11 ? kMost : 11;
-  const std::int64_t most = !transposed && a_stride % kCacheWay == 0 ? kFew : kMost;
+  const std::int64_t most = form != Form::kTransposed && a_stride % kCacheWay == 0 ? kFew : kMost;
   RowBlocks blocks;
   blocks.count = (rows + most - 1) / most;
   blocks.size = rows / blocks.count;
   blocks.larger = rows % blocks.count;
   const int size = static_cast<int>(blocks.size);
-  blocks.kernel = kernel_of<kVectors>(size, transposed, tail);
-  blocks.large_kernel =
-      blocks.larger ? kernel_of<kVectors>(size + 1, transposed, tail) : blocks.kernel;
+  blocks.kernel = kernel_of<kVectors>(size, form, tail);
+  blocks.large_kernel = blocks.larger ? kernel_of<kVectors>(size + 1, form, tail) : blocks.kernel;
   return blocks;
 }
 
@@ -236,7 +246,10 @@ template <int kVectors>
 static void multiply_columns(const GemmProduct& product, Block block, std::int64_t steps,
                              std::int64_t rows) {
   const bool tail = block.tail != kWidth;
-  const RowBlocks blocks = row_blocks<kVectors>(rows, block.a_stride, product.transposed, tail);
+  const Form form = product.transposed  ? Form::kTransposed
+                    : product.streams_b ? Form::kAhead
+                                        : Form::kPlain;
+  const RowBlocks blocks = row_blocks<kVectors>(rows, block.a_stride, form, tail);
   const std::int64_t a_row = product.transposed ? 1 : block.a_stride;
   const float* const bias = block.bias;
   const float* const a = block.a;
@@ -249,21 +262,20 @@ static void multiply_columns(const GemmProduct& product, Block block, std::int64
     block.a = a;
     block.c = c;
     Ahead ahead = weights_ahead(block, run);
+    block.ahead = &ahead;
     if (blocks.count == 1) {
-      blocks.kernel(block, {steps, product.a_step, product.c_step}, run, ahead);
+      blocks.kernel(block, {steps, product.a_step, product.c_step}, run);
       continue;
     }
     for (std::int64_t step = 0; step < steps; ++step) {
       block.a = a + step * product.a_step;
       block.c = c + step * product.c_step;
       if (larger > 0) {
-        blocks.large_kernel(block, {larger, (size + 1) * a_row, (size + 1) * block.c_stride}, run,
-                            ahead);
+        blocks.large_kernel(block, {larger, (size + 1) * a_row, (size + 1) * block.c_stride}, run);
       }
       block.a += larger * (size + 1) * a_row;
       block.c += larger * (size + 1) * block.c_stride;
-      blocks.kernel(block, {blocks.count - larger, size * a_row, size * block.c_stride}, run,
-                    ahead);
+      blocks.kernel(block, {blocks.count - larger, size * a_row, size * block.c_stride}, run);
     }
   }
 }
