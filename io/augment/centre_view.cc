@@ -2,12 +2,44 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 namespace lockstep {
 
 namespace {
 
 constexpr double kCentreShare = 0.875;
+
+// One axis of an image, whose other axes are `outer` before it and `inner` behind it; in float, for
+// values that the loops of Resizer do not take.
+template <typename From, typename Store>
+void resize_axis(const From* from, std::int64_t outer, std::int64_t size, std::int64_t inner,
+                 std::int64_t whole, std::int64_t begin, std::int64_t count, const Store& store) {
+  for (std::int64_t place = 0; place < count; ++place) {
+    const TriangleWeights taps = triangle_weights(begin + place, size, whole);
+    for (std::int64_t o = 0; o < outer; ++o)
+      for (std::int64_t i = 0; i < inner; ++i) {
+        double sum = 0;
+        const From* near = from + (o * size + taps.begin) * inner + i;
+        for (std::size_t t = 0; t < taps.weights.size(); ++t, near += inner)
+          sum += taps.weights[t] * static_cast<double>(*near);
+        store((o * count + place) * inner + i, sum);
+      }
+  }
+}
+
+template <typename T>
+void resize_values(const T* from, const Shape& stored, const ResizePlan& plan, T* to) {
+  std::vector<float> between(static_cast<std::size_t>(stored[0] * plan.part_width * stored[2]));
+  resize_axis(from, stored[0], stored[1], stored[2], plan.width, plan.left, plan.part_width,
+              [&](std::int64_t i, double value) {
+                between[static_cast<std::size_t>(i)] = static_cast<float>(value);
+              });
+  resize_axis(between.data(), 1, stored[0], plan.part_width * stored[2], plan.height, plan.top,
+              plan.part_height, [&](std::int64_t i, double value) {
+                to[i] = static_cast<T>(std::is_integral_v<T> ? std::nearbyint(value) : value);
+              });
+}
 
 class CentreView final : public Dataset {
  public:
@@ -16,7 +48,7 @@ class CentreView final : public Dataset {
     const Shape stored = dataset_->sample_shape();
     LOCKSTEP_CHECK(stored.rank() == 3 && sample.rank() == 3 && stored[2] == sample[2],
                    "a view of {} as {}", stored.to_string(), sample.to_string());
-    box_ = centre_box(stored[0], stored[1], sample[0], sample[1]);
+    plan_ = centre_plan(stored[0], stored[1], sample[0], sample[1]);
   }
 
   const DatasetInfo& info() const override { return dataset_->info(); }
@@ -41,40 +73,47 @@ class CentreView final : public Dataset {
     const Shape stored = dataset_->sample_shape();
     Tensor whole = host_tensor(stored.with_rows(static_cast<std::int64_t>(rows.size())), x_type());
     dataset_->read(rows, whole, y, weight);
-    AugmentWorkspace workspace;
+    Resizer resizer;
     for (std::int64_t row = 0; row < whole.rows(); ++row) {
-      const ImageSpan from{whole.slice(row, row + 1).raw(), x_type(), stored[0], stored[1],
-                           stored[2]};
-      const ImageSpan to{x.slice(row, row + 1).raw(), x_type(), sample_[0], sample_[1], sample_[2]};
-      resize_box(from, box_, to, workspace);
+      const Tensor from = whole.slice(row, row + 1), to = x.slice(row, row + 1);
+      if (x_type() == DType::kFloat32)
+        resize_values(from.data<float>(), stored, plan_, to.data<float>());
+      else if (stored[2] > kMostResizeChannels)
+        resize_values(from.data<std::uint8_t>(), stored, plan_, to.data<std::uint8_t>());
+      else
+        resizer.resize(
+            {from.data<std::uint8_t>(), stored[0], stored[1], stored[2], stored[1] * stored[2]},
+            plan_, to.data<std::uint8_t>());
     }
   }
 
  private:
   std::shared_ptr<const Dataset> dataset_;
   Shape sample_;
-  PixelBox box_;
+  ResizePlan plan_;
 };
 
-std::int64_t rounded(double value, std::int64_t most) {
-  return std::clamp<std::int64_t>(static_cast<std::int64_t>(std::nearbyint(value)), 1, most);
+// How long the axis becomes that decides, of which `wanted` places are cut out.
+std::int64_t resized_side(std::int64_t stored, std::int64_t wanted) {
+  if (stored <= wanted) return wanted;
+  const auto larger =
+      static_cast<std::int64_t>(std::nearbyint(static_cast<double>(wanted) / kCentreShare));
+  return std::min(stored, larger);
 }
 
 }  // namespace
 
-PixelBox centre_box(std::int64_t stored_height, std::int64_t stored_width, std::int64_t height,
-                    std::int64_t width) {
-  const auto wanted_height = static_cast<double>(height), wanted_width = static_cast<double>(width);
-  // How much larger than the result the largest box of its shape is.
-  const double most = std::min(static_cast<double>(stored_height) / wanted_height,
-                               static_cast<double>(stored_width) / wanted_width);
-  const double scale = std::min(most, std::max(1.0, kCentreShare * most));
-  PixelBox box;
-  box.height = rounded(wanted_height * scale, stored_height);
-  box.width = rounded(wanted_width * scale, stored_width);
-  box.top = (stored_height - box.height) / 2;
-  box.left = (stored_width - box.width) / 2;
-  return box;
+ResizePlan centre_plan(std::int64_t stored_height, std::int64_t stored_width, std::int64_t height,
+                       std::int64_t width) {
+  // The axis along which the stored image is the smaller one, compared with the result, decides.
+  const bool by_height = stored_height * width <= stored_width * height;
+  const std::int64_t stored = by_height ? stored_height : stored_width;
+  const std::int64_t side = resized_side(stored, by_height ? height : width);
+  const auto other = [&](std::int64_t size, std::int64_t least) {
+    return std::max(least, size * side / stored);
+  };
+  return by_height ? ResizePlan::centre(side, other(stored_width, width), height, width)
+                   : ResizePlan::centre(other(stored_height, height), side, height, width);
 }
 
 std::shared_ptr<const Dataset> centre_view(std::shared_ptr<const Dataset> dataset,

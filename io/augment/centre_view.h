@@ -4,19 +4,20 @@
 
 #include <memory>
 
-#include "io/augment/resample.h"
 #include "io/dataset/dataset.h"
+#include "io/images/resize.h"
 
 namespace lockstep {
 
-// The part of a stored image that becomes a result of height x width: the middle 7/8 of the largest
+// Which part of a stored image becomes a result of height x width: the middle 7/8 of the largest
 // box of the result's shape, as for ImageNet (224 of 256); more where it would be smaller than the
 // result, at most all of it.
-PixelBox centre_box(std::int64_t stored_height, std::int64_t stored_width, std::int64_t height,
-                    std::int64_t width);
+ResizePlan centre_plan(std::int64_t stored_height, std::int64_t stored_width, std::int64_t height,
+                       std::int64_t width);
 
-// The dataset with every image cut to its centre_box and, where that has another size, stretched by
-// resize_box. `sample`: (height, width, channels), with the channels of the dataset's images.
+// The dataset with every image resized and cut as centre_plan says, as by torchvision's Resize
+// (antialiased) and CenterCrop. `sample`: (height, width, channels), with the channels of the
+// dataset's images.
 std::shared_ptr<const Dataset> centre_view(std::shared_ptr<const Dataset> dataset,
                                            const Shape& sample);
 

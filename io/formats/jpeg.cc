@@ -89,7 +89,7 @@ struct JpegReader::State {
   jpeg_progress_mgr progress{};
   std::string name;
   JpegHeader header;
-  std::vector<std::uint8_t> ink;  // a row of CMYK
+  std::vector<std::uint8_t> line;  // a row of CMYK, or one that nobody looks at
 
   // `call` may be left by a jump: it must not own anything.
   template <typename Call>
@@ -98,7 +98,9 @@ struct JpegReader::State {
     call();
   }
   void read_header(std::span<const std::byte> bytes);
+  JDIMENSION rows_left() const { return info.output_height - info.output_scanline; }
   void read_rows(Image& to);
+  void skip_to_end();
 };
 
 void JpegReader::State::read_header(std::span<const std::byte> bytes) {
@@ -131,12 +133,18 @@ void JpegReader::State::read_header(std::span<const std::byte> bytes) {
 
 void JpegReader::State::read_rows(Image& to) {
   const bool has_ink = info.out_color_space == JCS_CMYK;
-  while (info.output_scanline < info.output_height) {
-    std::uint8_t* const row = to.row(info.output_scanline);
-    JSAMPROW rows[] = {has_ink ? ink.data() : row};
+  for (std::int64_t y = 0; y < to.height(); ++y) {
+    JSAMPROW rows[] = {has_ink ? line.data() : to.row(y)};
     jpeg_read_scanlines(&info, rows, 1);
-    if (has_ink) cmyk_to_rgb(ink.data(), to.width(), row);
+    if (has_ink) cmyk_to_rgb(line.data(), to.width(), to.row(y));
   }
+}
+
+// Skipping the last row would skip the rest of the file, and damage in it.
+void JpegReader::State::skip_to_end() {
+  if (rows_left() > 1) jpeg_skip_scanlines(&info, rows_left() - 1);
+  JSAMPROW rows[] = {line.data()};
+  if (rows_left() > 0) jpeg_read_scanlines(&info, rows, 1);
 }
 
 JpegReader::JpegReader(std::span<const std::byte> bytes, std::string name)
@@ -165,12 +173,13 @@ std::size_t JpegReader::working_bytes() const {
 }
 
 void JpegReader::decode(std::int64_t channels, int shrink, Image& to) {
-  decode_columns(channels, shrink, 0, (state_->header.width + shrink - 1) / shrink, to);
+  const JpegHeader& header = state_->header;
+  decode_part(channels, shrink, {0, header.height}, {0, header.width}, to);
 }
 
-std::int64_t JpegReader::decode_columns(std::int64_t channels, int shrink, std::int64_t begin,
-                                        std::int64_t end, Image& to) {
-  // The columns beside a cut are not those of the whole image: colours are interpolated.
+PartOf JpegReader::decode_part(std::int64_t channels, int shrink, Places rows, Places columns,
+                               Image& to) {
+  // The pixels beside a cut are not those of the whole image: colours are interpolated.
   constexpr std::int64_t kMargin = 16;
   constexpr const char* kDamaged = "damaged JPEG";
   State& state = *state_;
@@ -184,26 +193,38 @@ std::int64_t JpegReader::decode_columns(std::int64_t channels, int shrink, std::
   info.out_color_space = has_ink ? JCS_CMYK : channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
   info.scale_num = 1;
   info.scale_denom = static_cast<unsigned>(shrink);
-  JDIMENSION left = 0, width = 0;
+  JDIMENSION top = 0, bottom = 0, left = 0, width = 0;
+  PartOf part;
   state.guarded(kDamaged, [&] {
     jpeg_start_decompress(&info);
-    width = info.output_width;
-    const auto last = static_cast<JDIMENSION>(std::min<std::int64_t>(end + kMargin, width));
-    left = static_cast<JDIMENSION>(std::max<std::int64_t>(begin - kMargin, 0));
-    width = last - left;
+    part = {info.output_height, info.output_width, 0, 0};
+    const auto begin = [](Places places) {
+      return static_cast<JDIMENSION>(std::max<std::int64_t>(places.begin - kMargin, 0));
+    };
+    const auto end = [](Places places, std::int64_t size) {
+      return static_cast<JDIMENSION>(std::min(places.end + kMargin, size));
+    };
+    top = begin(rows);
+    bottom = end(rows, part.height);
+    left = begin(columns);
+    width = end(columns, part.width) - left;
     if (width < info.output_width) jpeg_crop_scanline(&info, &left, &width);
   });
-  to.reset(info.output_height, width, channels);
-  if (has_ink) state.ink.resize(std::size_t{width} * 4);
+  part.top = top;
+  part.left = left;
+  to.reset(bottom - top, width, channels);
+  state.line.resize(std::size_t{width} * 4);
   state.guarded(kDamaged, [&] {
+    if (top > 0) jpeg_skip_scanlines(&info, top);
     state.read_rows(to);
+    state.skip_to_end();
     if (!state.header.progressive) return;  // these are read to their end before the first row
     jpeg_finish_decompress(&info);
   });
   if (state.error.ended && (state.error.damaged || state.header.progressive))
     throw Error("{}: {}: it is truncated", state.name, kDamaged);
   if (state.error.damaged) throw Error("{}: {}: {}", state.name, kDamaged, state.error.text);
-  return left;
+  return part;
 }
 
 }  // namespace lockstep

@@ -35,10 +35,10 @@ class JpegReader {
   // is divided by it, rounded up, by decoding fewer frequencies. Once a reader. Throws Error:
   // damaged, truncated.
   void decode(std::int64_t channels, int shrink, Image& to);
-  // The columns [begin, end) of that; more of them where blocks begin and end elsewhere: `to` holds
-  // those from the returned column on. Every row is decoded, so damage anywhere is found.
-  std::int64_t decode_columns(std::int64_t channels, int shrink, std::int64_t begin,
-                              std::int64_t end, Image& to);
+  // At least these rows and columns of that; `to` holds more of them where blocks begin and end
+  // elsewhere, and the answer says where it lies. All of the file is read, so damage anywhere is
+  // found.
+  PartOf decode_part(std::int64_t channels, int shrink, Places rows, Places columns, Image& to);
 
  private:
   struct State;

@@ -166,10 +166,9 @@ void ImageDecoder::decode_fitted(EncodedImage& image, const FitOptions& fit, std
     return;
   }
   const ResizePlan plan = ResizePlan::shorter_side_and_centre(height, width, fit.shorter, fit.size);
-  const Places columns = resizer_.columns(width, plan);
-  const std::int64_t left =
-      image.jpeg_->decode_columns(channels, shrink, columns.begin, columns.end, stored_);
-  resizer_.resize_columns(finished(stored_, 1, fit.channels).view(), left, width, plan, to);
+  const PartOf part = image.jpeg_->decode_part(channels, shrink, resizer_.rows(height, plan),
+                                               resizer_.columns(width, plan), stored_);
+  resizer_.resize_part(finished(stored_, 1, fit.channels).view(), part, plan, to);
 }
 
 Tensor read_image(const std::string& path, std::int64_t channels) {

@@ -21,6 +21,17 @@ struct ImageView {
   }
 };
 
+// Places [begin, end) of an axis.
+struct Places {
+  std::int64_t begin = 0, end = 0;
+};
+
+// Where a part lies in an image of (height, width).
+struct PartOf {
+  std::int64_t height = 0, width = 0;
+  std::int64_t top = 0, left = 0;
+};
+
 // Its memory grows and is used again, so that thousands of images need few allocations.
 class Image {
  public:

@@ -11,18 +11,6 @@
 namespace lockstep {
 namespace {
 
-struct Passes {
-  ResizeAcross* across;
-  ResizeDown* down;
-};
-
-Passes passes_of_this_machine() {
-#ifdef LOCKSTEP_X86_64
-  if (__builtin_cpu_supports("avx2")) return {avx2::resize_across_colours, avx2::resize_down};
-#endif
-  return {generic::resize_across, generic::resize_down};
-}
-
 // Where one place of the result looks.
 struct Reach {
   double centre = 0, scale = 1;  // scale: of the filter, at least 1
@@ -48,6 +36,16 @@ std::int64_t rounded_half(std::int64_t twice) {
 
 }  // namespace
 
+ResizeLoops fastest_resize_loops() {
+#ifdef LOCKSTEP_X86_64
+  if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni"))
+    return ResizeLoops::kVnni;
+  if (__builtin_cpu_supports("avx2")) return ResizeLoops::kAvx2;
+#endif
+  return ResizeLoops::kPlain;
+}
+
 ResizePlan ResizePlan::shorter_side_and_centre(std::int64_t height, std::int64_t width,
                                                std::int64_t shorter, std::int64_t size) {
   if (size < 1 || size > shorter)
@@ -64,10 +62,28 @@ ResizePlan ResizePlan::shorter_side_and_centre(std::int64_t height, std::int64_t
     plan.width =
         static_cast<std::int64_t>(ratio * static_cast<double>(width) / static_cast<double>(height));
   }
-  plan.top = rounded_half(plan.height - size);
-  plan.left = rounded_half(plan.width - size);
-  plan.part_height = plan.part_width = size;
-  return plan;
+  return centre(plan.height, plan.width, size, size);
+}
+
+ResizePlan ResizePlan::centre(std::int64_t height, std::int64_t width, std::int64_t part_height,
+                              std::int64_t part_width) {
+  return {
+      height,      width,     rounded_half(height - part_height), rounded_half(width - part_width),
+      part_height, part_width};
+}
+
+TriangleWeights triangle_weights(std::int64_t place, std::int64_t from, std::int64_t to) {
+  const Reach reach = reach_of(place, from, to);
+  TriangleWeights result{reach.begin, {}};
+  double sum = 0;
+  for (std::int64_t near = reach.begin; near < reach.end; ++near) {
+    const double x = (static_cast<double>(near) - reach.centre + 0.5) * (1.0 / reach.scale);
+    result.weights.push_back(std::max(0.0, 1.0 - std::abs(x)));
+    sum += result.weights.back();
+  }
+  if (sum != 0)
+    for (double& weight : result.weights) weight /= sum;
+  return result;
 }
 
 void Resizer::Axis::plan(std::int64_t from_size, std::int64_t to_size, std::int64_t to_begin,
@@ -84,29 +100,28 @@ void Resizer::Axis::plan(std::int64_t from_size, std::int64_t to_size, std::int6
   }
   first.assign(static_cast<std::size_t>(count), 0);
   weights.assign(static_cast<std::size_t>(count * taps), 0);
-  std::vector<double> exact;
   for (std::int64_t i = 0; i < count; ++i) {
-    const Reach reach = reach_of(begin + i, from, to);
-    exact.clear();
-    double sum = 0;
-    for (std::int64_t place = reach.begin; place < reach.end; ++place) {
-      const double x = (static_cast<double>(place) - reach.centre + 0.5) * (1.0 / reach.scale);
-      exact.push_back(std::max(0.0, 1.0 - std::abs(x)));
-      sum += exact.back();
-    }
+    const TriangleWeights exact = triangle_weights(begin + i, from, to);
     // Every place has the same number of taps; near the far edge they start earlier, with zeros.
-    const std::int64_t start = std::min(reach.begin, from - taps);
+    const std::int64_t start = std::min(exact.begin, from - taps);
     first[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(start);
-    std::int32_t* const to_weights = weights.data() + i * taps + (reach.begin - start);
-    for (std::size_t t = 0; t < exact.size(); ++t)
-      to_weights[t] = static_cast<std::int32_t>(0.5 + (sum != 0 ? exact[t] / sum : exact[t]) *
-                                                          static_cast<double>(1 << kResizeBits));
+    std::int32_t* const to_weights = weights.data() + i * taps + (exact.begin - start);
+    for (std::size_t t = 0; t < exact.weights.size(); ++t)
+      to_weights[t] =
+          static_cast<std::int32_t>(0.5 + exact.weights[t] * static_cast<double>(1 << kResizeBits));
   }
+  digits.plan(after(0));
+  lanes.channels = 0;
 }
 
 Places Resizer::Axis::reach() const {
   const auto [least, most] = std::minmax_element(first.begin(), first.end());
   return {*least, *most + taps};
+}
+
+Places Resizer::rows(std::int64_t height, const ResizePlan& plan) {
+  down_.plan(height, plan.height, plan.top, plan.part_height);
+  return down_.reach();
 }
 
 Places Resizer::columns(std::int64_t width, const ResizePlan& plan) {
@@ -115,39 +130,63 @@ Places Resizer::columns(std::int64_t width, const ResizePlan& plan) {
 }
 
 void Resizer::resize(const ImageView& from, const ResizePlan& plan, std::uint8_t* to) {
-  resize_columns(from, 0, from.width, plan, to);
+  resize_part(from, {from.height, from.width, 0, 0}, plan, to);
 }
 
-void Resizer::resize_columns(const ImageView& from, std::int64_t left, std::int64_t width,
-                             const ResizePlan& plan, std::uint8_t* to) {
-  LOCKSTEP_CHECK(from.channels >= 1 && from.channels <= 4 && from.height > 0 && from.width > 0 &&
-                     plan.part_height > 0 && plan.part_width > 0 && plan.top >= 0 &&
-                     plan.left >= 0 && plan.top + plan.part_height <= plan.height &&
+void Resizer::resize_part(const ImageView& from, const PartOf& whole, const ResizePlan& plan,
+                          std::uint8_t* to) {
+  LOCKSTEP_CHECK(from.channels >= 1 && from.channels <= kMostResizeChannels && from.height > 0 &&
+                     from.width > 0 && plan.part_height > 0 && plan.part_width > 0 &&
+                     plan.top >= 0 && plan.left >= 0 &&
+                     plan.top + plan.part_height <= plan.height &&
                      plan.left + plan.part_width <= plan.width,
                  "resize of {} x {} x {} to {} x {}", from.height, from.width, from.channels,
                  plan.height, plan.width);
   const std::int64_t row_bytes = plan.part_width * from.channels;
-  if (width == plan.width && from.height == plan.height) {
+  const Places columns = this->columns(whole.width, plan), rows = this->rows(whole.height, plan);
+  LOCKSTEP_CHECK(whole.left <= columns.begin && whole.left + from.width >= columns.end &&
+                     whole.top <= rows.begin && whole.top + from.height >= rows.end,
+                 "rows {} to {}, columns {} to {} of {} x {} are not there", rows.begin, rows.end,
+                 columns.begin, columns.end, whole.height, whole.width);
+  const ImageView needed = from.part(rows.begin - whole.top, 0, rows.end - rows.begin, from.width);
+  if (whole.width == plan.width && whole.height == plan.height) {
     for (std::int64_t y = 0; y < plan.part_height; ++y)
-      std::memcpy(to + y * row_bytes, from.row(plan.top + y) + (plan.left - left) * from.channels,
+      std::memcpy(to + y * row_bytes, needed.row(y) + (plan.left - whole.left) * from.channels,
                   static_cast<std::size_t>(row_bytes));
     return;
   }
-  across_.plan(width, plan.width, plan.left, plan.part_width);
-  down_.plan(from.height, plan.height, plan.top, plan.part_height);
-  const Places columns = across_.reach(), rows = down_.reach();
-  LOCKSTEP_CHECK(left <= columns.begin && left + from.width >= columns.end,
-                 "columns {} to {} of {} are not there", columns.begin, columns.end, width);
   const std::int64_t between_bytes = row_bytes + kResizeSlack;
-  const std::int64_t height = rows.end - rows.begin;
-  between_.resize(static_cast<std::size_t>(height * between_bytes));
-  const Passes passes = passes_of_this_machine();
-  passes.across(from.row(rows.begin), from.row_bytes, height, from.channels,
-                {across_.first.data(), across_.weights.data(), across_.taps, across_.count, left},
-                between_.data(), between_bytes);
-  passes.down(between_.data(), between_bytes, row_bytes,
-              {down_.first.data(), down_.weights.data(), down_.taps, down_.count, rows.begin}, to,
-              row_bytes);
+  between_.resize(static_cast<std::size_t>(needed.height * between_bytes));
+  go_across(needed, whole.left, between_bytes);
+  go_down(row_bytes, between_bytes, rows.begin, to);
+}
+
+void Resizer::go_across(const ImageView& from, std::int64_t skipped, std::int64_t to_row_bytes) {
+  const ResizeTaps taps = across_.after(skipped);
+#ifdef LOCKSTEP_X86_64
+  if (loops_ == ResizeLoops::kVnni && across_.lanes.plan(taps, across_.digits, from.channels))
+    return vnni::resize_across(from.pixels, from.row_bytes, from.height, across_.lanes.lanes.data(),
+                               across_.digits.blocks, taps.count * from.channels, between_.data(),
+                               to_row_bytes);
+  if (loops_ != ResizeLoops::kPlain)
+    return avx2::resize_across_colours(from.pixels, from.row_bytes, from.height, from.channels,
+                                       taps, between_.data(), to_row_bytes);
+#endif
+  generic::resize_across(from.pixels, from.row_bytes, from.height, from.channels, taps,
+                         between_.data(), to_row_bytes);
+}
+
+void Resizer::go_down(std::int64_t row_bytes, std::int64_t from_row_bytes, std::int64_t skipped,
+                      std::uint8_t* to) {
+  const ResizeTaps taps = down_.after(skipped);
+#ifdef LOCKSTEP_X86_64
+  if (loops_ == ResizeLoops::kVnni)
+    return vnni::resize_down(between_.data(), from_row_bytes, row_bytes, taps,
+                             down_.digits.digits.data(), down_.digits.blocks, to, row_bytes);
+  if (loops_ == ResizeLoops::kAvx2)
+    return avx2::resize_down(between_.data(), from_row_bytes, row_bytes, taps, to, row_bytes);
+#endif
+  generic::resize_down(between_.data(), from_row_bytes, row_bytes, taps, to, row_bytes);
 }
 
 }  // namespace lockstep

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "io/images/image.h"
+#include "io/images/resize_lanes.h"
 
 namespace lockstep {
 
@@ -24,34 +25,59 @@ struct ResizePlan {
   // unless 1 <= size <= shorter.
   static ResizePlan shorter_side_and_centre(std::int64_t height, std::int64_t width,
                                             std::int64_t shorter, std::int64_t size);
+  // The middle of (height, width): torchvision's CenterCrop.
+  static ResizePlan centre(std::int64_t height, std::int64_t width, std::int64_t part_height,
+                           std::int64_t part_width);
 };
 
-// Places [begin, end) of an axis.
-struct Places {
-  std::int64_t begin = 0, end = 0;
+// What one place of a result is made of: neighbours from `begin` on, weighted; the sum is 1.
+struct TriangleWeights {
+  std::int64_t begin = 0;
+  std::vector<double> weights;
 };
+// Of an axis of `from` places that becomes one of `to`.
+TriangleWeights triangle_weights(std::int64_t place, std::int64_t from, std::int64_t to);
+
+constexpr std::int64_t kMostResizeChannels = 4;
+
+// Loops for the processor at hand, or for any; the pixels are the same.
+enum class ResizeLoops { kPlain, kAvx2, kVnni };
+ResizeLoops fastest_resize_loops();
 
 // Keeps its memory from one image to the next; one a thread.
 class Resizer {
  public:
-  // `to` gets part_height x part_width x channels bytes. 1 to 4 channels.
+  explicit Resizer(ResizeLoops loops = fastest_resize_loops()) : loops_(loops) {}
+
+  // `to` gets part_height x part_width x channels bytes. 1 to kMostResizeChannels channels.
   void resize(const ImageView& from, const ResizePlan& plan, std::uint8_t* to);
-  // The columns of an image `width` wide that are looked at.
+  // The rows and columns that are looked at of an image of (height, width).
+  Places rows(std::int64_t height, const ResizePlan& plan);
   Places columns(std::int64_t width, const ResizePlan& plan);
-  // The same of an image `width` wide, of which `from` holds those columns, from `left` on.
-  void resize_columns(const ImageView& from, std::int64_t left, std::int64_t width,
-                      const ResizePlan& plan, std::uint8_t* to);
+  // The same of an image of which `from` holds at least those rows and columns.
+  void resize_part(const ImageView& from, const PartOf& whole, const ResizePlan& plan,
+                   std::uint8_t* to);
 
  private:
   // Weights of one axis, kept while images have the same size.
   struct Axis {
     std::int64_t from = 0, to = 0, begin = 0, count = 0, taps = 0;
     std::vector<std::int32_t> first, weights;
+    ResizeDigits digits;
+    ResizeRowPlan lanes;
     void plan(std::int64_t from_size, std::int64_t to_size, std::int64_t to_begin,
               std::int64_t to_count);
+    ResizeTaps after(std::int64_t skipped) const {
+      return {first.data(), weights.data(), taps, count, skipped};
+    }
     Places reach() const;  // of all places together
   };
 
+  void go_across(const ImageView& from, std::int64_t skipped, std::int64_t to_row_bytes);
+  void go_down(std::int64_t row_bytes, std::int64_t from_row_bytes, std::int64_t skipped,
+               std::uint8_t* to);
+
+  ResizeLoops loops_;
   Axis across_, down_;
   std::vector<std::uint8_t> between_;
 };

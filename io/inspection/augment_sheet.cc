@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "io/dataset/row_source.h"
+#include "io/augment/preview.h"
 #include "io/formats/png.h"
 #include "io/inspection/bitmap_font.h"
 #include "io/inspection/image_drawing.h"
@@ -13,30 +13,6 @@ namespace lockstep {
 namespace {
 
 constexpr std::int64_t kGap = 4, kTextScale = 2, kSmallText = kGlyphHeight + 1;
-
-// The chosen samples as training sees them in one epoch.
-struct Version {
-  Tensor x;
-  std::vector<Augmentation::Pair> pairs;  // empty where nothing is mixed
-};
-
-Version make_version(const RowBlock& stored, const Augmentation& augmentation, std::int64_t epoch,
-                     std::span<const std::int64_t> ids) {
-  const auto rows = static_cast<std::int64_t>(ids.size());
-  const auto empty = [&] {
-    return host_tensor(augmentation.sample_shape().with_rows(rows), stored.x.dtype());
-  };
-  const Tensor copy = host_tensor(stored.x.shape(), stored.x.dtype());
-  std::memcpy(copy.raw(), stored.x.raw(), copy.bytes());
-  PlainRows plain{empty(), stored.y, {}};
-  AugmentWorkspace workspace;
-  augmentation.transform(copy, ids, epoch, workspace, plain.x);
-  if (!augmentation.mixes()) return {plain.x, {}};
-  const Augmentation::Place place{epoch, epoch, 0};
-  PlainRows mixed{empty(), host_tensor({rows, augmentation.target_columns()}, DType::kFloat32), {}};
-  augmentation.mix(plain, ids, place, mixed);
-  return {mixed.x, augmentation.pairs(ids, place)};
-}
 
 class Labels {
  public:
@@ -109,7 +85,7 @@ std::string write_augment_sheet(const Dataset& dataset, const Augmentation& augm
     draw_image(sheet, top_of(row), left, stored.x, row, stored_scale, levels);
   }
   for (std::int64_t epoch = 0; epoch < versions; ++epoch) {
-    const Version version = make_version(stored, augmentation, epoch, ids);
+    const Preview version = preview(stored, augmentation, epoch, ids);
     const std::int64_t at = right + epoch * (width + kGap);
     for (std::int64_t row = 0; row < count; ++row) {
       draw_image(sheet, top_of(row), at, version.x, row, scale, levels);

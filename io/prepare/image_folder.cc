@@ -269,7 +269,10 @@ std::vector<Labelled> label_by_table(const std::string& folder,
 
 ImageList list_images(const std::string& folder, const ImageLabelling& labelling) {
   std::error_code unknown;
-  if (!fs::is_directory(folder, unknown)) throw Error("{}: there is no such folder", folder);
+  if (!fs::is_directory(folder, unknown))
+    throw Error("{}: {}", folder,
+                fs::exists(folder, unknown) ? "it is a file; name the folder that the images are in"
+                                            : "there is no such folder");
   if (!labelling.regex.empty() && !labelling.table.empty())
     throw Error("--label-regex and --labels: one of them says what an image shows, not both");
   const std::vector<PartFolder> parts = parts_of(folder);

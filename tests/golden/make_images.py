@@ -36,6 +36,8 @@ def cases():
         image = picture(40, 27, 10)
         image.getexif()[0x0112] = orientation
         yield f"jpeg, orientation {orientation}", image, "JPEG", dict(exif=image.getexif())
+    for i, options in enumerate([dict(subsampling=2), dict(subsampling=1), dict(progressive=True)]):
+        yield f"tall jpeg {options}", picture(190 + i, 37, 30 + i), "JPEG", options
     image = picture(38, 52, 20)
     opacity = Image.fromarray((np.mgrid[:38, :52][1] * 4).astype("u1"))
     yield "png RGB", image, "PNG", {}

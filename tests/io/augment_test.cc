@@ -229,13 +229,52 @@ TEST_F(Augment, JitterOfNothingChangesNothing) {
   for (std::size_t i = 0; i < before.size(); ++i) EXPECT_EQ(image.pixels[i], before[i] / 2);
 }
 
-TEST(AugmentCentre, Boxes) {
-  EXPECT_EQ(centre_box(256, 256, 224, 224), (PixelBox{16, 16, 224, 224}));
-  EXPECT_EQ(centre_box(512, 512, 224, 224), (PixelBox{32, 32, 448, 448}));
-  EXPECT_EQ(centre_box(240, 240, 224, 224), (PixelBox{8, 8, 224, 224}));
-  EXPECT_EQ(centre_box(128, 128, 224, 224), (PixelBox{0, 0, 128, 128}));
-  EXPECT_EQ(centre_box(256, 320, 224, 224), (PixelBox{16, 48, 224, 224}));
-  EXPECT_EQ(centre_box(40, 32, 16, 32), (PixelBox{12, 0, 16, 32}));
+TEST(AugmentCentre, Plans) {
+  const auto plan = [](std::int64_t stored_height, std::int64_t stored_width, std::int64_t height,
+                       std::int64_t width) {
+    const ResizePlan plan = centre_plan(stored_height, stored_width, height, width);
+    EXPECT_EQ(plan.part_height, height);
+    EXPECT_EQ(plan.part_width, width);
+    return std::vector<std::int64_t>{plan.height, plan.width, plan.top, plan.left};
+  };
+  using Numbers = std::vector<std::int64_t>;
+  EXPECT_EQ(plan(256, 256, 224, 224), (Numbers{256, 256, 16, 16}));
+  EXPECT_EQ(plan(512, 512, 224, 224), (Numbers{256, 256, 16, 16}));
+  EXPECT_EQ(plan(240, 240, 224, 224), (Numbers{240, 240, 8, 8}));
+  EXPECT_EQ(plan(128, 128, 224, 224), (Numbers{224, 224, 0, 0}));
+  EXPECT_EQ(plan(256, 320, 224, 224), (Numbers{256, 320, 16, 48}));
+  EXPECT_EQ(plan(480, 640, 224, 224), (Numbers{256, 341, 16, 58}));
+  EXPECT_EQ(plan(40, 32, 16, 32), (Numbers{40, 32, 12, 0}));
+}
+
+// Strong reductions are antialiased: of a chequered board of single pixels grey is left.
+TEST_F(Augment, CentreViewsAreAntialiased) {
+  constexpr std::int64_t kStored = 160, kSize = 28;
+  for (const std::int64_t channels : {1, 3, 5}) {
+    const Shape shape{kStored, kStored, channels}, sample{kSize, kSize, channels};
+    const auto bytes = std::make_shared<MemoryRows>(random_, 2, shape, DType::kUInt8, 4);
+    const auto floats = std::make_shared<MemoryRows>(random_, 2, shape, DType::kFloat32, 4);
+    for (std::int64_t i = 0; i < bytes->x_.elements(); ++i) {
+      const std::int64_t pixel = i / channels, row = pixel / kStored, column = pixel % kStored;
+      if (i < shape.elements())  // the second image is noise
+        bytes->x_.data<std::uint8_t>()[i] = (row + column) % 2 == 0 ? 255 : 0;
+      floats->x_.data<float>()[i] = bytes->x_.data<std::uint8_t>()[i];
+    }
+    const auto seen = [&](const std::shared_ptr<MemoryRows>& rows) {
+      Tensor x = host_tensor(sample.with_rows(2), rows->x_type());
+      Tensor y = host_tensor({2}, DType::kInt64), none;
+      centre_view(rows, sample)->read(std::vector<std::int64_t>{0, 1}, x, y, none);
+      return x;
+    };
+    const Tensor from_bytes = seen(bytes), from_floats = seen(floats);
+    for (std::int64_t i = 0; i < from_bytes.elements(); ++i) {
+      const double byte = from_bytes.data<std::uint8_t>()[i];
+      ASSERT_NEAR(byte, from_floats.data<float>()[i], 1.01) << channels << " channels, " << i;
+      if (i < sample.elements()) {
+        ASSERT_NEAR(byte, 127.5, 3) << channels << " channels, " << i;
+      }
+    }
+  }
 }
 
 TEST_F(Augment, CentreViewsAreCropsWhereTheyCanBe) {

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""`lockstep bench images` beside Pillow: the same JPEG files, decoded, resized and cut out of the centre,
-by two threads here and two processes there, in turns. Needs Pillow and torchvision (build/oracles).
+"""`lockstep bench images` beside Pillow: the same JPEG files, decoded, resized and cut out of the
+centre, by one and by two threads here, as many processes there, in turns. Needs Pillow and
+torchvision (build/oracles).
 
-    build/oracles/bin/python tests/peers/images.py LOCKSTEP [--rounds 5] [--images 300]"""
+    build/oracles/bin/python tests/peers/images.py LOCKSTEP [--rounds 5]"""
 import argparse
 import json
 import multiprocessing
@@ -16,14 +17,13 @@ import numpy as np
 from PIL import Image
 from torchvision import transforms
 
-WORKERS = 2
+SIZES = {(375, 500): 200, (500, 375): 200, (900, 1200): 60}  # height, width: so many files
 FIT = transforms.Compose([transforms.Resize(224), transforms.CenterCrop(224)])
 
 
-def write_images(folder, count):
-    """500 x 375, with the spectrum of photographs (amplitude about 1 / frequency), 90 KB each."""
+def write_images(folder, height, width, count):
+    """The spectrum of photographs (amplitude about 1 / frequency), half a byte a pixel."""
     random = np.random.default_rng(1)
-    height, width = 375, 500
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     frequency[0, 0] = 1
     for i in range(count):
@@ -45,33 +45,45 @@ def fit(path):
         return np.asarray(FIT(image.convert("RGB"))).nbytes
 
 
+def compare(lockstep, images, workers, rounds):
+    """Images a second of both, a pair a round."""
+    paths = sorted(images.rglob("*.jpg"))
+    figures = images.with_suffix(".json")
+    pairs = []
+    with multiprocessing.Pool(workers) as pool:
+        for turn in range(rounds + 1):  # the first warms up
+            start = time.perf_counter()
+            pool.map(fit, paths, chunksize=10)
+            theirs = len(paths) / (time.perf_counter() - start)
+            subprocess.run([lockstep, "bench", "images", images, "--threads", str(workers),
+                            "--rounds", "1", "--json", figures], check=True, capture_output=True)
+            if turn > 0:
+                pairs.append((json.loads(figures.read_text())["images_per_second"], theirs))
+    return pairs
+
+
+def spread(values, digits):
+    median, least, most = (f"{value:.{digits}f}"
+                           for value in (statistics.median(values), min(values), max(values)))
+    return f"{median} ({least}-{most})"
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("lockstep")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--images", type=int, default=300)
     options = parser.parse_args()
-    ours, theirs = [], []
-    with tempfile.TemporaryDirectory() as folder, multiprocessing.Pool(WORKERS) as pool:
-        images = Path(folder, "images")
-        write_images(images, options.images)
-        paths = sorted(images.rglob("*.jpg"))
-        figures = Path(folder, "figures.json")
-        for turn in range(options.rounds + 1):  # the first warms up
-            start = time.perf_counter()
-            pool.map(fit, paths, chunksize=10)
-            rate = len(paths) / (time.perf_counter() - start)
-            subprocess.run([options.lockstep, "bench", "images", images, "--threads", str(WORKERS),
-                            "--rounds", "1", "--json", figures], check=True, capture_output=True)
-            if turn > 0:
-                theirs.append(rate)
-                ours.append(json.loads(figures.read_text())["images_per_second"])
-    for name, rates in (("lockstep", ours), ("Pillow", theirs)):
-        print(f"{name:9} {statistics.median(rates):8.1f} images/s   "
-              f"({min(rates):.1f} to {max(rates):.1f})")
-    ratios = [a / b for a, b in zip(ours, theirs)]
-    print(f"ratio     {statistics.median(ours) / statistics.median(theirs):8.2f}            "
-          f"({min(ratios):.2f} to {max(ratios):.2f})")
+    print("width x height  workers  lockstep/s          Pillow/s            ratio")
+    for (height, width), count in SIZES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            images = Path(folder, "images")
+            write_images(images, height, width, count)
+            for workers in (1, 2):
+                pairs = compare(options.lockstep, images, workers, options.rounds)
+                columns = [*zip(*pairs), [ours / theirs for ours, theirs in pairs]]
+                ours, theirs, ratio = (spread(*column) for column in zip(columns, (0, 0, 2)))
+                print(f"{f'{width} x {height}':14}  {workers:7}  {ours:18}  {theirs:18}  {ratio}",
+                      flush=True)
 
 
 if __name__ == "__main__":

@@ -189,6 +189,7 @@ def damaged_and_odd_folders():
     refuse("prepare", "images", "single", "-o", "b.h5", words=("one class alone", "ring"))
     refuse("prepare", "images", "single/ring", "-o", "b.h5", words=("no sub-folders", "--labels"))
     refuse("prepare", "images", "absent", "-o", "b.h5", words=("absent", "no such folder"))
+    refuse("prepare", "images", __file__, "-o", "b.h5", words=("images.py", "it is a file"))
     for regex, word in (("(", "--label-regex '('"), ("ring", "group"), ("(zebra)", "matches")):
         refuse("prepare", "images", "single", "--label-regex", regex, "-o", "b.h5", words=(word,))
     Path("l.csv").write_text("name,label\nring 0.jpg,a\nring 7.jpg,b\n")
