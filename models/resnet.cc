@@ -9,7 +9,7 @@
 #include "models/layers/batch_norm.h"
 #include "models/layers/drop_path.h"
 #include "models/layers/linear.h"
-#include "models/layers/pool.h"
+#include "models/layers/norm_pool.h"
 #include "models/layers/residual.h"
 
 namespace lockstep {
@@ -81,10 +81,14 @@ Network make_resnet(const ResNetForm& form, const ModelTable& keys, const Networ
   const ImageKeys image = begin_image_network(*network, keys, input, form.name);
   const std::string stem = read_choice(keys, "stem", {"imagenet", "cifar"});
   network->add_named<Conv2d>("conv1", stem == "cifar" ? image_conv(64, 3) : image_conv(64, 7, 2));
-  auto norm = std::make_unique<BatchNorm>();
-  norm->end_with_relu();
-  network->add(std::move(norm), "bn1");
-  if (stem == "imagenet") network->add_named<MaxPool2d>("maxpool", PoolOptions::square(3, 2, 1));
+  if (stem == "imagenet") {
+    network->add_unscoped(
+        std::make_unique<NormMaxPool>("bn1", PoolOptions::square(3, 2, 1), "maxpool"), "bn1");
+  } else {
+    auto norm = std::make_unique<BatchNorm>();
+    norm->end_with_relu();
+    network->add(std::move(norm), "bn1");
+  }
 
   std::int64_t channels = 64, number = 0;
   for (std::size_t stage = 0; stage < form.blocks.size(); ++stage) {

@@ -54,9 +54,9 @@ Shape BatchNorm::build(Build& build, const Shape& in) {
     std::ranges::fill(ones.span<float>(), 1.0f);
     build.backend().copy(ones, ones_);
   }
-  y_ = build.buffer(in);
+  if (!pools()) y_ = build.buffer(in);
   if (data_gradient_ || relu_) dx_ = build.gradient_buffer(in);
-  if (relu_ && running_var_->trains) {
+  if (relu_ && running_var_->trains && !pooled_) {
     const std::int64_t vectors = in.elements() / channels;
     mask_ = build.buffer({vectors, relu_mask_bytes(channels)}, DType::kUInt8);
   }
@@ -107,7 +107,34 @@ Tensor BatchNorm::backward(const Pass& pass, const Tensor& dy) {
 Tensor BatchNorm::backward(const Pass& pass, const Tensor& dy, Tensor& dresidual) {
   const Tensor dx = running_var_->trains ? backward_by_batch(pass, dy, dresidual)
                                          : backward_by_statistics(pass, dy, dresidual);
+  ready(pass);
+  return data_gradient_ ? dx : Tensor();
+}
+
+void BatchNorm::ready(const Pass& pass) const {
   for (const Param* param : {weight_, bias_, running_mean_, running_var_}) pass.ready(param);
+}
+
+void BatchNorm::forward(const Pass& pass, const Tensor& x, const PoolGeometry& windows,
+                        MaxPool2d::Result& pooled) {
+  x_ = x;
+  if (pass.training)
+    pass.backend.batch_norm_relu_max_pool_forward(
+        pass.stream, options_, windows, x, weight_->value, bias_->value, pooled.y, pooled.argmax,
+        saved_mean_, saved_inv_std_, running_mean_->grad, running_var_->grad);
+  else
+    pass.backend.batch_norm_relu_max_pool_inference(
+        pass.stream, options_, windows, x, weight_->value, bias_->value, running_mean_->value,
+        running_var_->value, pooled.y);
+}
+
+Tensor BatchNorm::backward(const Pass& pass, const Tensor& dy, const PoolGeometry& windows,
+                           const MaxPool2d::Result& pooled) {
+  Tensor dx = dx_.head(dy.rows());
+  pass.backend.batch_norm_relu_max_pool_backward(pass.stream, windows, x_, pooled.y, dy,
+                                                 pooled.argmax, weight_->value, saved_mean_,
+                                                 saved_inv_std_, weight_->grad, bias_->grad, dx);
+  ready(pass);
   return data_gradient_ ? dx : Tensor();
 }
 

@@ -5,7 +5,7 @@
 // PyTorch's counter num_batches_tracked is neither kept nor written: momentum is a constant here.
 #pragma once
 
-#include "runtime/step/layer.h"
+#include "models/layers/pool.h"
 
 namespace lockstep {
 
@@ -17,6 +17,9 @@ class BatchNorm final : public UnaryLayer {
   // y = relu(batch_norm(x) + residual) from then on, in one operation with the bits of three. For
   // backward one bit an element is kept, where the statistics are not frozen. Before build.
   void end_with_relu() { relu_ = true; }
+  // y = relu(batch_norm(x)) is stored only where the statistics are frozen; elsewhere one operation
+  // pools it, too. Before build.
+  void end_with_max_pool() { relu_ = pooled_ = true; }
 
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
@@ -24,6 +27,12 @@ class BatchNorm final : public UnaryLayer {
   // Only with the ReLU: residual, and its gradient; either may be undefined.
   Tensor forward(const Pass& pass, const Tensor& x, const Tensor& residual);
   Tensor backward(const Pass& pass, const Tensor& dy, Tensor& dresidual);
+  // Only where it pools; pooled is filled by forward and read by backward, dy is that of its y.
+  bool pools() const { return pooled_ && running_var_->trains; }
+  void forward(const Pass& pass, const Tensor& x, const PoolGeometry& windows,
+               MaxPool2d::Result& pooled);
+  Tensor backward(const Pass& pass, const Tensor& dy, const PoolGeometry& windows,
+                  const MaxPool2d::Result& pooled);
   bool keeps_output() const override;
   OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
   OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x, const OnnxValue& residual) const;
@@ -32,7 +41,7 @@ class BatchNorm final : public UnaryLayer {
   BatchNormOptions options_;
   float momentum_;  // weight of the new statistics
   float gamma_;
-  bool relu_ = false, data_gradient_ = false;
+  bool relu_ = false, pooled_ = false, data_gradient_ = false;
   Param* weight_ = nullptr;
   Param* bias_ = nullptr;
   Param* running_mean_ = nullptr;
@@ -40,6 +49,7 @@ class BatchNorm final : public UnaryLayer {
   OnnxValue normalised_in_onnx(OnnxExport& onnx, const OnnxValue& x) const;
   Tensor backward_by_batch(const Pass& pass, const Tensor& dy, Tensor& dresidual);
   Tensor backward_by_statistics(const Pass& pass, const Tensor& dy, Tensor& dresidual);
+  void ready(const Pass& pass) const;
 
   Tensor saved_mean_, saved_inv_std_;
   Tensor zeros_, ones_;  // one a channel, where the statistics are frozen

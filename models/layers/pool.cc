@@ -61,6 +61,12 @@ PoolOptions PoolOptions::square(std::int64_t kernel, std::int64_t stride, std::i
 MaxPool2d::MaxPool2d(const PoolOptions& options) : options_(options) {}
 
 Shape MaxPool2d::build(Build& build, const Shape& in) {
+  const Shape out = build_within(build, in);
+  if (build.gradient_flows) dx_ = build.gradient_buffer(in);
+  return out;
+}
+
+Shape MaxPool2d::build_within(Build& build, const Shape& in) {
   geometry_ = geometry_for(build, "max_pool", options_, in);
   if (geometry_.kernel_h * geometry_.kernel_w > 255) {
     throw Error("layer '{}' (max_pool): a window has at most 255 places, not {} x {}", build.path(),
@@ -69,16 +75,14 @@ Shape MaxPool2d::build(Build& build, const Shape& in) {
   const Shape out = output_of(geometry_);
   y_ = build.buffer(out);
   argmax_ = build.buffer(out, DType::kUInt8);
-  if (build.gradient_flows) dx_ = build.gradient_buffer(in);
   build.table.push_back({build.path(), "max_pool", out});
   return out;
 }
 
 Tensor MaxPool2d::forward(const Pass& pass, const Tensor& x) {
-  Tensor y = y_.head(x.rows());
-  Tensor argmax = argmax_.head(x.rows());
-  pass.backend.max_pool_forward(pass.stream, geometry_, x, y, argmax);
-  return y;
+  Result pooled = result(x.rows());
+  pass.backend.max_pool_forward(pass.stream, geometry_, x, pooled.y, pooled.argmax);
+  return pooled.y;
 }
 
 Tensor MaxPool2d::backward(const Pass& pass, const Tensor& dy) {

@@ -23,6 +23,15 @@ class MaxPool2d final : public UnaryLayer {
   Tensor backward(const Pass& pass, const Tensor& dy) override;
   OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
 
+  // For a layer whose operation pools as well: what build() does without dx, the windows, and the
+  // memory of the result.
+  struct Result {
+    Tensor y, argmax;
+  };
+  Shape build_within(Build& build, const Shape& in);
+  const PoolGeometry& geometry() const { return geometry_; }
+  Result result(std::int64_t rows) const { return {y_.head(rows), argmax_.head(rows)}; }
+
  private:
   PoolOptions options_;
   PoolGeometry geometry_;

@@ -19,8 +19,9 @@ void Sequential::add(std::unique_ptr<UnaryLayer> layer, std::string name, std::s
   children_.push_back({name, std::move(layer), std::move(origin), name, {}});
 }
 
-void Sequential::add_unscoped(std::unique_ptr<UnaryLayer> layer) {
-  children_.push_back({std::to_string(children_.size()), std::move(layer), {}, {}, {}});
+void Sequential::add_unscoped(std::unique_ptr<UnaryLayer> layer, std::string name) {
+  if (name.empty()) name = std::to_string(children_.size());
+  children_.push_back({std::move(name), std::move(layer), {}, {}, {}});
 }
 
 Shape Sequential::build_child(Child& child, Build& build, const Shape& in) {

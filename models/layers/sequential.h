@@ -11,8 +11,8 @@ class Sequential final : public UnaryLayer {
   // Before build. An empty name is the layer's place: "0", "1", ... `origin` is where the layer was
   // written, if a file says so; Errors of its build() begin with it.
   void add(std::unique_ptr<UnaryLayer> layer, std::string name = {}, std::string origin = {});
-  // A layer whose parameters are called "weight", not "0.weight".
-  void add_unscoped(std::unique_ptr<UnaryLayer> layer);
+  // A layer whose parameters are called "weight", not "name.weight".
+  void add_unscoped(std::unique_ptr<UnaryLayer> layer, std::string name = {});
   template <typename L, typename... Arguments>
   void add_named(std::string name, Arguments&&... arguments) {
     add(std::make_unique<L>(std::forward<Arguments>(arguments)...), std::move(name));
