@@ -193,8 +193,9 @@ class Backend : public Device {
                          Tensor& packed) = 0;
   virtual void conv_forward(Stream&, const ConvGeometry&, const Tensor& x, const Tensor& w,
                             const Tensor& packed, const Tensor& bias, Tensor& y) = 0;
+  // add: to what dx holds.
   virtual void conv_backward_data(Stream&, const ConvGeometry&, const Tensor& dy, const Tensor& w,
-                                  const Tensor& packed, Tensor& dx) = 0;
+                                  const Tensor& packed, bool add, Tensor& dx) = 0;
   // add: the gradient, rounded as it is without, is added to what dw holds; dbias is overwritten
   // all the same. Only where conv_adds_gradient says that it costs less than a tensor of its own,
   // for batches of up to so many images.

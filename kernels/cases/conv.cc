@@ -138,7 +138,7 @@ OpCase backward_data_case(const ConvShape& shape, Use use) {
       hidden("x", shape.x()), hidden("bias", {shape.g.out_c})};
   c.prepare = [=](Backend& b, Stream& s, Tensors& t) { pack(shape, true, b, s, t); };
   c.run = [=](Backend& b, Stream& s, Tensors& t) {
-    b.conv_backward_data(s, shape.g, t["dy"], t["w"], t["packed"], t["dx"]);
+    b.conv_backward_data(s, shape.g, t["dy"], t["w"], t["packed"], false, t["dx"]);
   };
   c.reference = [=](const Values& in, Results& out) {
     const Doubles &dy = in["dy"], &w = in["w"];
@@ -160,7 +160,8 @@ OpCase backward_weights_case(const ConvShape& shape, Use use) {
   if (shape.bias) c.arguments.push_back(output("dbias", {shape.g.out_c}));
   c.run = [=](Backend& b, Stream& s, Tensors& t) {
     Tensor none;
-    b.conv_backward_weights(s, shape.g, t["x"], t["dy"], false, t["dw"], shape.bias ? t["dbias"] : none);
+    b.conv_backward_weights(s, shape.g, t["x"], t["dy"], false, t["dw"],
+                            shape.bias ? t["dbias"] : none);
   };
   c.reference = [=](const Values& in, Results& out) {
     const Doubles &x = in["x"], &dy = in["dy"];

@@ -59,7 +59,7 @@ class CpuBackend final : public Backend {
   void conv_forward(Stream&, const ConvGeometry&, const Tensor& x, const Tensor& w,
                     const Tensor& packed, const Tensor& bias, Tensor& y) override;
   void conv_backward_data(Stream&, const ConvGeometry&, const Tensor& dy, const Tensor& w,
-                          const Tensor& packed, Tensor& dx) override;
+                          const Tensor& packed, bool add, Tensor& dx) override;
   bool conv_adds_gradient(const ConvGeometry&, std::int64_t images) override;
   void conv_backward_weights(Stream&, const ConvGeometry&, const Tensor& x, const Tensor& dy,
                              bool add, Tensor& dw, Tensor& dbias) override;

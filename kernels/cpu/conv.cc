@@ -23,7 +23,8 @@ struct RowClass {
 
 class Correlator {
  public:
-  Correlator(const Correlation& c, const SourceColumns& columns) : c_(c), columns_(columns) {}
+  Correlator(const Correlation& c, const SourceColumns& columns, bool add)
+      : c_(c), columns_(columns), add_(add) {}
 
   // Workspace for the classes of one part: the first and the last tap inside change at most once
   // a tap, so there are at most 2 · taps + 1 classes.
@@ -86,6 +87,7 @@ class Correlator {
     product.columns = some.count;
     product.runs = rows.runs;
     product.run_count = rows.run_count;
+    product.accumulate = add_;
     for (std::int64_t group = 0; group < c_.groups; ++group) {
       product.a = source + rows.first * product.a_step + group * group_in;
       product.b = {weights + part.weights_before + (group * group_out + some.first) * terms, 0,
@@ -126,6 +128,7 @@ class Correlator {
 
   const Correlation& c_;
   const SourceColumns& columns_;
+  const bool add_;  // to what the output holds
 };
 
 // Weights that stay in the second-level cache while all images of a batch pass over them, and the
@@ -136,11 +139,12 @@ constexpr std::int64_t kWeightsAtOnce = 1 << 17, kImagesAtOnce = 1 << 18;  // fl
 template <typename PartAt>
 void correlate(Stream& stream, const GemmKernels& kernels, const Correlation& c,
                std::int64_t part_count, const PartAt& part_at, std::int64_t images,
-               const float* source, const float* weights, const float* bias, float* output) {
+               const float* source, const float* weights, const float* bias, bool add,
+               float* output) {
   SourceColumns columns;
   for (std::int64_t i = 0; i < part_count; ++i) columns.include(c, part_at(i, 0));
   columns.finish(c);
-  const Correlator correlator(c, columns);
+  const Correlator correlator(c, columns, add);
   const std::int64_t padded_size = c.source_h * columns.width() * c.source_c;
   const std::int64_t some_images =
       std::min(images, std::max<std::int64_t>(1, kImagesAtOnce / padded_size));
@@ -188,7 +192,7 @@ void correlate(Stream& stream, const GemmKernels& kernels, const Correlation& c,
     for (std::int64_t column = 0; column < group_out; column += panels * kPanelColumns) {
       const Correlator::Columns some{column, std::min(panels * kPanelColumns, group_out - column)};
       for (std::int64_t image = 0; image < count; ++image) {
-        if (some_are_zero && column == 0) {
+        if (some_are_zero && column == 0 && !add) {
           std::memset(to + image * output_size, 0,
                       static_cast<std::size_t>(output_size) * sizeof(float));
         }
@@ -328,11 +332,11 @@ void CpuBackend::conv_forward(Stream& stream, const ConvGeometry& g, const Tenso
   correlate(
       stream, gemm_, forward_correlation(g), 1,
       [&](std::int64_t, std::int64_t) { return forward_part(g); }, x.rows(), x.data<float>(),
-      w.data<float>(), b, y.data<float>());
+      w.data<float>(), b, false, y.data<float>());
 }
 
 void CpuBackend::conv_backward_data(Stream& stream, const ConvGeometry& g, const Tensor& dy,
-                                    const Tensor& w, const Tensor& packed, Tensor& dx) {
+                                    const Tensor& w, const Tensor& packed, bool add, Tensor& dx) {
   check_geometry(g);
   check_images("dy", dy, g.out_h(), g.out_w(), g.out_c);
   check_images("dx", dx, g.in_h, g.in_w, g.in_c);
@@ -340,24 +344,24 @@ void CpuBackend::conv_backward_data(Stream& stream, const ConvGeometry& g, const
   if (is_depthwise(g)) {
     check_conv_elements("w", w, g.weight_elements());
     depthwise_backward_data(stream, depthwise_, g, dy.rows(), dy.data<float>(), w.data<float>(),
-                            dx.data<float>());
+                            add, dx.data<float>());
     return;
   }
   check_conv_elements("packed", packed, conv_packed_elements(g, true));
   if (pixels_suit(g)) {
-    pixels_backward_data(stream, gemm_, g, dy.rows(), dy.data<float>(), packed.data<float>(),
+    pixels_backward_data(stream, gemm_, g, dy.rows(), dy.data<float>(), packed.data<float>(), add,
                          dx.data<float>());
     return;
   }
   if (winograd_suits(g)) {
     winograd_backward_data(stream, {gemm_, winograd_}, g, dy.rows(), dy.data<float>(),
-                           packed.data<float>(), dx.data<float>());
+                           packed.data<float>(), add, dx.data<float>());
     return;
   }
   correlate(
       stream, gemm_, data_correlation(g), data_parts(g),
       [&](std::int64_t i, std::int64_t before) { return data_part(g, i, before); }, dy.rows(),
-      dy.data<float>(), packed.data<float>(), nullptr, dx.data<float>());
+      dy.data<float>(), packed.data<float>(), nullptr, add, dx.data<float>());
 }
 
 }  // namespace lockstep

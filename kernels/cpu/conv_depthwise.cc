@@ -28,7 +28,7 @@ class Correlator {
   }
 
   void run(const DepthwiseKernels& kernels, Workspace& workspace, std::int64_t images,
-           const float* source, const float* w, const float* bias, float* output) const {
+           const float* source, const float* w, const float* bias, bool add, float* output) const {
     auto* const classes = workspace.take<ColumnClass>(most_classes(part_));
     auto* const taps = workspace.take<DepthwiseTap>(part_.h.count * part_.w.count);
     const std::int64_t count = classify(classes);
@@ -39,6 +39,7 @@ class Correlator {
     row.x_step = c_.stride_w * channels;
     row.y_step = c_.output_step_w * channels;
     row.bias = bias;
+    row.add = add;
     for (std::int64_t image = 0; image < images; ++image) {
       const float* const from = source + image * c_.source_h * c_.source_w * channels;
       float* const to = output + image * c_.output_h * c_.output_w * channels;
@@ -174,16 +175,17 @@ void depthwise_forward(Stream& stream, const DepthwiseKernels& kernels, const Co
   const Correlation c = forward_correlation(g);
   const ConvPart part = forward_part(g);
   Workspace workspace(stream, Correlator::bytes(part));
-  Correlator(g, c, part).run(kernels, workspace, images, x, w, bias, y);
+  Correlator(g, c, part).run(kernels, workspace, images, x, w, bias, false, y);
 }
 
 void depthwise_backward_data(Stream& stream, const DepthwiseKernels& kernels, const ConvGeometry& g,
-                             std::int64_t images, const float* dy, const float* w, float* dx) {
+                             std::int64_t images, const float* dy, const float* w, bool add,
+                             float* dx) {
   const Correlation c = data_correlation(g);
   for (std::int64_t i = 0; i < data_parts(g); ++i) {
     const ConvPart part = data_part(g, i, 0);
     Workspace workspace(stream, Correlator::bytes(part));
-    Correlator(g, c, part).run(kernels, workspace, images, dy, w, nullptr, dx);
+    Correlator(g, c, part).run(kernels, workspace, images, dy, w, nullptr, add, dx);
   }
 }
 

@@ -18,7 +18,8 @@ void depthwise_forward(Stream& stream, const DepthwiseKernels& kernels, const Co
                        std::int64_t images, const float* x, const float* w, const float* bias,
                        float* y);
 void depthwise_backward_data(Stream& stream, const DepthwiseKernels& kernels, const ConvGeometry& g,
-                             std::int64_t images, const float* dy, const float* w, float* dx);
+                             std::int64_t images, const float* dy, const float* w, bool add,
+                             float* dx);
 void depthwise_backward_weights(Stream& stream, const DepthwiseKernels& kernels,
                                 const ConvGeometry& g, std::int64_t images, const float* x,
                                 const float* dy, float* dw);

@@ -66,7 +66,7 @@ struct Products {
 template <typename ForEachSeen>
 void multiply_pixels(Stream& stream, const GemmKernels& kernels, const Products& p,
                      std::int64_t images, const float* from, const float* weights,
-                     const float* bias, float* to, const ForEachSeen& for_each_seen) {
+                     const float* bias, bool add, float* to, const ForEachSeen& for_each_seen) {
   const std::int64_t most_pieces = RunBuilder::pieces_needed(p.from_pixels, p.terms);
   Workspace workspace(stream, Workspace::bytes_of<GemmPiece>(most_pieces) +
                                   Workspace::bytes_of<GemmRun>(runs_of(p.terms)));
@@ -85,6 +85,7 @@ void multiply_pixels(Stream& stream, const GemmKernels& kernels, const Products&
       });
       GemmProduct product;
       builder.use(product);
+      product.accumulate = add;
       product.streams_b = p.terms * p.to_channels > kWeightsAtOnce;
       product.a = from;
       product.a_stride = p.from_pixels * p.from_channels;
@@ -139,11 +140,12 @@ void pixels_forward(Stream& stream, const GemmKernels& kernels, const ConvGeomet
   };
   multiply_pixels(stream, kernels,
                   {axes.inputs(), g.in_c, axes.outputs(), g.out_c, axes.taps() * g.in_c}, images, x,
-                  w, bias, y, for_each_seen);
+                  w, bias, false, y, for_each_seen);
 }
 
 void pixels_backward_data(Stream& stream, const GemmKernels& kernels, const ConvGeometry& g,
-                          std::int64_t images, const float* dy, const float* packed, float* dx) {
+                          std::int64_t images, const float* dy, const float* packed, bool add,
+                          float* dx) {
   const Axes axes(g);
   const Axis::Taps h = axes.h.taps(), v = axes.w.taps();
   const auto for_each_seen = [&](std::int64_t pixel, const auto& visit) {
@@ -158,7 +160,7 @@ void pixels_backward_data(Stream& stream, const GemmKernels& kernels, const Conv
   };
   multiply_pixels(stream, kernels,
                   {axes.outputs(), g.out_c, axes.inputs(), g.in_c, h.count() * v.count() * g.out_c},
-                  images, dy, packed, nullptr, dx, for_each_seen);
+                  images, dy, packed, nullptr, add, dx, for_each_seen);
 }
 
 bool pixels_add_gradient(const ConvGeometry& g, std::int64_t images) {

@@ -18,7 +18,8 @@ void pixels_forward(Stream& stream, const GemmKernels& kernels, const ConvGeomet
                     std::int64_t images, const float* x, const float* w, const float* bias,
                     float* y);
 void pixels_backward_data(Stream& stream, const GemmKernels& kernels, const ConvGeometry& g,
-                          std::int64_t images, const float* dy, const float* packed, float* dx);
+                          std::int64_t images, const float* dy, const float* packed, bool add,
+                          float* dx);
 void pixels_backward_weights(Stream& stream, const GemmKernels& kernels, const ConvGeometry& g,
                              std::int64_t images, const float* x, const float* dy, bool add,
                              float* dw);

@@ -20,6 +20,7 @@ struct DepthwiseRow {
   std::int64_t outputs = 0, channels = 0;
   const float* bias = nullptr;
   float* y = nullptr;
+  bool add = false;  // to what y holds; there is no bias then
 };
 
 struct DepthwiseGradientTap {

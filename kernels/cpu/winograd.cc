@@ -49,7 +49,7 @@ struct Sizes {
 
 void correlate(Stream& stream, const WinogradTables& tables, const Sizes& sizes,
                std::int64_t images, const float* source, const float* weights, const float* bias,
-               float* output) {
+               bool add, float* output) {
   const std::int64_t in = sizes.source.channels, out = sizes.output.channels;
   const WinogradTiles tiles(images, sizes.output.height, sizes.output.width);
   const EvenBlocks blocks(tiles.count(), tiles_at_once(in));
@@ -100,7 +100,7 @@ void correlate(Stream& stream, const WinogradTables& tables, const Sizes& sizes,
         tables.winograd.output(
             {tile.points_h, tile.points_w, product.columns,
              out_points + (t - first) * out_planes.row_stride, out_planes.plane_stride},
-            bias ? bias + column : nullptr, writer.places(tile, column));
+            bias ? bias + column : nullptr, add, writer.places(tile, column));
       }
     }
   }
@@ -167,14 +167,15 @@ void winograd_forward(Stream& stream, const WinogradTables& tables, const ConvGe
                       float* y) {
   correlate(stream, tables,
             {{g.in_h, g.in_w, g.in_c}, {g.out_h(), g.out_w(), g.out_c}, g.pad_h, g.pad_w}, images,
-            x, packed, bias, y);
+            x, packed, bias, false, y);
 }
 
 void winograd_backward_data(Stream& stream, const WinogradTables& tables, const ConvGeometry& g,
-                            std::int64_t images, const float* dy, const float* packed, float* dx) {
+                            std::int64_t images, const float* dy, const float* packed, bool add,
+                            float* dx) {
   correlate(stream, tables,
             {{g.out_h(), g.out_w(), g.out_c}, {g.in_h, g.in_w, g.in_c}, 2 - g.pad_h, 2 - g.pad_w},
-            images, dy, packed, nullptr, dx);
+            images, dy, packed, nullptr, add, dx);
 }
 
 }  // namespace lockstep

@@ -28,7 +28,8 @@ void winograd_forward(Stream& stream, const WinogradTables& tables, const ConvGe
                       std::int64_t images, const float* x, const float* packed, const float* bias,
                       float* y);
 void winograd_backward_data(Stream& stream, const WinogradTables& tables, const ConvGeometry& g,
-                            std::int64_t images, const float* dy, const float* packed, float* dx);
+                            std::int64_t images, const float* dy, const float* packed, bool add,
+                            float* dx);
 void winograd_backward_weights(Stream& stream, const WinogradTables& tables, const ConvGeometry& g,
                                std::int64_t images, const float* x, const float* dy, bool add,
                                float* dw);

@@ -42,8 +42,9 @@ struct WinogradRows {
 struct WinogradKernels {
   // Images to points: points_h x points_w pixels.
   void (*input)(const WinogradPixels& pixels, const WinogradTile& tile);
-  // Points to outputs: (points_h - 2) x (points_w - 2) pixels, plus bias (may be null).
-  void (*output)(const WinogradTile& tile, const float* bias, float* const* pixels);
+  // Points to outputs: (points_h - 2) x (points_w - 2) pixels, plus bias (may be null); `add`: to
+  // what the pixels hold.
+  void (*output)(const WinogradTile& tile, const float* bias, bool add, float* const* pixels);
   // Gradients of outputs to points, for the gradient of the weights.
   void (*output_gradient)(const WinogradPixels& pixels, const WinogradTile& tile);
   void (*weights)(const WinogradRows& rows, const float* w, float* points);

@@ -44,10 +44,11 @@ Shape BatchNorm::build(Build& build, const Shape& in) {
   };
   running_mean_ = statistic("running_mean", 0.0f);
   running_var_ = statistic("running_var", 1.0f);
+  frozen_ = !running_var_->trains;
 
   saved_mean_ = build.fixed_buffer({channels});
   saved_inv_std_ = build.fixed_buffer({channels});
-  if (!running_var_->trains) {
+  if (frozen_) {
     zeros_ = build.backend().zeros({channels}, DType::kFloat32);
     ones_ = build.fixed_buffer({channels});
     const Tensor ones = host_tensor({channels}, DType::kFloat32);
@@ -56,7 +57,7 @@ Shape BatchNorm::build(Build& build, const Shape& in) {
   }
   if (!pools()) y_ = build.buffer(in);
   if (data_gradient_ || relu_) dx_ = build.gradient_buffer(in);
-  if (relu_ && running_var_->trains && !pooled_) {
+  if (relu_ && !frozen_ && !pooled_) {
     const std::int64_t vectors = in.elements() / channels;
     mask_ = build.buffer({vectors, relu_mask_bytes(channels)}, DType::kUInt8);
   }
@@ -71,7 +72,7 @@ Tensor BatchNorm::forward(const Pass& pass, const Tensor& x) {
 Tensor BatchNorm::forward(const Pass& pass, const Tensor& x, const Tensor& residual) {
   Tensor y = y_.head(x.rows());
   x_ = x;
-  if (!pass.training || !running_var_->trains) {
+  if (!pass.training || frozen_) {
     if (relu_)
       pass.backend.batch_norm_relu_inference(pass.stream, options_, x, weight_->value, bias_->value,
                                              running_mean_->value, running_var_->value, residual,
@@ -96,7 +97,7 @@ Tensor BatchNorm::forward(const Pass& pass, const Tensor& x, const Tensor& resid
 
 // The frozen form has no mask: its ReLU goes by y.
 bool BatchNorm::keeps_output() const {
-  return relu_ && !running_var_->trains;
+  return relu_ && frozen_;
 }
 
 Tensor BatchNorm::backward(const Pass& pass, const Tensor& dy) {
@@ -105,8 +106,8 @@ Tensor BatchNorm::backward(const Pass& pass, const Tensor& dy) {
 }
 
 Tensor BatchNorm::backward(const Pass& pass, const Tensor& dy, Tensor& dresidual) {
-  const Tensor dx = running_var_->trains ? backward_by_batch(pass, dy, dresidual)
-                                         : backward_by_statistics(pass, dy, dresidual);
+  const Tensor dx = frozen_ ? backward_by_statistics(pass, dy, dresidual)
+                            : backward_by_batch(pass, dy, dresidual);
   ready(pass);
   return data_gradient_ ? dx : Tensor();
 }

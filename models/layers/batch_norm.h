@@ -28,7 +28,7 @@ class BatchNorm final : public UnaryLayer {
   Tensor forward(const Pass& pass, const Tensor& x, const Tensor& residual);
   Tensor backward(const Pass& pass, const Tensor& dy, Tensor& dresidual);
   // Only where it pools; pooled is filled by forward and read by backward, dy is that of its y.
-  bool pools() const { return pooled_ && running_var_->trains; }
+  bool pools() const { return pooled_ && !frozen_; }
   void forward(const Pass& pass, const Tensor& x, const PoolGeometry& windows,
                MaxPool2d::Result& pooled);
   Tensor backward(const Pass& pass, const Tensor& dy, const PoolGeometry& windows,
@@ -42,6 +42,7 @@ class BatchNorm final : public UnaryLayer {
   float momentum_;  // weight of the new statistics
   float gamma_;
   bool relu_ = false, pooled_ = false, data_gradient_ = false;
+  bool frozen_ = false;  // the statistics
   Param* weight_ = nullptr;
   Param* bias_ = nullptr;
   Param* running_mean_ = nullptr;

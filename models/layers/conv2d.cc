@@ -99,22 +99,30 @@ Tensor Conv2d::forward(const Pass& pass, const Tensor& x) {
 }
 
 Tensor Conv2d::backward(const Pass& pass, const Tensor& dy) {
+  Tensor dx;
+  if (dx_) dx = dx_.head(dy.rows());
+  backward(pass, dy, false, dx);
+  return dx;
+}
+
+void Conv2d::add_backward(const Pass& pass, const Tensor& dy, Tensor& sum) {
+  backward(pass, dy, true, sum);
+}
+
+void Conv2d::backward(const Pass& pass, const Tensor& dy, bool add, Tensor& dx) {
   if (any_trains({weight_, bias_})) {
     Tensor dbias = has_bias_ ? bias_->grad : Tensor();
     pass.backend.conv_backward_weights(pass.stream, geometry_, x_, dy, weight_->adds, weight_->grad,
                                        dbias);
   }
-  Tensor dx;
-  if (dx_) {
+  if (dx) {
     const Tensor& packed = packed_backward_.refreshed(pass, [&](Tensor& copy) {
       pass.backend.conv_pack(pass.stream, geometry_, true, weight_->value, copy);
     });
-    dx = dx_.head(dy.rows());
-    pass.backend.conv_backward_data(pass.stream, geometry_, dy, weight_->value, packed, dx);
+    pass.backend.conv_backward_data(pass.stream, geometry_, dy, weight_->value, packed, add, dx);
   }
   pass.ready(weight_);
   pass.ready(bias_);
-  return dx;
 }
 
 OnnxValue Conv2d::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {

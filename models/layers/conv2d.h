@@ -30,9 +30,12 @@ class Conv2d final : public UnaryLayer {
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
+  void add_backward(const Pass& pass, const Tensor& dy, Tensor& sum) override;
   OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
 
  private:
+  // dx may be undefined; add: to what it holds.
+  void backward(const Pass& pass, const Tensor& dy, bool add, Tensor& dx);
   void check_geometry(const std::string& path) const;
 
   Conv2dOptions options_;

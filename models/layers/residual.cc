@@ -87,12 +87,21 @@ Tensor Residual::backward(const Pass& pass, const Tensor& dy) {
   Tensor shortcut_dy = dy;
   if (dy_copy_) shortcut_dy = dy_copy_.head(dy.rows());
   Tensor dx, none;
+  const bool onto_copy = shortcut_.layer == nullptr && dy_copy_ && layer_backward_;
   if (norm_ != nullptr) {
     dx = norm_->backward(pass, dy, dy_copy_ ? shortcut_dy : none);
+    if (onto_copy) {
+      main_.layer->add_backward(pass, dx, shortcut_dy);
+      return shortcut_dy;
+    }
     if (layer_backward_) dx = main_.layer->backward(pass, dx);
     return backward_to_x(pass, dx, shortcut_dy);
   }
   if (dy_copy_) pass.backend.copy_async(pass.stream, dy, shortcut_dy);
+  if (onto_copy) {
+    main_.layer->add_backward(pass, dy, shortcut_dy);
+    return shortcut_dy;
+  }
   if (main_backward_) dx = main_.layer->backward(pass, dy);
   return backward_to_x(pass, dx, shortcut_dy);
 }

@@ -66,14 +66,31 @@ Tensor Sequential::forward(const Pass& pass, const Tensor& x) {
   return y;
 }
 
-Tensor Sequential::backward(const Pass& pass, const Tensor& dy) {
+template <typename Visit>
+void Sequential::for_each_in_backward(const Pass& pass, const Tensor& dy, const Visit& visit) {
   Tensor gradient = dy;
   for (std::size_t i = children_.size(); i-- > lowest_in_backward_;) {
     const ProfileScope scope(pass.stream.profile(), children_[i].path);
     if (pass.observer != nullptr) pass.observer->gradient(children_[i].path, gradient);
-    gradient = children_[i].layer->backward(pass, gradient);
+    gradient = visit(*children_[i].layer, gradient, i == 0);
   }
-  return data_gradient_ ? gradient : Tensor();
+}
+
+Tensor Sequential::backward(const Pass& pass, const Tensor& dy) {
+  Tensor dx = dy;
+  for_each_in_backward(pass, dy, [&](UnaryLayer& layer, const Tensor& gradient, bool) {
+    return dx = layer.backward(pass, gradient);
+  });
+  return data_gradient_ ? dx : Tensor();
+}
+
+void Sequential::add_backward(const Pass& pass, const Tensor& dy, Tensor& sum) {
+  if (children_.empty()) return pass.backend.add(pass.stream, sum, dy, sum);
+  for_each_in_backward(pass, dy, [&](UnaryLayer& layer, const Tensor& gradient, bool first) {
+    if (!first) return layer.backward(pass, gradient);
+    layer.add_backward(pass, gradient, sum);
+    return Tensor();
+  });
 }
 
 OnnxValue Sequential::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {

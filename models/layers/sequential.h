@@ -21,12 +21,16 @@ class Sequential final : public UnaryLayer {
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
+  void add_backward(const Pass& pass, const Tensor& dy, Tensor& sum) override;
   OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
   bool keeps_output() const override { return keeps_output_; }
   DType input_type() const override;
 
  private:
   struct Child;
+  // Calls visit(child, gradient of its output, whether it is the first), from the last child on.
+  template <typename Visit>
+  void for_each_in_backward(const Pass& pass, const Tensor& dy, const Visit& visit);
   static Shape build_child(Child& child, Build& build, const Shape& in);
 
   struct Child {

@@ -88,6 +88,11 @@ void UnaryLayer::backward(const Pass& pass, const Tensor& dy, std::span<Tensor> 
   dx[0] = backward(pass, dy);
 }
 
+void UnaryLayer::add_backward(const Pass& pass, const Tensor& dy, Tensor& sum) {
+  const Tensor dx = backward(pass, dy);
+  pass.backend.add(pass.stream, sum, dx, sum);
+}
+
 bool any_trains(std::initializer_list<const Param*> params) {
   return std::ranges::any_of(params,
                              [](const Param* param) { return param != nullptr && param->trains; });

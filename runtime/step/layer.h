@@ -146,8 +146,8 @@ class Layer {
   virtual Shape build(Build& build, std::span<const Shape> in) = 0;
   // The result lives until the next forward of this layer.
   virtual Tensor forward(const Pass& pass, std::span<const Tensor> x) = 0;
-  // Writes every parameter's gradient (overwriting, or adding where Param::adds), reports it, and gives dx[i] for each input;
-  // dx[i] stays undefined where no gradient flows. May overwrite dy.
+  // Writes every parameter's gradient (overwriting, or adding where Param::adds), reports it, and
+  // gives dx[i] for each input; dx[i] stays undefined where no gradient flows. May overwrite dy.
   virtual void backward(const Pass& pass, const Tensor& dy, std::span<Tensor> dx) = 0;
   // Whether backward reads the output of forward, which must then not be overwritten.
   virtual bool keeps_output() const { return false; }
@@ -165,6 +165,8 @@ class UnaryLayer : public Layer {
   virtual Shape build(Build& build, const Shape& in) = 0;
   virtual Tensor forward(const Pass& pass, const Tensor& x) = 0;
   virtual Tensor backward(const Pass& pass, const Tensor& dy) = 0;
+  // backward, whose dx is added to `sum`. Only where a gradient flows to x.
+  virtual void add_backward(const Pass& pass, const Tensor& dy, Tensor& sum);
 
   Shape build(Build& build, std::span<const Shape> in) final;
   Tensor forward(const Pass& pass, std::span<const Tensor> x) final;

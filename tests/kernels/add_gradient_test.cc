@@ -1,4 +1,5 @@
-// A convolution's gradient that is added to another one gives the bits of both, added afterwards.
+// A convolution's weight gradient that is added to another one gives the bits of both, added
+// afterwards; a data gradient that is added differs by rounding at most.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -47,6 +48,24 @@ class AddedGradient : public testing::TestWithParam<Isa> {
     EXPECT_EQ(std::memcmp(sum.raw(), expected.raw(), sum.bytes()), 0);
   }
 
+  void check_data(const ConvGeometry& g, std::int64_t images) {
+    SCOPED_TRACE(fmt::format("{} images {}x{}x{} to {}", images, g.in_h, g.in_w, g.in_c, g.out_c));
+    const Shape in{images, g.in_h, g.in_w, g.in_c};
+    const Tensor dy = values({images, g.out_h(), g.out_w(), g.out_c}),
+                 w = values({g.weight_elements()}), other = values(in);
+    Tensor dx = backend_->empty(in, DType::kFloat32), sum = backend_->empty(in, DType::kFloat32);
+    Tensor packed = backend_->empty({backend_->conv_packed_elements(g, true)}, DType::kFloat32);
+    stream_->submit([&] {
+      if (packed.elements() > 0) backend_->conv_pack(*stream_, g, true, w, packed);
+      backend_->copy(other, sum);
+      backend_->conv_backward_data(*stream_, g, dy, w, packed, false, dx);
+      backend_->conv_backward_data(*stream_, g, dy, w, packed, true, sum);
+    });
+    stream_->synchronize();
+    for (std::int64_t i = 0; i < in.elements(); ++i)
+      ASSERT_NEAR(sum.data<float>()[i], other.data<float>()[i] + dx.data<float>()[i], 1e-3) << i;
+  }
+
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Stream> stream_;
   std::uint64_t seed_;
@@ -77,6 +96,20 @@ TEST_P(AddedGradient, ByPixels) {
   check(square(1, 37, 70), 128, 128);
   check(square(2, 20, 33), 32, 5);
   check(square(4, 21, 34, 2), 8, 8);
+}
+
+TEST_P(AddedGradient, OfTheData) {
+  check_data(square(9, 33, 40), 2);     // tiles; channels that fill no vector
+  check_data(square(2, 20, 33), 5);     // pixels
+  check_data(square(9, 33, 40, 2), 2);  // parts of a stride
+  ConvGeometry g = square(8, 70, 150);
+  g.kernel_h = g.kernel_w = 1, g.pad_h = g.pad_w = 0;
+  check_data(g, 3);
+  g.stride_h = g.stride_w = 2;  // pixels that no window reads
+  check_data(g, 3);
+  g = square(9, 35, 35, 2);
+  g.groups = 35;
+  check_data(g, 2);
 }
 
 TEST_P(AddedGradient, RefusedWhereSumsWouldBeRoundedOtherwise) {

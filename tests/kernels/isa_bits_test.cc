@@ -160,9 +160,9 @@ class IsaBitsOfConvolution : public IsaBits {
         backend->conv_forward(*stream, g, image.tensor, weight.tensor, packed.tensor, b.tensor,
                               y.tensor);
         backend->conv_backward_data(*stream, g, gradient.tensor, weight.tensor, packed_back.tensor,
-                                    dx.tensor);
-        backend->conv_backward_weights(*stream, g, image.tensor, gradient.tensor, false,
-                                       dw.tensor, dbias.tensor);
+                                    false, dx.tensor);
+        backend->conv_backward_weights(*stream, g, image.tensor, gradient.tensor, false, dw.tensor,
+                                       dbias.tensor);
       });
       stream->synchronize();
       for (const auto& output : {packed, packed_back, y, dx, dw, dbias}) outputs.add(output);

@@ -13,7 +13,6 @@
 #include "models/layers/maxout.h"
 #include "models/layers/mean_tokens.h"
 #include "models/layers/multihead_attention.h"
-#include "models/layers/norm_pool.h"
 #include "models/layers/parallel.h"
 #include "models/layers/polynomial.h"
 #include "models/layers/pool.h"
@@ -223,9 +222,6 @@ const std::vector<Case>& cases() {
       {"sequential", {6, 4, 2}, small_net},
       {"sequential_empty", {4}, [] { return Made(new Sequential); }},
       {"residual", {4, 3, 2}, [] { return Made(new Residual(branch(2))); }},
-      {"norm_max_pool",
-       {5, 6, 3},
-       [] { return Made(new NormMaxPool("norm", PoolOptions::square(3, 2, 1), "pool")); }},
       {"residual_projection",
        {4, 3, 2},
        [] {

@@ -50,8 +50,11 @@ static void outputs_of(const DepthwiseRow& row, std::int64_t output, std::int64_
     const V bias = row.bias ? load_lanes(row.bias + c + v * kWidth, lanes) : set1(0.0f);
 #pragma GCC unroll 8
     for (int p = 0; p < kPixels; ++p) {
-      const V sum = sums[p][v];
-      store_lanes(y + p * row.y_step + v * kWidth, row.bias ? add(sum, bias) : sum, lanes);
+      float* const to = y + p * row.y_step + v * kWidth;
+      V sum = sums[p][v];
+      if (row.bias) sum = add(sum, bias);
+      if (row.add) sum = add(load_lanes(to, lanes), sum);
+      store_lanes(to, sum, lanes);
     }
   }
 }

@@ -1,5 +1,6 @@
 // Winograd's transforms of tiles and weights, see winograd_kernels.h. Lanes are channels; the last
-// vector of a pixel overlaps the one before it where channels are no multiple of a vector's width.
+// vector of a pixel that is read overlaps the one before it where channels are no multiple of a
+// vector's width.
 #include "kernels/cpu/winograd_kernels.h"
 
 #include "kernels/cpu/simd.h"
@@ -65,37 +66,47 @@ static void tile_to_points(const WinogradPixels& source, const WinogradTile& til
       });
 }
 
+LOCKSTEP_INLINE int lanes_from(std::int64_t first, std::int64_t columns) {
+  return columns - first < kWidth ? static_cast<int>(columns - first) : kWidth;
+}
+
+// Points of lanes behind the last channel hold anything.
 template <int kPointsH, int kPointsW>
-static void points_to_tile(const WinogradTile& tile, const float* bias, float* const* pixels) {
+static void points_to_tile(const WinogradTile& tile, const float* bias, bool add_to,
+                           float* const* pixels) {
   constexpr int kRows = kPointsH - 2, kColumns = kPointsW - 2;
   const float* const planes = tile.planes;
-  const std::int64_t plane = tile.plane_stride;
-  for_each_vector(
-      tile.channels, [=](std::int64_t c) __attribute__((always_inline)) {
-        V half[kRows][6];
+  const std::int64_t plane = tile.plane_stride, channels = tile.channels;
+  for (std::int64_t c = 0; c < channels; c += kWidth) {
+    V half[kRows][6];
 #pragma GCC unroll 6
-        for (int j = 0; j < kPointsW; ++j) {
-          const int at = point<kPointsW>(j);
-          V m[6], o[kRows];
+    for (int j = 0; j < kPointsW; ++j) {
+      const int at = point<kPointsW>(j);
+      V m[6], o[kRows];
 #pragma GCC unroll 6
-          for (int i = 0; i < kPointsH; ++i) {
-            m[point<kPointsH>(i)] =
-                load(planes + (point<kPointsH>(i) * kWinogradPoints + at) * plane + c);
-          }
-          points_to_output<kPointsH>(m, o);
+      for (int i = 0; i < kPointsH; ++i) {
+        m[point<kPointsH>(i)] =
+            load(planes + (point<kPointsH>(i) * kWinogradPoints + at) * plane + c);
+      }
+      points_to_output<kPointsH>(m, o);
 #pragma GCC unroll 4
-          for (int i = 0; i < kRows; ++i) half[i][at] = o[i];
-        }
+      for (int i = 0; i < kRows; ++i) half[i][at] = o[i];
+    }
+    const int lanes = lanes_from(c, channels);
+    const V shift = bias ? load(bias + c, lanes) : set1(0.0f);
 #pragma GCC unroll 4
-        for (int i = 0; i < kRows; ++i) {
-          V o[kColumns];
-          points_to_output<kPointsW>(half[i], o);
+    for (int i = 0; i < kRows; ++i) {
+      V o[kColumns];
+      points_to_output<kPointsW>(half[i], o);
 #pragma GCC unroll 4
-          for (int j = 0; j < kColumns; ++j) {
-            store(pixels[i * kColumns + j] + c, bias ? add(o[j], load(bias + c)) : o[j]);
-          }
-        }
-      });
+      for (int j = 0; j < kColumns; ++j) {
+        float* const to = pixels[i * kColumns + j] + c;
+        V value = bias ? add(o[j], shift) : o[j];
+        if (add_to) value = add(load(to, lanes), value);
+        store(to, value, lanes);
+      }
+    }
+  }
 }
 
 // Calls call(points_h, points_w) with both as constants.
@@ -130,18 +141,14 @@ static void to_points(const WinogradPixels& pixels, const WinogradTile& tile) {
       });
 }
 
-static void output(const WinogradTile& tile, const float* bias, float* const* pixels) {
+static void output(const WinogradTile& tile, const float* bias, bool add_to, float* const* pixels) {
   with_points(
       tile.points_h, [&](auto h) __attribute__((always_inline)) {
         with_points(
             tile.points_w, [&](auto w) __attribute__((always_inline)) {
-              points_to_tile<h.kValue, w.kValue>(tile, bias, pixels);
+              points_to_tile<h.kValue, w.kValue>(tile, bias, add_to, pixels);
             });
       });
-}
-
-LOCKSTEP_INLINE int lanes_from(std::int64_t first, std::int64_t columns) {
-  return columns - first < kWidth ? static_cast<int>(columns - first) : kWidth;
 }
 
 static void weights(const WinogradRows& rows, const float* w, float* points) {
