@@ -24,6 +24,10 @@ class ChunkedRows {
   void read(std::span<const std::int64_t> rows, ElementConversion convert, std::byte* out) const;
 
   const hdf5::ChunkStore& store() const { return store_; }
+  // Rows that are unpacked together; 1 where they are not packed.
+  std::int64_t band_rows() const {
+    return store_.filtered() ? static_cast<std::int64_t>(band_rows_) : 1;
+  }
   // Chunks unpacked since this was made: what reading cost.
   std::int64_t chunks_unpacked() const { return unpacked_; }
   // Bytes unpacked for each byte used when every call reads `rows` rows at random. 1 where only

@@ -174,6 +174,10 @@ class FileDataset final : public Dataset {
   bool has_weight() const override { return weight_.has_value(); }
   std::string access() const override { return x_.reader.access(); }
   std::string shuffle_warning(std::int64_t rows) const override;
+  bool packed() const override { return x_.reader.chunks() && x_.reader.chunks()->band_rows() > 1; }
+  std::int64_t chunk_of(std::int64_t row) const override {
+    return packed() ? row / x_.reader.chunks()->band_rows() : row;
+  }
   std::size_t row_bytes() const override;
   void read(std::span<const std::int64_t> rows, Tensor& x, Tensor& y,
             Tensor& weight) const override;

@@ -69,6 +69,10 @@ class Dataset {
   // Where reading `rows` rows at random unpacks chunks over and over: how much more than it uses,
   // and the command that cures it. "" where it does not.
   virtual std::string shuffle_warning(std::int64_t /*rows*/) const { return ""; }
+  // Whether rows are unpacked together: those of one chunk_of(), once for each call of read().
+  // Chunks ascend with their rows.
+  virtual bool packed() const { return false; }
+  virtual std::int64_t chunk_of(std::int64_t row) const { return row; }
   // Bytes of one row of x, y and weight in memory after conversion.
   virtual std::size_t row_bytes() const = 0;
 

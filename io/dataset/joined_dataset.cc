@@ -128,6 +128,14 @@ class JoinedDataset final : public Dataset {
   bool has_weight() const override { return first().has_weight(); }
   std::string access() const override;
   std::string shuffle_warning(std::int64_t rows) const override;
+  bool packed() const override {
+    return std::any_of(parts_.begin(), parts_.end(),
+                       [](const NamedDataset& part) { return part.dataset->packed(); });
+  }
+  std::int64_t chunk_of(std::int64_t row) const override {  // a part has no more chunks than rows
+    const std::size_t part = part_of(row);
+    return begins_[part] + parts_[part].dataset->chunk_of(row - begins_[part]);
+  }
   std::size_t row_bytes() const override { return first().row_bytes(); }
   void read(std::span<const std::int64_t> rows, Tensor& x, Tensor& y,
             Tensor& weight) const override;

@@ -109,11 +109,11 @@ RowBlock::RowBlock(const RowLayout& layout, std::int64_t capacity)
   if (layout.weight) weight = host_tensor({capacity}, DType::kFloat32);
 }
 
-RowBlock RowBlock::head(std::int64_t rows) const {
+RowBlock RowBlock::slice(std::int64_t begin, std::int64_t end) const {
   RowBlock block;
-  block.x = x.head(rows);
-  if (y) block.y = y.head(rows);
-  if (weight) block.weight = weight.head(rows);
+  block.x = x.slice(begin, end);
+  if (y) block.y = y.slice(begin, end);
+  if (weight) block.weight = weight.slice(begin, end);
   return block;
 }
 

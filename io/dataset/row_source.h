@@ -30,7 +30,9 @@ RowLayout layout_of(const Dataset& dataset);
 // Memory for up to `capacity` rows.
 struct RowBlock {
   RowBlock(const RowLayout& layout, std::int64_t capacity);
-  RowBlock head(std::int64_t rows) const;  // the same memory
+  // Rows of it, in the same memory.
+  RowBlock slice(std::int64_t begin, std::int64_t end) const;
+  RowBlock head(std::int64_t rows) const { return slice(0, rows); }
 
   Tensor x, y, weight;  // y, weight undefined where the layout has none
 

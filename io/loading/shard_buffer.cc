@@ -45,33 +45,56 @@ void ShardBuffer::resize(std::int64_t rows) {
   if (weight_) batch_.weight = weight_.head(rows);
 }
 
-void ShardBuffer::fill(const Dataset& dataset, const EpochOrder& order, const ShardPlace& place,
-                       ShardWorkspace& workspace) {
+void ShardBuffer::name_rows(const EpochOrder& order, const ShardPlace& place) {
   if (place.rows != batch_.rows) resize(place.rows);
   const std::span<std::int64_t> ids = batch_.sample_ids.span<std::int64_t>();
   if (order)
     std::copy_n(order->begin() + place.begin, place.rows, ids.begin());
   else
     std::iota(ids.begin(), ids.end(), place.begin);
-  if (place.rows == 0) return;
-  workspace.rows_.assign(ids.begin(), ids.end());
-  for (std::int64_t& row : workspace.rows_) row %= dataset.rows();  // of several copies
-  if (augmentation_ == nullptr)
-    dataset.read(workspace.rows_, batch_.x, batch_.y, batch_.weight);
-  else
-    augment(dataset, place, workspace);
 }
 
-void ShardBuffer::augment(const Dataset& dataset, const ShardPlace& place,
+void ShardBuffer::fill(const Dataset& dataset, const EpochOrder& order, const ShardPlace& place,
+                       ShardWorkspace& workspace) {
+  name_rows(order, place);
+  if (place.rows == 0) return;
+  const std::span<const std::int64_t> ids = batch_.sample_ids.span<std::int64_t>();
+  workspace.rows_.assign(ids.begin(), ids.end());
+  for (std::int64_t& row : workspace.rows_) row %= dataset.rows();  // of several copies
+  if (augmentation_ == nullptr) {
+    dataset.read(workspace.rows_, batch_.x, batch_.y, batch_.weight);
+    return;
+  }
+  RowBlock stored = workspace.stored_->head(place.rows);
+  if (!mixes()) {  // targets stay as they are
+    stored.y = batch_.y;
+    stored.weight = batch_.weight;
+  }
+  dataset.read(workspace.rows_, stored.x, stored.y, stored.weight);
+  augment(stored, place, workspace);
+}
+
+void ShardBuffer::fill(const RowBlock& stored, const EpochOrder& order, const ShardPlace& place,
+                       ShardWorkspace& workspace) {
+  name_rows(order, place);
+  if (place.rows == 0) return;
+  if (!mixes()) {
+    batch_.y = stored.y;
+    batch_.weight = stored.weight;
+  }
+  if (augmentation_ == nullptr)
+    batch_.x = stored.x;
+  else
+    augment(stored, place, workspace);
+}
+
+void ShardBuffer::augment(const RowBlock& stored, const ShardPlace& place,
                           ShardWorkspace& workspace) {
   const std::span<const std::int64_t> ids = batch_.sample_ids.span<std::int64_t>();
-  RowBlock stored = workspace.stored_->head(place.rows);
   if (!augmentation_->mixes()) {
-    dataset.read(workspace.rows_, stored.x, batch_.y, batch_.weight);
     augmentation_->transform(stored.x, ids, place.epoch, workspace.scratch_, batch_.x);
     return;
   }
-  dataset.read(workspace.rows_, stored.x, stored.y, stored.weight);
   PlainRows plain{stored.x, stored.y, stored.weight};
   if (augmentation_->transforms()) {
     plain.x = workspace.plain_.head(place.rows);

@@ -41,12 +41,18 @@ class ShardBuffer {
   // `order` is null for file order.
   void fill(const Dataset& dataset, const EpochOrder& order, const ShardPlace& place,
             ShardWorkspace& workspace);
+  // The same from rows that were read before and live as long as the batch is used: what nothing
+  // changes is not copied, what is augmented is written over.
+  void fill(const RowBlock& stored, const EpochOrder& order, const ShardPlace& place,
+            ShardWorkspace& workspace);
 
   const ShardBatch& batch() const { return batch_; }
 
  private:
   void resize(std::int64_t rows);
-  void augment(const Dataset& dataset, const ShardPlace& place, ShardWorkspace& workspace);
+  void name_rows(const EpochOrder& order, const ShardPlace& place);
+  bool mixes() const { return augmentation_ != nullptr && augmentation_->mixes(); }
+  void augment(const RowBlock& stored, const ShardPlace& place, ShardWorkspace& workspace);
 
   const Augmentation* augmentation_;
   Tensor sample_ids_, x_, y_, weight_;  // for the largest shard

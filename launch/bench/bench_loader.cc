@@ -165,16 +165,20 @@ class Inflater {
   z_stream stream_{};
 };
 
-// zlib alone, on the chunks that the rows of each shard lie in.
+// zlib alone, on the chunks that the rows of each step lie in.
 double time_zlib(const Subject& subject, const Work& work) {
   const hdf5::ChunkStore& store = subject.x->chunks()->store();
   const hdf5::ChunkGrid& grid = store.grid();
   std::size_t tiles = 1;
   for (std::size_t axis = 1; axis < grid.rank(); ++axis) tiles *= grid.chunks_along(axis);
   std::vector<std::vector<std::byte>> stored;
-  for (const std::vector<std::int64_t>& rows : shards_of(work)) {
+  const std::vector<std::vector<std::int64_t>> shards = shards_of(work);
+  const std::size_t of_step = work.options.shards.size();
+  for (std::size_t first = 0; first < shards.size(); first += of_step) {
     std::set<std::size_t> bands;
-    for (std::int64_t row : rows) bands.insert(static_cast<std::size_t>(row) / grid.chunk[0]);
+    for (std::size_t shard = first; shard < first + of_step; ++shard)
+      for (std::int64_t row : shards[shard])
+        bands.insert(static_cast<std::size_t>(row) / grid.chunk[0]);
     for (std::size_t band : bands)
       for (std::size_t tile = 0; tile < tiles; ++tile)
         store.read_stored(band * tiles + tile, stored.emplace_back());

@@ -70,9 +70,9 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
       config_.run.shards = auto_shards(config_.training.batch, kMinShardRows);
     resolve_outputs();
     augment(purpose);
-    if (purpose == Purpose::kTrain && !data_.resident) {  // readers take one shard at a time
+    if (purpose == Purpose::kTrain && !data_.resident) {  // a rank unpacks for a step's own rows
       const std::string warning = data_.data->shuffle_warning(
-          std::max<std::int64_t>(config_.training.batch / config_.run.shards, 1));
+          std::max<std::int64_t>(config_.training.batch / communicator.size(), 1));
       if (!warning.empty()) log_.push_back("warning: " + warning);
     }
     fit_threads_to_memory(make_blueprint(purpose, networks), purpose);

@@ -75,6 +75,8 @@ struct MemoryRows : Dataset {
   bool has_weight() const override { return weight_.defined(); }
   std::string access() const override { return "made up"; }
   std::size_t row_bytes() const override { return 0; }
+  bool packed() const override { return chunk_rows_ > 1; }
+  std::int64_t chunk_of(std::int64_t row) const override { return row / chunk_rows_; }
   std::string checksum() const override { return ""; }
   void read(std::span<const std::int64_t> rows, Tensor& x, Tensor& y,
             Tensor& weight) const override {
@@ -90,6 +92,7 @@ struct MemoryRows : Dataset {
   }
 
   Tensor x_, y_, weight_;
+  std::int64_t chunk_rows_ = 1;  // that are unpacked together
 
  private:
   DatasetInfo info_;

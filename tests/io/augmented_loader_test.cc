@@ -82,8 +82,11 @@ TEST(AugmentedLoader, OneStreamEverywhere) {
       later.reader_threads = 3;
       later.first_step = 9;
       later.shards = {1, 2};
-      for (const auto& [place, rows] : stream_of(dataset, later))
-        EXPECT_EQ(rows, all.at(place)) << "step " << place.first << " shard " << place.second;
+      for (const std::int64_t chunk_rows : {1, 4}) {
+        dataset->chunk_rows_ = chunk_rows;
+        for (const auto& [place, rows] : stream_of(dataset, later))
+          EXPECT_EQ(rows, all.at(place)) << "step " << place.first << " shard " << place.second;
+      }
     }
   }
 }

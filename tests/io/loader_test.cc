@@ -8,6 +8,7 @@
 #include <chrono>
 #include <numeric>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "tests/io/h5_files.h"
@@ -16,6 +17,7 @@ namespace lockstep {
 namespace {
 
 // x[n] = (n, 1000 + n), y[n] = n % 7. Row `bad_row` cannot be read; `delay` is that of each read.
+// With chunk_rows > 1 rows are packed, and `unpacked` counts their chunks, each once a read.
 class NumberedRows : public Dataset {
  public:
   explicit NumberedRows(std::int64_t rows) : rows_(rows) {}
@@ -33,6 +35,9 @@ class NumberedRows : public Dataset {
   std::string checksum() const override { return ""; }
   void read(std::span<const std::int64_t> rows, Tensor& x, Tensor& y, Tensor&) const override {
     reads += 1;
+    std::set<std::int64_t> chunks;
+    for (const std::int64_t row : rows) chunks.insert(chunk_of(row));
+    unpacked += static_cast<std::int64_t>(chunks.size());
     std::this_thread::sleep_for(delay);
     ASSERT_EQ(x.rows(), static_cast<std::int64_t>(rows.size()));
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -43,6 +48,11 @@ class NumberedRows : public Dataset {
     }
   }
 
+  bool packed() const override { return chunk_rows > 1; }
+  std::int64_t chunk_of(std::int64_t row) const override { return row / chunk_rows; }
+
+  std::int64_t chunk_rows = 1;
+  mutable std::atomic<std::int64_t> unpacked{0};
   std::int64_t bad_row = -1;
   std::chrono::microseconds delay{0};
   mutable std::atomic<int> reads{0};
@@ -125,6 +135,7 @@ TEST(Loader, GivesThePlannedRows) {
     SCOPED_TRACE(fmt::format("trial {}: {} rows, batch {}, {} shards, resident {}", trial, rows,
                              options.plan.batch, options.plan.shards, options.resident));
     const auto dataset = std::make_shared<NumberedRows>(rows);
+    dataset->chunk_rows = 1 + static_cast<std::int64_t>(random() % 2 * (random() % 20));
     const auto loader = Loader::make(dataset, options);
     run_workers(*loader, options, steps);
     if (HasFatalFailure()) return;
@@ -207,6 +218,53 @@ TEST(Loader, WaitsForSlowReaders) {
   EXPECT_EQ(dataset->reads, 16) << "each shard of each step once, and nothing past the last step";
 }
 
+// The chunks that a step's rows lie in are unpacked once for all shards of the rank.
+TEST(Loader, ChunksAreUnpackedOnceAStep) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  std::mt19937 random(seed);
+  for (int trial = 0; trial < 20; ++trial) {
+    const auto dataset =
+        std::make_shared<NumberedRows>(1 + static_cast<std::int64_t>(random() % 200));
+    dataset->chunk_rows = 2 + static_cast<std::int64_t>(random() % 20);
+    LoaderOptions options = random_options(random, dataset->rows());
+    options.resident = false;
+    const std::int64_t steps = 1 + static_cast<std::int64_t>(random() % 9);
+    options.last_step = options.first_step + steps;
+    std::int64_t chunks = 0;
+    for (std::int64_t step = options.first_step; step < options.last_step; ++step) {
+      std::set<std::int64_t> needed;
+      for (const std::int64_t shard : options.shards)
+        for (const std::int64_t row : expected_rows(options, step, shard))
+          needed.insert(dataset->chunk_of(row));
+      chunks += static_cast<std::int64_t>(needed.size());
+    }
+    const auto loader = Loader::make(dataset, options);
+    run_workers(*loader, options, steps);
+    EXPECT_EQ(dataset->unpacked, chunks);
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+TEST(Loader, AStepWithABadChunkFailsForEveryShard) {
+  LoaderOptions options;
+  options.plan = {.rows = 60, .batch = 20, .shards = 4};
+  options.shards = {0, 1, 2, 3};
+  options.shuffle = false;
+  options.reader_threads = 3;
+  const auto dataset = std::make_shared<NumberedRows>(60);
+  dataset->chunk_rows = 4;
+  dataset->bad_row = 33;
+  const auto loader = Loader::make(dataset, options);
+  for (std::int64_t step = 0; step < 9; ++step)  // three epochs: an error is not remembered
+    for (const std::int64_t shard : options.shards) {
+      if (step % 3 == 1)
+        EXPECT_EQ(error_of([&] { loader->fetch(step, shard); }), "row 33 is bad");
+      else
+        expect_batch(options, step, shard, loader->fetch(step, shard));
+    }
+}
+
 TEST(Loader, MistakesAreNamed) {
   LoaderOptions options;
   options.plan = {.rows = 10, .batch = 16, .shards = 2, .drop_last = true};
@@ -227,6 +285,25 @@ TEST(Loader, MistakesAreNamed) {
 
 // Files of other layouts go through the HDF5 library; the batches are the same.
 class LoaderOfFiles : public H5pyFiles {};
+
+TEST_F(LoaderOfFiles, RowsOfAPackedFileShareChunks) {
+  const auto open = [](FileNames files) {
+    return Dataset::open({.file = std::move(files), .group = "/train"});
+  };
+  const auto packed = open(file("images_gzip")), plain = open(file("images_contiguous"));
+  const auto joined = open(std::vector{file("images_contiguous"), file("images_gzip")});
+  EXPECT_FALSE(plain->packed());
+  EXPECT_TRUE(packed->packed());
+  EXPECT_TRUE(joined->packed());
+  const std::int64_t rows = packed->rows();  // of each file
+  ASSERT_GT(rows, 16);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    EXPECT_EQ(plain->chunk_of(row), row);
+    EXPECT_EQ(packed->chunk_of(row), row / 16);
+    EXPECT_EQ(joined->chunk_of(row), row);
+    EXPECT_EQ(joined->chunk_of(rows + row), rows + row / 16);
+  }
+}
 
 TEST_F(LoaderOfFiles, LayoutsGiveTheSameBatches) {
   LoaderOptions options;
