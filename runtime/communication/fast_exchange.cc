@@ -10,7 +10,7 @@ namespace lockstep {
 namespace {
 
 // Groups of counters; those of the buckets follow, kPerBucket each.
-enum Group : std::size_t { kScalars, kAllScalars, kNorms, kDelivered, kBuckets };
+enum Group : std::size_t { kAllScalars = kFirstOwnGroup, kDelivered, kBuckets };
 enum BucketGroup : std::size_t { kPublished, kJoined, kSwapped, kSummed, kReceived, kPerBucket };
 
 constexpr const char* kGradients = "finished the gradients";
@@ -34,17 +34,13 @@ ExchangeArena fast_arena(const ExchangePlan& plan, const ShardPlan& shards, int 
 FastExchange::FastExchange(const ExchangePlan& plan, const ShardPlan& shards, int rank,
                            const std::vector<int>& job_ranks, Device& device, PartyMemory memory,
                            MessageLink& link)
-    : plan_(plan),
+    : ArenaExchange(plan, rank, std::move(memory.arena),
+                    std::vector<int>(static_cast<std::size_t>(shards.workers(rank)),
+                                     job_ranks[static_cast<std::size_t>(rank)]),
+                    0, memory.waiter, shards.workers(rank)),
       shards_(shards),
-      rank_(rank),
-      arena_(std::move(memory.arena)),
       memory_(std::move(memory.owner)),
-      groups_(arena_.counters(),
-              std::vector<int>(static_cast<std::size_t>(shards.workers(rank)),
-                               job_ranks[static_cast<std::size_t>(rank)]),
-              0, memory.waiter),
-      link_(link),
-      workers_(static_cast<std::size_t>(shards.workers(rank))) {
+      link_(link) {
   for (int w = 0; w < groups_.workers(); ++w) {
     const auto subtrees = canonical_subtrees(shards.of_worker(rank, w));
     for (int slot = 0; slot < std::ssize(subtrees); ++slot)
@@ -55,7 +51,7 @@ FastExchange::FastExchange(const ExchangePlan& plan, const ShardPlan& shards, in
     largest = std::max(largest, bucket_range(b).count());
     for (int w = 0; w < groups_.workers(); ++w) {
       const ElementRange own = slice(w, b);
-      worker(w).sums.push_back(
+      worker(w).nodes[static_cast<std::size_t>(b)].push_back(
           {device.borrow(own_nodes_.front() + own.begin, {own.count()}), shards.shards()});
     }
   }
@@ -74,36 +70,8 @@ ElementRange FastExchange::slice(int worker, int bucket) const {
   return cut_blocks(bucket_range(bucket), groups_.workers(), worker);
 }
 
-void FastExchange::publish_in(std::size_t group, int index) {
-  groups_.publish(group, index, worker(index).turn);
-}
-
-void FastExchange::wait_for(std::size_t group, int index, const char* what) {
-  groups_.wait(group, worker(index).turn, worker(index).step, what);
-}
-
-void FastExchange::wait_for_speaker(std::size_t group, int index, const char* what) {
-  groups_.wait_for_speaker(group, worker(index).turn, worker(index).step, what);
-}
-
 MessagePurpose FastExchange::purpose(const char* what) {
   return {what, worker(0).step, groups_.waiter().patience_seconds()};
-}
-
-void FastExchange::begin(int index, std::int64_t step) {
-  Worker& self = worker(index);
-  if (self.turn == 0) arena_.touch_nodes(index);
-  finish(index);
-  ++self.turn;
-  self.step = step;
-}
-
-double* FastExchange::scalars(int index, std::int64_t shard) {
-  return arena_.scalars(worker(index).turn, shard);
-}
-
-void FastExchange::publish_scalars(int index) {
-  publish_in(kScalars, index);
 }
 
 void FastExchange::wait_scalars(int index) {
@@ -149,7 +117,7 @@ std::span<const TreeNode> FastExchange::collect(int index, int bucket) {
       wait_for_speaker(of_bucket(bucket, kReceived), index, kGradients);
     }
   }
-  return {&worker(index).sums[static_cast<std::size_t>(bucket)], 1};
+  return nodes(index, bucket);
 }
 
 // The sum of this rank's nodes, into the first of them.
@@ -220,14 +188,6 @@ void FastExchange::send_around(int bucket, bool gather, const char* what) {
     if (!gather) received = received.subspan(bytes);
   }
   link_.exchange(sends, receives, purpose(what));
-}
-
-float* FastExchange::sum_target(int index, int bucket) {
-  return worker(index).sums[static_cast<std::size_t>(bucket)].sum.data<float>();
-}
-
-void FastExchange::publish_norms(int index) {
-  publish_in(kNorms, index);
 }
 
 void FastExchange::wait_norms(int index) {

@@ -8,13 +8,12 @@
 #include <vector>
 
 #include "runtime/communication/message_exchange.h"
-#include "runtime/communication/worker_groups.h"
 
 namespace lockstep {
 
 ExchangeArena fast_arena(const ExchangePlan& plan, const ShardPlan& shards, int rank);
 
-class FastExchange final : public Exchange {
+class FastExchange final : public ArenaExchange {
  public:
   // `link` joins all ranks and outlives the exchange, as the waiter's flag does. Arguments else as
   // MessageExchange has them.
@@ -23,55 +22,26 @@ class FastExchange final : public Exchange {
                MessageLink& link);
   ~FastExchange() override;
 
-  float* values() override { return arena_.values(); }
-  float* state(int index) override { return arena_.state(index); }
-  float* node(int worker, int slot) override { return arena_.node(worker, slot); }
   ElementRange slice(int worker, int bucket) const override;
-  void begin(int worker, std::int64_t step) override;
-  double* scalars(int worker, std::int64_t shard) override;
-  void publish_scalars(int worker) override;
   void wait_scalars(int worker) override;
   void publish(int worker, int bucket) override;
   std::span<const TreeNode> collect(int worker, int bucket) override;
-  float* sum_target(int worker, int bucket) override;
-  double* block_norms() override { return arena_.block_norms(); }
-  void publish_norms(int worker) override;
   void wait_norms(int worker) override;
   void deliver(int worker, int bucket) override;
   void finish(int worker) override;
   void gather_states() override { finish(0); }
   void share_state(int) override { finish(0); }
-  bool fill_here() const override { return rank_ == 0; }
   void filled() override;
 
  private:
-  struct alignas(kCacheLine) Worker {
-    std::uint32_t turn = 0;
-    std::int64_t step = -1;
-    std::vector<TreeNode> sums;  // a bucket: the own slice of the sum over all shards
-  };
-
-  Worker& worker(int index) { return workers_[static_cast<std::size_t>(index)]; }
-  int buckets() const { return static_cast<int>(plan_.buckets.size()); }
-  ElementRange bucket_range(int bucket) const {
-    return plan_.buckets[static_cast<std::size_t>(bucket)];
-  }
-  void publish_in(std::size_t group, int worker);
-  void wait_for(std::size_t group, int worker, const char* what);
-  void wait_for_speaker(std::size_t group, int worker, const char* what);
   MessagePurpose purpose(const char* what);
   void join_part(int worker, int bucket);
   void sum_as_bfloat16(int worker, int bucket);
   void send_around(int bucket, bool gather, const char* what);
 
-  ExchangePlan plan_;
   ShardPlan shards_;
-  int rank_;
-  ExchangeArena arena_;
   std::shared_ptr<NodeSegment> memory_;
-  WorkerGroups groups_;
   MessageLink& link_;
-  std::vector<Worker> workers_;
   std::vector<float*> own_nodes_;  // of all workers; the first receives the sum
   // A bucket as it travels, two by turns: a fast worker begins the next while a slow one still
   // reads.

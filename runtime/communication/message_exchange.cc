@@ -9,7 +9,7 @@ namespace {
 
 // Groups of counters, one a worker of the party; those of the buckets follow, kPerBucket each.
 // Where the speaker's worker 0 speaks for all, it raises its own counter of the group.
-enum Group : std::size_t { kScalars, kAllScalars, kNorms, kAllNorms, kWeights, kFilled, kBuckets };
+enum Group : std::size_t { kAllScalars = kFirstOwnGroup, kAllNorms, kWeights, kFilled, kBuckets };
 enum BucketGroup : std::size_t { kPublished, kJoined, kReceived, kDelivered, kPerBucket };
 
 // A speaker waits this much longer for another party than that party's workers for each other, so
@@ -61,17 +61,13 @@ ExchangeArena message_arena(const ExchangePlan& plan, const PartyPlan& parties, 
 MessageExchange::MessageExchange(const ExchangePlan& plan, const PartyPlan& parties, int rank,
                                  const std::vector<int>& job_ranks, Device& device,
                                  PartyMemory memory, MessageLink* link)
-    : plan_(plan),
+    : ArenaExchange(plan, rank, std::move(memory.arena),
+                    worker_names(parties, parties.party_of(rank), job_ranks),
+                    parties.first_worker(rank), memory.waiter, parties.shards().workers(rank)),
       parties_(parties),
-      rank_(rank),
       party_(parties.party_of(rank)),
-      first_worker_(parties.first_worker(rank)),
-      arena_(std::move(memory.arena)),
       memory_(std::move(memory.owner)),
-      groups_(arena_.counters(), worker_names(parties, party_, job_ranks), first_worker_,
-              memory.waiter),
-      link_(link),
-      workers_(static_cast<std::size_t>(parties.shards().workers(rank))) {
+      link_(link) {
   join_own_workers();
   float* free = arena_.received();
   for (int b = 0; b < buckets(); ++b) plan_bucket(b, device, free);
@@ -86,7 +82,7 @@ MessageExchange::~MessageExchange() {
 
 ElementRange MessageExchange::slice(int worker, int bucket) const {
   return cut_blocks(party_slice(plan_, parties_, party_, bucket), parties_.workers(party_),
-                    first_worker_ + worker);
+                    groups_.first() + worker);
 }
 
 void MessageExchange::join_own_workers() {
@@ -122,7 +118,6 @@ void MessageExchange::join_own_workers() {
 void MessageExchange::plan_bucket(int bucket, Device& device, float*& received) {
   const ElementRange own = party_slice(plan_, parties_, party_, bucket);
   Traffic& gradients = gradients_.emplace_back();
-  for (Worker& worker : workers_) worker.nodes.emplace_back();
   for (const PartyNode& node : party_nodes_) {
     float* data = nullptr;  // where the node's part of `own` begins
     if (node.party == party_) {
@@ -136,9 +131,9 @@ void MessageExchange::plan_bucket(int bucket, Device& device, float*& received) 
       gradients.receives.push_back({node.party, bytes_of(data, {0, own.count()})});
       received += own.count();
     }
-    for (int w = 0; w < static_cast<int>(workers_.size()); ++w) {
+    for (int w = 0; w < parties_.shards().workers(rank_); ++w) {
       const ElementRange part = slice(w, bucket);
-      worker(w).nodes.back().push_back(
+      worker(w).nodes[static_cast<std::size_t>(bucket)].push_back(
           {device.borrow(data + (part.begin - own.begin), {part.count()}), node.shards});
     }
   }
@@ -206,39 +201,11 @@ MessageExchange::Traffic MessageExchange::plan_frozen() const {
   return traffic;
 }
 
-void MessageExchange::publish_in(std::size_t group, int index) {
-  groups_.publish(group, index, worker(index).turn);
-}
-
-void MessageExchange::wait_for(std::size_t group, int index, const char* what) {
-  groups_.wait(group, worker(index).turn, worker(index).step, what);
-}
-
-void MessageExchange::wait_for_speaker(std::size_t group, int index, const char* what) {
-  groups_.wait_for_speaker(group, worker(index).turn, worker(index).step, what);
-}
-
 void MessageExchange::send(const Traffic& traffic, const char* what) {
   const bool alone = parties_.parties() == parties_.shards().ranks();
   const double patience =
       groups_.waiter().patience_seconds() * (alone ? 1.0 : kPatienceBetweenParties);
   link_->exchange(traffic.sends, traffic.receives, {what, worker(0).step, patience});
-}
-
-void MessageExchange::begin(int index, std::int64_t step) {
-  Worker& self = worker(index);
-  if (self.turn == 0) arena_.touch_nodes(first_worker_ + index);
-  finish(index);
-  ++self.turn;
-  self.step = step;
-}
-
-double* MessageExchange::scalars(int index, std::int64_t shard) {
-  return arena_.scalars(worker(index).turn, shard);
-}
-
-void MessageExchange::publish_scalars(int index) {
-  publish_in(kScalars, index);
 }
 
 void MessageExchange::wait_scalars(int index) {
@@ -270,23 +237,15 @@ std::span<const TreeNode> MessageExchange::collect(int index, int bucket) {
   } else {
     wait_for_speaker(of_bucket(bucket, kReceived), index, what);
   }
-  return worker(index).nodes[static_cast<std::size_t>(bucket)];
+  return nodes(index, bucket);
 }
 
 // Each worker joins its part of the whole bucket, for all parties' slices.
 void MessageExchange::join_part(int index, int bucket) {
   const ElementRange part = cut_blocks(plan_.buckets[static_cast<std::size_t>(bucket)],
-                                       parties_.workers(party_), first_worker_ + index);
+                                       parties_.workers(party_), groups_.first() + index);
   for (const Join& join : joins_)
     for (std::int64_t i = part.begin; i < part.end; ++i) join.left[i] += join.right[i];
-}
-
-float* MessageExchange::sum_target(int index, int bucket) {
-  return worker(index).nodes[static_cast<std::size_t>(bucket)].front().sum.data<float>();
-}
-
-void MessageExchange::publish_norms(int index) {
-  publish_in(kNorms, index);
 }
 
 void MessageExchange::wait_norms(int index) {

@@ -7,10 +7,9 @@
 #include <memory>
 #include <vector>
 
-#include "runtime/communication/exchange_arena.h"
+#include "runtime/communication/arena_exchange.h"
 #include "runtime/communication/node_segment.h"
 #include "runtime/communication/party_plan.h"
-#include "runtime/communication/worker_groups.h"
 
 namespace lockstep {
 
@@ -45,7 +44,7 @@ struct PartyMemory {
 
 ExchangeArena message_arena(const ExchangePlan& plan, const PartyPlan& parties, int party);
 
-class MessageExchange final : public Exchange {
+class MessageExchange final : public ArenaExchange {
  public:
   // `link` (null but for speakers) and the waiter's flag outlive the exchange. `job_ranks`: the
   // numbers by which messages name the ranks of the plan.
@@ -54,33 +53,18 @@ class MessageExchange final : public Exchange {
                   MessageLink* link);
   ~MessageExchange() override;
 
-  float* values() override { return arena_.values(); }
-  float* state(int index) override { return arena_.state(index); }
-  float* node(int worker, int slot) override { return arena_.node(first_worker_ + worker, slot); }
   ElementRange slice(int worker, int bucket) const override;
-  void begin(int worker, std::int64_t step) override;
-  double* scalars(int worker, std::int64_t shard) override;
-  void publish_scalars(int worker) override;
   void wait_scalars(int worker) override;
   void publish(int worker, int bucket) override;
   std::span<const TreeNode> collect(int worker, int bucket) override;
-  float* sum_target(int worker, int bucket) override;
-  double* block_norms() override { return arena_.block_norms(); }
-  void publish_norms(int worker) override;
   void wait_norms(int worker) override;
   void deliver(int worker, int bucket) override;
   void finish(int worker) override;
   void gather_states() override;
   void share_state(int index) override;
-  bool fill_here() const override { return rank_ == 0; }
   void filled() override;
 
  private:
-  struct alignas(kCacheLine) Worker {  // of this rank
-    std::uint32_t turn = 0;
-    std::int64_t step = -1;
-    std::vector<std::vector<TreeNode>> nodes;  // a bucket: restricted to the own slice
-  };
   struct Traffic {
     std::vector<Message> sends, receives;
   };
@@ -94,8 +78,6 @@ class MessageExchange final : public Exchange {
     float* data;  // whole buffer of an own node; null for what is received
   };
 
-  Worker& worker(int index) { return workers_[static_cast<std::size_t>(index)]; }
-  int buckets() const { return static_cast<int>(plan_.buckets.size()); }
   bool speaks(int worker) const { return link_ != nullptr && worker == 0; }
   void join_own_workers();  // fills joins_ and party_nodes_
   void plan_bucket(int bucket, Device& device, float*& received);
@@ -106,20 +88,13 @@ class MessageExchange final : public Exchange {
   // Between party 0, which has or gets all, and the slices' owners.
   Traffic plan_root(std::span<float* const> arrays, bool to_root) const;
 
-  void publish_in(std::size_t group, int worker);
-  void wait_for(std::size_t group, int worker, const char* what);
-  void wait_for_speaker(std::size_t group, int worker, const char* what);
   void join_part(int worker, int bucket);
   void send(const Traffic& traffic, const char* what);
 
-  ExchangePlan plan_;
   PartyPlan parties_;
-  int rank_, party_, first_worker_;
-  ExchangeArena arena_;
+  int party_;
   std::shared_ptr<NodeSegment> memory_;
-  WorkerGroups groups_;
   MessageLink* link_;
-  std::vector<Worker> workers_;
   std::vector<Join> joins_;
   std::vector<PartyNode> party_nodes_;        // of all parties, left to right
   std::vector<Traffic> gradients_, weights_;  // a bucket

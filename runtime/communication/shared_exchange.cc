@@ -7,7 +7,7 @@ namespace lockstep {
 namespace {
 
 // Groups of counters; those of the buckets' gradients follow.
-enum Group : std::size_t { kScalars, kNorms, kDelivered, kFilled, kPublished };
+enum Group : std::size_t { kDelivered = kFirstOwnGroup, kFilled, kPublished };
 
 std::vector<int> rank_of_worker(const ShardPlan& shards) {
   std::vector<int> ranks;
@@ -30,17 +30,12 @@ ExchangeArena shared_arena(const ExchangePlan& plan, const ShardPlan& shards) {
 SharedExchange::SharedExchange(const ExchangePlan& plan, const ShardPlan& shards, int rank,
                                Device& device, const Waiter& waiter, ExchangeArena arena,
                                std::shared_ptr<void> keep_alive)
-    : plan_(plan),
-      rank_(rank),
+    : ArenaExchange(plan, rank, std::move(arena), rank_of_worker(shards), shards.first_worker(rank),
+                    waiter, shards.workers(rank)),
       ranks_(shards.ranks()),
-      first_worker_(shards.first_worker(rank)),
-      arena_(std::move(arena)),
-      keep_alive_(std::move(keep_alive)),
-      groups_(arena_.counters(), rank_of_worker(shards), first_worker_, waiter),
-      workers_(static_cast<std::size_t>(shards.workers(rank))) {
+      keep_alive_(std::move(keep_alive)) {
   const std::vector<int> ranks = rank_of_worker(shards);
   for (int w = 0; w < shards.workers(rank); ++w) {
-    worker(w).nodes.resize(plan_.buckets.size());
     for (std::size_t b = 0; b < plan_.buckets.size(); ++b) {
       const ElementRange own = slice(w, static_cast<int>(b));
       for (int g = 0; g < shards.total_workers(); ++g) {
@@ -58,31 +53,7 @@ SharedExchange::SharedExchange(const ExchangePlan& plan, const ShardPlan& shards
 
 ElementRange SharedExchange::slice(int worker, int bucket) const {
   return cut_blocks(plan_.buckets[static_cast<std::size_t>(bucket)], groups_.workers(),
-                    first_worker_ + worker);
-}
-
-void SharedExchange::publish_in(std::size_t group, int index) {
-  groups_.publish(group, index, worker(index).turn);
-}
-
-void SharedExchange::wait_for(std::size_t group, int index, const char* what) {
-  groups_.wait(group, worker(index).turn, worker(index).step, what);
-}
-
-void SharedExchange::begin(int index, std::int64_t step) {
-  Worker& self = worker(index);
-  if (self.turn == 0) arena_.touch_nodes(first_worker_ + index);
-  finish(index);
-  ++self.turn;
-  self.step = step;
-}
-
-double* SharedExchange::scalars(int index, std::int64_t shard) {
-  return arena_.scalars(worker(index).turn, shard);
-}
-
-void SharedExchange::publish_scalars(int index) {
-  publish_in(kScalars, index);
+                    groups_.first() + worker);
 }
 
 void SharedExchange::wait_scalars(int index) {
@@ -95,15 +66,7 @@ void SharedExchange::publish(int index, int bucket) {
 
 std::span<const TreeNode> SharedExchange::collect(int index, int bucket) {
   wait_for(kPublished + static_cast<std::size_t>(bucket), index, "finished the gradients");
-  return worker(index).nodes[static_cast<std::size_t>(bucket)];
-}
-
-float* SharedExchange::sum_target(int index, int bucket) {
-  return worker(index).nodes[static_cast<std::size_t>(bucket)].front().sum.data<float>();
-}
-
-void SharedExchange::publish_norms(int index) {
-  publish_in(kNorms, index);
+  return nodes(index, bucket);
 }
 
 void SharedExchange::wait_norms(int index) {
