@@ -158,7 +158,8 @@ void add_inspect(CLI::App& app, Action& action, const Networks& networks) {
       "Examples:\n"
       "  lockstep inspect fashion-mnist.h5 --images sheet.png\n"
       "  lockstep inspect launch/configs/fashion-mnist.toml\n"
-      "  lockstep inspect --augment launch/configs/course/augmented.toml --images sheet.png\n"
+      "  lockstep inspect --augment launch/configs/course/augmented-digits.toml --images "
+      "sheet.png\n"
       "  lockstep inspect runs/first/checkpoints/step-00000600.ckpt\n");
   command->callback([arguments, &networks, &action] {
     action = [arguments, &networks] { return inspect(*arguments, networks); };

@@ -319,9 +319,9 @@ std::span<const LayerKind> layer_kinds() {
 std::string layer_kinds_help() {
   std::string text;
   for (const LayerKind& kind : table()) {
-    text += fmt::format("  {:<18}{}\n", kind.name, kind.help);
+    text += fmt::format("  {:<22}{}\n", kind.name, kind.help);
     for (const TableKey& key : kind.keys)
-      text += fmt::format("  {:<18}  {} = {}: {}\n", "", key.name,
+      text += fmt::format("  {:<22}  {} = {}: {}\n", "", key.name,
                           key.fallback.empty() ? "(required)" : key.fallback, key.help);
   }
   return text;

@@ -89,9 +89,10 @@ std::string networks_help(std::span<const NetworkEntry> own) {
   std::string text;
   for (const std::span<const NetworkEntry> entries : {networks(), own})
     for (const NetworkEntry& entry : entries) {
-      text += fmt::format("{:<10}{}\n", entry.name, entry.help);
+      text += fmt::format("{:<17}{}\n", entry.name, entry.help);
       for (const NetworkKey& key : entry.keys)
-        text += fmt::format("            model.{} = {}: {}\n", key.name, key.fallback, key.help);
+        text +=
+            fmt::format("                   model.{} = {}: {}\n", key.name, key.fallback, key.help);
     }
   text +=
       "\nKinds of layers in [[model.layers]]; every one may have a name:\n" + layer_kinds_help();
