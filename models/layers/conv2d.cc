@@ -58,9 +58,15 @@ Shape Conv2d::build(Build& build, const Shape& in) {
     bias_ = build.param("bias", bias);
   }
 
-  packed_forward_.build(build, build.backend().conv_packed_elements(geometry_, false));
+  const auto build_packed = [&](PackedWeights& packed, bool backward) {
+    packed.build(build, build.backend().conv_packed_elements(geometry_, backward),
+                 [g = geometry_, backward, weight = weight_](const Pass& pass, Tensor& copy) {
+                   pass.backend.conv_pack(pass.stream, g, backward, weight->value, copy);
+                 });
+  };
+  build_packed(packed_forward_, false);
   if (data_gradient) {
-    packed_backward_.build(build, build.backend().conv_packed_elements(geometry_, true));
+    build_packed(packed_backward_, true);
     dx_ = build.gradient_buffer(in);
   }
   const Shape out{geometry_.out_h(), geometry_.out_w(), geometry_.out_c};
@@ -88,9 +94,7 @@ void Conv2d::check_geometry(const std::string& path) const {
 }
 
 Tensor Conv2d::forward(const Pass& pass, const Tensor& x) {
-  const Tensor& packed = packed_forward_.refreshed(pass, [&](Tensor& copy) {
-    pass.backend.conv_pack(pass.stream, geometry_, false, weight_->value, copy);
-  });
+  const Tensor& packed = packed_forward_.refreshed(pass);
   x_ = x;
   Tensor y = y_.head(x.rows());
   pass.backend.conv_forward(pass.stream, geometry_, x, weight_->value, packed,
@@ -116,9 +120,7 @@ void Conv2d::backward(const Pass& pass, const Tensor& dy, bool add, Tensor& dx) 
                                        dbias);
   }
   if (dx) {
-    const Tensor& packed = packed_backward_.refreshed(pass, [&](Tensor& copy) {
-      pass.backend.conv_pack(pass.stream, geometry_, true, weight_->value, copy);
-    });
+    const Tensor& packed = packed_backward_.refreshed(pass);
     pass.backend.conv_backward_data(pass.stream, geometry_, dy, weight_->value, packed, add, dx);
   }
   pass.ready(weight_);

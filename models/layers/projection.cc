@@ -19,24 +19,25 @@ void Projection::build(Build& build, const ProjectionOptions& options, bool data
     bias.weight_decay = false;
     bias_ = build.param(options.bias, bias);
   }
-  packed_forward_.build(build, build.backend().linear_packed_elements(geometry_, false));
-  if (data_gradient)
-    packed_backward_.build(build, build.backend().linear_packed_elements(geometry_, true));
+  const auto build_packed = [&](PackedWeights& packed, bool backward) {
+    packed.build(build, build.backend().linear_packed_elements(geometry_, backward),
+                 [g = geometry_, backward, weight = weight_](const Pass& pass, Tensor& copy) {
+                   pass.backend.linear_pack(pass.stream, g, backward, weight->value, copy);
+                 });
+  };
+  build_packed(packed_forward_, false);
+  if (data_gradient) build_packed(packed_backward_, true);
 }
 
 void Projection::forward(const Pass& pass, const Tensor& x, Tensor& y) {
-  const Tensor& packed = packed_forward_.refreshed(pass, [&](Tensor& copy) {
-    pass.backend.linear_pack(pass.stream, geometry_, false, weight_->value, copy);
-  });
+  const Tensor& packed = packed_forward_.refreshed(pass);
   Tensor rows = outputs(y);
   pass.backend.linear_forward(pass.stream, geometry_, inputs(x), weight_->value, packed,
                               bias_ != nullptr ? bias_->value : Tensor(), rows);
 }
 
 void Projection::backward_data(const Pass& pass, const Tensor& dy, Tensor& dx) {
-  const Tensor& packed = packed_backward_.refreshed(pass, [&](Tensor& copy) {
-    pass.backend.linear_pack(pass.stream, geometry_, true, weight_->value, copy);
-  });
+  const Tensor& packed = packed_backward_.refreshed(pass);
   Tensor rows = inputs(dx);
   pass.backend.linear_backward_data(pass.stream, geometry_, outputs(dy), weight_->value, packed,
                                     rows);

@@ -101,6 +101,8 @@ class Build {
   Shape flattened_image;
   // Where the network's packed copies are, those of all replicas of a rank.
   std::shared_ptr<PackedCopies> packed_copies = std::make_shared<PackedCopies>();
+  // What a replica may do once the weights have changed, beside other replicas, in any order.
+  std::vector<std::function<void(const Pass&)>> preparations;
   // Convolutions are computed by plain sums alone (ConvGeometry::direct).
   bool direct_convolutions = false;
   // The ids that an embedding has turned into the tokens that reach the layer.

@@ -1,6 +1,7 @@
 // PackedCopies: second copies of weights in the order that a backend's operations read, made anew
 // when the weights have changed and not before. The replicas of a rank share them, for their
-// weights are the same: whichever replica needs a copy first makes it, and the others wait for it.
+// weights are the same. Before a step's first shard they make all copies, each taking the next that
+// nobody has begun; elsewhere whoever needs a copy first makes it, and the others wait for it.
 #pragma once
 
 #include <cstdint>
@@ -20,15 +21,25 @@ class PackedCopy {
   template <typename Pack>
   const Tensor& refreshed(std::int64_t version, const Pack& pack) {
     const std::lock_guard lock(mutex_);
-    if (version_ != version) {
-      pack(tensor_);
-      version_ = version;
-    }
+    refresh(version, pack);
     return tensor_;
+  }
+  // Not where another replica is at it.
+  template <typename Pack>
+  void refresh_if_free(std::int64_t version, const Pack& pack) {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (lock) refresh(version, pack);
   }
   std::int64_t elements() const { return tensor_.elements(); }
 
  private:
+  template <typename Pack>
+  void refresh(std::int64_t version, const Pack& pack) {
+    if (version_ == version) return;
+    pack(tensor_);
+    version_ = version;
+  }
+
   std::mutex mutex_;
   Tensor tensor_;
   std::int64_t version_ = -1;  // of the weights that were packed; none yet

@@ -96,6 +96,7 @@ void Replica::train_shard(const ShardBatch& batch, std::int64_t shard, std::int6
   pass.step = step;
   pass.on_ready = [&reducer](const Param& param) { reducer.ready(param); };
 
+  prepare(pass);
   const Tensor output = forward(pass, x);
   const Tensor doutput = score(pass, batch, output, true, scalars);
   if (!std::isfinite(scalars.loss)) explain_loss(pass, x, scalars.loss);
@@ -144,6 +145,13 @@ Tensor Replica::input(const Tensor& x) {
   Tensor normalised = x_.head(raw.rows());
   backend_.scale_shift(stream_, raw, scale_, shift_, normalised);
   return normalised;
+}
+
+void Replica::prepare(const Pass& pass) {
+  if (prepared_version_ == pass.weights_version) return;
+  prepared_version_ = pass.weights_version;
+  const ProfileScope scope(stream_.profile(), "prepare");
+  for (const auto& preparation : build_.preparations) preparation(pass);
 }
 
 Tensor Replica::forward(const Pass& pass, const Tensor& x) {

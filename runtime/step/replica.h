@@ -66,6 +66,7 @@ class Replica {
   Pass make_pass(const ShardBatch& batch, const Tensor& x, std::int64_t weights_version,
                  bool training);
   Tensor input(const Tensor& x);
+  void prepare(const Pass& pass);  // once for each version of the weights
   Tensor forward(const Pass& pass, const Tensor& x);
   void backward(const Pass& pass, const Tensor& doutput);
   Tensor score(const Pass& pass, const ShardBatch& batch, const Tensor& output, bool gradient,
@@ -80,8 +81,9 @@ class Replica {
   std::unique_ptr<Layer> network_;
   std::unique_ptr<Loss> loss_;
   Shape output_shape_;
-  Tensor x_, scale_, shift_;  // normalised input; its factors
-  Tensor frozen_gradients_;   // that nobody reads
+  Tensor x_, scale_, shift_;            // normalised input; its factors
+  Tensor frozen_gradients_;             // that nobody reads
+  std::int64_t prepared_version_ = -1;  // of the weights; none yet
   Tensor loss_sums_, metric_sums_;
 };
 
