@@ -80,16 +80,16 @@ class MpiCommunicator final : public Communicator {
                          {"run.ranks_per_node", std::to_string(placement.ranks_per_node)}});
     node_cores_ = count_cores(node_.all_gather(own_cores(), patience_seconds_));
 
-    const bool has_control = share_control();
+    const bool has_control = share_control(names);
     shared_ = all_have(has_control) && !alone();
-    world_.set_failure(*failure_);
-    node_.set_failure(*failure_);
+    world_.set_control(*failure_, board());
+    node_.set_control(*failure_, board());
     if (alone() || nodes() == 1) return;
     const MPI_Comm speakers =
         split(MPI_COMM_WORLD, node_.rank() == 0 ? 0 : MPI_UNDEFINED, world_.rank());
     if (speakers == MPI_COMM_NULL) return;
     speakers_.emplace(speakers);
-    speakers_->set_failure(*failure_);
+    speakers_->set_control(*failure_, board());
     std::vector<int> speaker_names;
     for (int first = 0; const int size : node_sizes_) {
       speaker_names.push_back(job_rank(first));
@@ -158,7 +158,7 @@ class MpiCommunicator final : public Communicator {
     for (int i = 0; i < node_.size(); ++i) node_workers += shards.workers(first_local + i);
     const bool crowded =
         node_workers > node_cores_ || shards.workers(rank()) > count_cores({own_cores()});
-    const Waiter waiter(*failure_, plan.patience_seconds, crowded);
+    const Waiter waiter(*failure_, plan.patience_seconds, crowded, board());
     if (plan.reduction != PlanReduction::kTree) return fast_exchange(plan, shards, device, waiter);
     if (shared_) {
       if (auto exchange = share_exchange(plan, shards, device, waiter)) return exchange;
@@ -280,15 +280,19 @@ class MpiCommunicator final : public Communicator {
     return segment;
   }
 
-  // The node's failure flag, also where gradients travel by messages: it ends waits at once.
-  bool share_control() {
-    const std::size_t own = node_.rank() == 0 ? sizeof(FailureFlag) : 0;
-    std::optional<NodeSegment> control = share(sizeof(FailureFlag), {0, own}, reason_);
+  // The node's failure flag, which ends waits at once, and who waits; also where gradients travel
+  // by messages.
+  bool share_control(const std::vector<int>& names) {
+    const std::size_t bytes = sizeof(FailureFlag) + names.size() * sizeof(WaitBoard::Sign);
+    std::optional<NodeSegment> control = share(bytes, {0, node_.rank() == 0 ? bytes : 0}, reason_);
     if (!control) return false;
     control_ = std::move(*control);
     failure_ = reinterpret_cast<FailureFlag*>(control_.data());
+    auto* const signs = reinterpret_cast<WaitBoard::Sign*>(control_.data() + sizeof(FailureFlag));
+    board_.emplace(signs, names, node_.rank());
     return true;
   }
+  const WaitBoard* board() const { return board_ ? &*board_ : nullptr; }
 
   Placement placement_;
   MpiLink node_;
@@ -303,6 +307,7 @@ class MpiCommunicator final : public Communicator {
   FailureFlag own_failure_;  // where no segment holds the node's
   FailureFlag* failure_ = &own_failure_;
   NodeSegment control_;
+  std::optional<WaitBoard> board_;  // in it
 };
 
 }  // namespace

@@ -18,6 +18,9 @@ constexpr std::size_t kChunk = std::size_t{1} << 30;  // MPI counts in int
 constexpr auto kBusy = std::chrono::microseconds(50);
 constexpr auto kYielding = std::chrono::milliseconds(50);
 constexpr auto kNap = std::chrono::microseconds(200);
+// Ranks of other nodes show no board: a stopped one may have left one of two peers behind, for
+// which the other then waits too. Who knows a single culprit speaks first.
+constexpr double kPatienceForSeveral = 1.25;
 
 }  // namespace
 
@@ -103,23 +106,30 @@ void MpiLink::wait(const MessagePurpose& purpose) {
     if (done != 0) return;
     if (failure_ != nullptr) failure_->check();
     const Clock::duration waited = Clock::now() - start;
-    if (std::chrono::duration<double>(waited).count() > purpose.patience_seconds)
-      throw late_error(unfinished(), purpose.what, purpose.step, purpose.patience_seconds);
-    if (waited > kYielding)
+    const double seconds = std::chrono::duration<double>(waited).count();
+    if (seconds > purpose.patience_seconds) {
+      std::vector<int> late = culprits(purpose.patience_seconds);
+      if (late.size() == 1 || seconds > kPatienceForSeveral * purpose.patience_seconds)
+        throw late_error(std::move(late), purpose.what, purpose.step, purpose.patience_seconds);
+    }
+    if (waited > kYielding) {
+      if (board_ != nullptr) board_->sign();
       std::this_thread::sleep_for(kNap);
-    else if (waited > kBusy)
+    } else if (waited > kBusy) {
       sched_yield();
+    }
   }
 }
 
-std::vector<int> MpiLink::unfinished() {
+// Who is at the other end of what is unfinished, without those that wait for others.
+std::vector<int> MpiLink::culprits(double patience_seconds) {
   std::vector<int> late;
   for (std::size_t i = 0; i < requests_.size(); ++i) {
     int done = 0;
     check_mpi(MPI_Test(&requests_[i], &done, MPI_STATUS_IGNORE), "MPI_Test");
     if (done == 0) late.push_back(names_[static_cast<std::size_t>(peers_[i])]);
   }
-  return late;
+  return board_ == nullptr ? late : board_->culprits(std::move(late), patience_seconds);
 }
 
 // The buffers go away with the exception, and MPI must not write to them while the job is ended.

@@ -28,7 +28,11 @@ class MpiLink final : public MessageLink {
   int size() const { return size_; }
   // The world's ranks, by which late ones are named; without them, this communicator's own.
   void set_names(std::vector<int> world_ranks) { names_ = std::move(world_ranks); }
-  void set_failure(const FailureFlag& failure) { failure_ = &failure; }
+  // Both outlive the link; `board` may be null.
+  void set_control(const FailureFlag& failure, const WaitBoard* board) {
+    failure_ = &failure;
+    board_ = board;
+  }
 
   void exchange(std::span<const Message> sends, std::span<const Message> receives,
                 const MessagePurpose& purpose) override;
@@ -41,13 +45,14 @@ class MpiLink final : public MessageLink {
  private:
   void post(const Message& message, bool sends);
   void wait(const MessagePurpose& purpose);
-  std::vector<int> unfinished();
+  std::vector<int> culprits(double patience_seconds);
   void withdraw();
 
   MPI_Comm communicator_;
   int rank_ = 0, size_ = 1;
   std::vector<int> names_;
   const FailureFlag* failure_ = nullptr;
+  const WaitBoard* board_ = nullptr;
   std::vector<MPI_Request> requests_;  // those under way, and who is at their other end
   std::vector<int> peers_;
   std::optional<CallWatch> watch_;  // from the first all_reduce on

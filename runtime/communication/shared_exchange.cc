@@ -86,7 +86,7 @@ void SharedExchange::finish(int index) {
 void SharedExchange::filled() {
   groups_.counter(kFilled, rank_).publish(++fills_);
   for (int rank = 0; rank < ranks_; ++rank)
-    if (!groups_.waiter().wait(groups_.counter(kFilled, rank), fills_))
+    if (!groups_.waiter().wait(groups_.counter(kFilled, rank), fills_, rank != rank_))
       throw late_error({rank}, "loaded the weights", -1, groups_.waiter().patience_seconds());
 }
 

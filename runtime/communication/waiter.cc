@@ -16,10 +16,17 @@ constexpr std::chrono::nanoseconds kNap = std::chrono::milliseconds(50);
 
 }  // namespace
 
-Waiter::Waiter(const FailureFlag& failure, double patience_seconds, bool crowded)
-    : failure_(&failure), patience_seconds_(patience_seconds), crowded_(crowded) {}
+Waiter::Waiter(const FailureFlag& failure, double patience_seconds, bool crowded,
+               const WaitBoard* board)
+    : failure_(&failure), patience_seconds_(patience_seconds), crowded_(crowded), board_(board) {}
 
-bool Waiter::wait_long(StepCounter& counter, std::uint32_t step) const {
+Error Waiter::late(std::vector<int> ranks, const std::string& what, std::int64_t step,
+                   double seconds) const {
+  if (board_ != nullptr) ranks = board_->culprits(std::move(ranks), patience_seconds_);
+  return late_error(std::move(ranks), what, step, seconds);
+}
+
+bool Waiter::wait_long(StepCounter& counter, std::uint32_t step, bool of_other_rank) const {
   const Clock::time_point start = Clock::now();
   const auto spin_end = start + (crowded_ ? kCrowdedSpin : kSpin);
   do {
@@ -34,6 +41,7 @@ bool Waiter::wait_long(StepCounter& counter, std::uint32_t step) const {
     failure_->check();
     const std::chrono::duration<double> left = patience - (Clock::now() - start);
     if (left.count() <= 0) return false;
+    if (of_other_rank && board_ != nullptr) board_->sign();
     // Compared as doubles: a patience of years does not fit into nanoseconds.
     const std::chrono::duration<double> nap = std::min<std::chrono::duration<double>>(left, kNap);
     counter.sleep(step, std::chrono::duration_cast<std::chrono::nanoseconds>(nap));

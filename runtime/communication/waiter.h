@@ -8,6 +8,7 @@
 
 #include "runtime/communication/communicator.h"
 #include "runtime/communication/futex.h"
+#include "runtime/communication/wait_board.h"
 
 namespace lockstep {
 
@@ -29,22 +30,29 @@ class alignas(kCacheLine) FailureFlag {
 
 class Waiter {
  public:
-  // `crowded`: more workers than cores, so that a spin holds up the one it waits for.
-  Waiter(const FailureFlag& failure, double patience_seconds, bool crowded);
+  // `crowded`: more workers than cores, so that a spin holds up the one it waits for. `board` may
+  // be null; it and the flag outlive the waiter.
+  Waiter(const FailureFlag& failure, double patience_seconds, bool crowded,
+         const WaitBoard* board = nullptr);
 
-  // False when the patience is used up. Throws PeerFailed.
-  bool wait(StepCounter& counter, std::uint32_t step) const {
-    return counter.reached(step) || wait_long(counter, step);
+  // False when the patience is used up. Throws PeerFailed. `of_other_rank`: whose counter it is,
+  // for the board.
+  bool wait(StepCounter& counter, std::uint32_t step, bool of_other_rank = false) const {
+    return counter.reached(step) || wait_long(counter, step, of_other_rank);
   }
+  // late_error naming those of the ranks that do not wait for others themselves.
+  Error late(std::vector<int> ranks, const std::string& what, std::int64_t step,
+             double seconds) const;
   double patience_seconds() const { return patience_seconds_; }
   bool crowded() const { return crowded_; }
 
  private:
-  bool wait_long(StepCounter& counter, std::uint32_t step) const;
+  bool wait_long(StepCounter& counter, std::uint32_t step, bool of_other_rank) const;
 
   const FailureFlag* failure_;
   double patience_seconds_;
   bool crowded_;
+  const WaitBoard* board_;
 };
 
 // "rank 1 has not delivered its weights of step 57 for 300 s: ...". `what` is "delivered its

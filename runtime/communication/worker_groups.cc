@@ -20,20 +20,21 @@ void WorkerGroups::publish(std::size_t group, int worker, std::uint32_t turn) co
 void WorkerGroups::wait(std::size_t group, std::uint32_t turn, std::int64_t step,
                         const char* what) const {
   for (int worker = 0; worker < workers(); ++worker) {
-    if (waiter_.wait(counter(group, worker), turn)) continue;
+    if (waiter_.wait(counter(group, worker), turn, of_other_rank(worker))) continue;
     std::vector<int> late;
     for (int other = 0; other < workers(); ++other)
       // Who arrived just now was late by as much.
       if (other == worker || !counter(group, other).reached(turn))
         late.push_back(rank_of_worker_[static_cast<std::size_t>(other)]);
-    throw late_error(std::move(late), what, step, waiter_.patience_seconds());
+    throw waiter_.late(std::move(late), what, step, waiter_.patience_seconds());
   }
 }
 
 void WorkerGroups::wait_for_speaker(std::size_t group, std::uint32_t turn, std::int64_t step,
                                     const char* what) const {
   StepCounter& speaker = counter(group, 0);
-  if (waiter_.wait(speaker, turn) || waiter_.wait(speaker, turn)) return;
+  const bool other = of_other_rank(0);
+  if (waiter_.wait(speaker, turn, other) || waiter_.wait(speaker, turn, other)) return;
   throw late_error({rank_of_worker_.front()}, what, step, 2 * waiter_.patience_seconds());
 }
 

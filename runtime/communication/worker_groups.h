@@ -31,6 +31,11 @@ class WorkerGroups {
                         const char* what) const;
 
  private:
+  bool of_other_rank(int worker) const {
+    return rank_of_worker_[static_cast<std::size_t>(worker)] !=
+           rank_of_worker_[static_cast<std::size_t>(first_)];
+  }
+
   StepCounter* counters_;
   std::vector<int> rank_of_worker_;
   int first_;

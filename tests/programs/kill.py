@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 """Nothing saved is lost: ranks are killed, stopped, asked to stop, or fail, at random steps. Jobs end
 soon with one message, leave nothing behind, and resume to the bits of the undisturbed run."""
-import re
-
 from lockstep_run import *  # noqa: F403 (the test vocabulary)
 
 PATIENCE = 4  # seconds; a rank of a busy machine may well stand still for one
@@ -193,9 +191,7 @@ def stopped_rank(transport):
     result = job.wait()
     check(result.code != 0, f"a job with a stopped rank ended well:\n{result}")
     check(len(result.errors) == 1, f"{len(result.errors)} messages:\n{result}")
-    # Stopped between two messages, rank 1 leaves rank 2 behind too, and rank 0 waits for both.
-    check(re.search("rank 1 has not|ranks 1, 2 have not", result.err), f"{result}")
-    result.says(f"for {PATIENCE} s", "--resume")
+    result.says("rank 1 has not", f"for {PATIENCE} s", "--resume")
     check(checkpoints("hung"), "no checkpoint was kept")
 
 

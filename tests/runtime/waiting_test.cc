@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <thread>
 
 #include "runtime/communication/node_segment.h"
@@ -66,6 +67,34 @@ TEST(Waiter, EndsForAFailureAndForLackOfPatience) {
   EXPECT_FALSE(failure.raise());
   EXPECT_THROW(waiter.wait(counter, 5), PeerFailed);
   EXPECT_TRUE(waiter.wait(counter, 4));  // what has arrived needs no waiting
+}
+
+// Ranks 7, 5 and 6 of a job share a node; rank 6 is stopped.
+TEST(WaitBoard, WhoWaitsIsNoCulprit) {
+  std::array<WaitBoard::Sign, 3> signs;
+  const std::vector<int> names = {7, 5, 6};
+  const WaitBoard first(signs.data(), names, 0), second(signs.data(), names, 1);
+  constexpr double kPatience = 1000;
+  EXPECT_EQ(first.culprits({6, 5, 6}, kPatience), (std::vector<int>{5, 6})) << "nobody has signed";
+  second.sign();
+  EXPECT_EQ(first.culprits({6, 5}, kPatience), std::vector<int>{6});
+  EXPECT_EQ(first.culprits({5}, kPatience), std::vector<int>{5}) << "all that are late wait";
+  EXPECT_EQ(first.culprits({9, 5, 6}, kPatience), (std::vector<int>{6, 9})) << "9: another node's";
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  EXPECT_EQ(first.culprits({6, 5}, 0.04), (std::vector<int>{5, 6})) << "an old sign";
+}
+
+TEST(WaitBoard, WaitersSignForOtherRanks) {
+  FailureFlag failure;
+  StepCounter counter;
+  std::array<WaitBoard::Sign, 2> signs;
+  const WaitBoard board(signs.data(), {0, 1}, 1);
+  const Waiter waiter(failure, 0.02, false, &board);
+  EXPECT_FALSE(waiter.wait(counter, 1, false));
+  EXPECT_EQ(signs[1].last, 0) << "a worker of its own is no other rank";
+  EXPECT_FALSE(waiter.wait(counter, 1, true));
+  EXPECT_NE(signs[1].last, 0);
+  EXPECT_EQ(signs[0].last, 0);
 }
 
 TEST(LateError, NamesEachRankOnce) {

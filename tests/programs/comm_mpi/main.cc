@@ -14,6 +14,7 @@
 #include <csignal>
 #include <random>
 
+#include "runtime/communication/futex.h"
 #include "runtime/communication/world.h"
 #include "tests/programs/comm_mpi/bench.h"
 #include "tests/runtime/collective_checks.h"
@@ -95,7 +96,9 @@ void check_description(const Communicator& communicator, const std::string& mode
   if (communicator.nodes() > 1 && mode.starts_with("nodes"))
     expected = "nodes (as configured), one shared segment a node, messages between their first";
   if (mode.starts_with("no-segment")) expected = "ftruncate of";
-  if (mode == "no-control") expected = "ranks (no shared segment: ftruncate of 64 bytes";
+  if (mode == "no-control")  // a line for the failure flag, and one a rank
+    expected = fmt::format("ranks (no shared segment: ftruncate of {} bytes",
+                           kCacheLine * static_cast<std::size_t>(1 + communicator.size()));
   if (mode == "fast") expected = "MPI_Allreduce a bucket";
   if (mode == "fast-bfloat16") expected = "gradients as bfloat16, sums in float32";
   if (communicator.size() == 1) expected = "1 rank";
