@@ -7,6 +7,8 @@
 #include <limits>
 #include <random>
 
+#include "kernels/core/small_floats.h"
+
 namespace lockstep::cases {
 
 namespace {
@@ -113,6 +115,20 @@ Values make_values(const OpCase& op_case, std::uint64_t seed) {
     values.add(argument.name, to_doubles(to_bytes(filled, argument.type), argument.type));
   }
   return values;
+}
+
+Values with_bfloat16_operands(const OpCase& op_case, const Values& values) {
+  Values rounded;
+  for (const Argument& argument : op_case.arguments) {
+    if (!argument.fill) continue;
+    Doubles numbers = values[argument.name];
+    if (argument.name == "x" || argument.name == "w" || argument.name == "dy") {
+      for (double& number : numbers)
+        number = from_bfloat16(to_bfloat16(static_cast<float>(number)));
+    }
+    rounded.add(argument.name, std::move(numbers));
+  }
+  return rounded;
 }
 
 CaseRun::CaseRun(Backend& backend, const OpCase& op_case, const Values& values, Placement placement)

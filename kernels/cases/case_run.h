@@ -12,6 +12,9 @@ std::uint64_t test_seed();
 // The values of all arguments that the case fills, rounded to their types.
 Values make_values(const OpCase& op_case, std::uint64_t seed);
 
+// The same with operands of products as bfloat16: x, w and dy, to nearest, ties to even.
+Values with_bfloat16_operands(const OpCase& op_case, const Values& values);
+
 struct Placement {
   bool unaligned = false;             // every tensor starts three elements off the alignment
   const InPlace* in_place = nullptr;  // nullptr: outputs have memory of their own

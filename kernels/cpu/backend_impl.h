@@ -4,11 +4,11 @@
 #pragma once
 
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/gemm_kernels.h"
 
 namespace lockstep {
 
 struct VectorKernels;     // kernels/cpu/vector_kernels.h: everything but products
-struct GemmKernels;       // kernels/cpu/gemm_kernels.h: linear layers and convolutions
 struct DepthwiseKernels;  // kernels/cpu/depthwise_kernels.h
 struct WinogradKernels;   // kernels/cpu/winograd_kernels.h: transforms around a convolution's
                           // products
@@ -16,12 +16,13 @@ struct WinogradKernels;   // kernels/cpu/winograd_kernels.h: transforms around a
 // The tables of one instruction set.
 const VectorKernels& vector_kernels(Isa isa);
 const GemmKernels& gemm_kernels(Isa isa);
+GemmKernels product_kernels(Isa isa, Products products);
 const WinogradKernels& winograd_kernels(Isa isa);
 const DepthwiseKernels& depthwise_kernels(Isa isa);
 
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(Isa isa);
+  CpuBackend(Isa isa, Products products);
 
   // ---- device
   std::string description() const override;
@@ -228,8 +229,10 @@ class CpuBackend final : public Backend {
 
  private:
   Isa isa_;
+  Products products_kind_;
   const VectorKernels& vector_;
   const GemmKernels& gemm_;
+  const GemmKernels products_;  // gemm_, with the operands that were asked for
   const WinogradKernels& winograd_;
   const DepthwiseKernels& depthwise_;
 };

@@ -309,7 +309,7 @@ void CpuBackend::conv_forward(Stream& stream, const ConvGeometry& g, const Tenso
   LOCKSTEP_CHECK(x.rows() == y.rows(), "conv: {} and {} images", x.rows(), y.rows());
   const float* const b = bias ? bias.data<float>() : nullptr;
   if (pixels_suit(g)) {
-    pixels_forward(stream, gemm_, g, x.rows(), x.data<float>(), w.data<float>(), b,
+    pixels_forward(stream, products_, g, x.rows(), x.data<float>(), w.data<float>(), b,
                    y.data<float>());
     return;
   }
@@ -325,12 +325,12 @@ void CpuBackend::conv_forward(Stream& stream, const ConvGeometry& g, const Tenso
     return;
   }
   if (SpreadImages::suits(g)) {
-    forward_by_spread_images(stream, gemm_, g, x.rows(), x.data<float>(), w.data<float>(), b,
+    forward_by_spread_images(stream, products_, g, x.rows(), x.data<float>(), w.data<float>(), b,
                              y.data<float>());
     return;
   }
   correlate(
-      stream, gemm_, forward_correlation(g), 1,
+      stream, products_, forward_correlation(g), 1,
       [&](std::int64_t, std::int64_t) { return forward_part(g); }, x.rows(), x.data<float>(),
       w.data<float>(), b, false, y.data<float>());
 }
@@ -349,8 +349,8 @@ void CpuBackend::conv_backward_data(Stream& stream, const ConvGeometry& g, const
   }
   check_conv_elements("packed", packed, conv_packed_elements(g, true));
   if (pixels_suit(g)) {
-    pixels_backward_data(stream, gemm_, g, dy.rows(), dy.data<float>(), packed.data<float>(), add,
-                         dx.data<float>());
+    pixels_backward_data(stream, products_, g, dy.rows(), dy.data<float>(), packed.data<float>(),
+                         add, dx.data<float>());
     return;
   }
   if (winograd_suits(g)) {
@@ -359,7 +359,7 @@ void CpuBackend::conv_backward_data(Stream& stream, const ConvGeometry& g, const
     return;
   }
   correlate(
-      stream, gemm_, data_correlation(g), data_parts(g),
+      stream, products_, data_correlation(g), data_parts(g),
       [&](std::int64_t i, std::int64_t before) { return data_part(g, i, before); }, dy.rows(),
       dy.data<float>(), packed.data<float>(), nullptr, add, dx.data<float>());
 }

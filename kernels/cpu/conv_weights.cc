@@ -345,7 +345,7 @@ void CpuBackend::conv_backward_weights(Stream& stream, const ConvGeometry& g, co
   check_conv_elements("dw", dw, g.weight_elements());
   if (dbias) check_conv_elements("dbias", dbias, g.out_c);
   LOCKSTEP_CHECK(!add || conv_adds_gradient(g, x.rows()), "conv: this gradient cannot be added");
-  const Task task{gemm_,
+  const Task task{products_,
                   g,
                   x.rows(),
                   x.data<float>(),
@@ -359,7 +359,7 @@ void CpuBackend::conv_backward_weights(Stream& stream, const ConvGeometry& g, co
     if (is_depthwise(g)) {
       depthwise_backward_weights(stream, depthwise_, g, task.images, task.x, task.dy, task.dw);
     } else if (pixels_suit(g)) {
-      pixels_backward_weights(stream, gemm_, g, task.images, task.x, task.dy, add, task.dw);
+      pixels_backward_weights(stream, products_, g, task.images, task.x, task.dy, add, task.dw);
     } else {
       winograd_backward_weights(stream, {gemm_, winograd_}, g, task.images, task.x, task.dy, add,
                                 task.dw);

@@ -23,6 +23,18 @@ std::string processor_name() {
   return "CPU";  // Arm's cpuinfo has numbers only
 }
 
+std::string_view note_of(Products products) {
+  switch (products) {
+    case Products::kFloat32:
+      return "";
+    case Products::kBFloat16Dots:
+      return ", bfloat16 by vdpbf16ps";
+    case Products::kBFloat16Fma:
+      return ", bfloat16 by float32 multiply-adds";
+  }
+  throw Error("unknown kind of products {}", static_cast<int>(products));
+}
+
 int processors_allowed() {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -31,19 +43,21 @@ int processors_allowed() {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_cpu_backend(Isa isa) {
-  return std::make_unique<CpuBackend>(isa);
+std::unique_ptr<Backend> make_cpu_backend(Isa isa, Products products) {
+  return std::make_unique<CpuBackend>(isa, products);
 }
 
-CpuBackend::CpuBackend(Isa isa)
+CpuBackend::CpuBackend(Isa isa, Products products)
     : isa_(isa),
+      products_kind_(products),
       vector_(vector_kernels(isa)),
       gemm_(gemm_kernels(isa)),
+      products_(product_kernels(isa, products)),
       winograd_(winograd_kernels(isa)),
       depthwise_(depthwise_kernels(isa)) {}
 
 std::string CpuBackend::description() const {
-  return fmt::format("{}, {}", processor_name(), name_of(isa_));
+  return fmt::format("{}, {}{}", processor_name(), name_of(isa_), note_of(products_kind_));
 }
 
 std::string_view CpuBackend::isa() const {

@@ -1,6 +1,7 @@
 // Which tables of products and of convolutions belong to which instruction set.
 #include "kernels/cpu/backend_impl.h"
 #include "kernels/cpu/depthwise_kernels.h"
+#include "kernels/cpu/gemm_bf16.h"
 #include "kernels/cpu/gemm_kernels.h"
 #include "kernels/cpu/winograd_kernels.h"
 
@@ -28,6 +29,19 @@ const GemmKernels& gemm_kernels(Isa isa) {
   LOCKSTEP_TABLE_OF_PROCESSOR(isa, gemm_table)
   check_generic(isa);
   return cpu::generic::gemm_table;
+}
+
+GemmKernels product_kernels(Isa isa, Products products) {
+  GemmKernels kernels = gemm_kernels(isa);
+  if (products == Products::kFloat32) return kernels;
+#ifdef LOCKSTEP_X86_64
+  if (isa == Isa::kAvx512) {
+    kernels.multiply = products == Products::kBFloat16Dots ? cpu::avx512_bf16::multiply_by_dots
+                                                           : cpu::avx512_bf16::multiply_by_fma;
+    return kernels;
+  }
+#endif
+  throw Error("there are no bfloat16 products with {}", name_of(isa));
 }
 
 const WinogradKernels& winograd_kernels(Isa isa) {

@@ -73,6 +73,31 @@ Isa parse_isa(const std::string& name) {
               name);
 }
 
+Products bfloat16_products(Isa isa) {
+  constexpr const char* kRemedy = "set run.precision = \"float32\", or use a processor that has it";
+#ifdef LOCKSTEP_X86_64
+  if (!runs(Isa::kAvx512) || !__builtin_cpu_supports("avx512bf16"))
+    throw Error(
+        "run.precision = \"bfloat16\": this processor lacks the instructions for it, avx512_bf16 "
+        "(see the flags in /proc/cpuinfo); {}",
+        kRemedy);
+  if (isa != Isa::kAvx512)
+    throw Error(
+        "run.precision = \"bfloat16\" needs the instructions avx512_bf16, which run.isa = \"{}\" "
+        "leaves out; set run.isa = \"auto\", or run.precision = \"float32\"",
+        name_of(isa));
+  // Intel's processors take at least as long for the terms of vdpbf16ps as for float32's, some
+  // twice as long; AMD's half as long.
+  return __builtin_cpu_is("intel") ? Products::kBFloat16Fma : Products::kBFloat16Dots;
+#else
+  static_cast<void>(isa);
+  throw Error(
+      "run.precision = \"bfloat16\" needs an x86-64 processor with the instructions avx512_bf16; "
+      "{}",
+      kRemedy);
+#endif
+}
+
 void flush_denormals_to_zero() {
 #ifdef LOCKSTEP_X86_64
   _mm_setcsr(_mm_getcsr() | 0x8040);  // FTZ (bit 15) and DAZ (bit 6)

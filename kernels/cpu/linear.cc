@@ -72,7 +72,7 @@ void CpuBackend::linear_forward(Stream& stream, const LinearGeometry& g, const T
   product.rows = x.rows();
   product.columns = g.out;
   use_plain_runs(stream, g.in, 1, product);
-  gemm_.multiply(product);
+  products_.multiply(product);
 }
 
 void CpuBackend::linear_backward_data(Stream& stream, const LinearGeometry& g, const Tensor& dy,
@@ -90,7 +90,7 @@ void CpuBackend::linear_backward_data(Stream& stream, const LinearGeometry& g, c
   product.rows = dy.rows();
   product.columns = g.in;
   use_plain_runs(stream, g.out, 1, product);
-  gemm_.multiply(product);
+  products_.multiply(product);
 }
 
 void CpuBackend::linear_backward_weights(Stream& stream, const LinearGeometry& g, const Tensor& x,
@@ -102,7 +102,7 @@ void CpuBackend::linear_backward_weights(Stream& stream, const LinearGeometry& g
   if (dbias) check_elements("dbias", dbias, g.out);
   float* const bias_gradient = dbias ? dbias.data<float>() : nullptr;
   if (x.rows() > kManyRows) {
-    pointwise_backward_weights(stream, gemm_, x.rows(), g.in, g.out, x.data<float>(),
+    pointwise_backward_weights(stream, products_, x.rows(), g.in, g.out, x.data<float>(),
                                dy.data<float>(), dw.data<float>(), bias_gradient);
     return;
   }
@@ -115,7 +115,7 @@ void CpuBackend::linear_backward_weights(Stream& stream, const LinearGeometry& g
   product.rows = g.in;
   product.columns = g.out;
   use_plain_runs(stream, x.rows(), g.in, product);
-  gemm_.multiply(product);
+  products_.multiply(product);
   if (bias_gradient) gemm_.column_sums(dy.data<float>(), dy.rows(), g.out, false, bias_gradient);
 }
 

@@ -152,6 +152,11 @@ void add_bench(CLI::App& app, Action& action, const Networks& networks) {
   command->add_option("filter", ops->filter, "a part of the cases' names, such as conv_forward");
   command->add_option("--isa", ops->isa, "auto, avx512, avx2, neon or generic")
       ->capture_default_str();
+  command
+      ->add_option("--products", ops->products,
+                   "operands of linear layers and convolutions: float32, bfloat16, bfloat16-dots "
+                   "or bfloat16-fma")
+      ->capture_default_str();
   command->add_option("--repetitions", ops->repetitions, "readings; their median is reported")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);

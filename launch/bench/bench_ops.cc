@@ -170,13 +170,26 @@ void write_json(const std::string& path, std::string_view isa, const Limits& lim
   if (!stream.flush()) throw Error("{}: cannot be written; choose another --json file", path);
 }
 
+Products products_named(const std::string& name, Isa isa) {
+  if (name == "float32") return Products::kFloat32;
+  const Products fastest = bfloat16_products(isa);
+  if (name == "bfloat16") return fastest;
+  if (name == "bfloat16-dots") return Products::kBFloat16Dots;
+  if (name == "bfloat16-fma") return Products::kBFloat16Fma;
+  throw Error(
+      "bench ops: --products {}: use float32, bfloat16 (the faster form on this processor), "
+      "bfloat16-dots (vdpbf16ps) or bfloat16-fma (float32 multiply-adds)",
+      name);
+}
+
 }  // namespace
 
 int bench_ops(const BenchOpsOptions& options) {
   if (options.repetitions < 1) throw Error("bench ops: at least one repetition is needed");
   flush_denormals_to_zero();
   const Isa isa = parse_isa(options.isa);
-  const auto backend = make_cpu_backend(isa);
+  const Products products = products_named(options.products, isa);
+  const auto backend = make_cpu_backend(isa, products);
   std::vector<OpCase> chosen;
   for (OpCase& c : cases::all_cases())
     if (c.use != cases::Use::kTest && c.name().find(options.filter) != std::string::npos)
@@ -199,7 +212,8 @@ int bench_ops(const BenchOpsOptions& options) {
   int wrong = 0;
   const std::uint64_t seed = cases::test_seed();
   for (const OpCase& c : chosen) {
-    const cases::Values values = make_values(c, seed);
+    cases::Values values = make_values(c, seed);
+    if (products != Products::kFloat32) values = with_bfloat16_operands(c, values);
     const std::string complaint =
         options.verify ? complaint_about(*backend, c, values) : std::string();
     if (!complaint.empty()) {

@@ -8,6 +8,7 @@ namespace lockstep {
 struct BenchOpsOptions {
   std::string filter;  // a part of a case's name, such as "conv_forward"; empty: all
   std::string isa = "auto";
+  std::string products = "float32";  // of linear layers and convolutions; or bfloat16, -dots, -fma
   int repetitions = 11;  // the median is reported, with the distance between the quartiles
   double sample_ms = 5;  // an operation is repeated this long for one reading of the clock
   bool verify = true;    // against the double-precision reference, before it is timed

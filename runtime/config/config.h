@@ -85,6 +85,7 @@ struct InitialValue {
 enum class DeviceKind { kAuto, kCpu, kCuda };
 enum class Reduction { kTree, kFast };
 enum class ExchangeType { kFloat32, kBFloat16 };
+enum class Precision { kFloat32, kBFloat16 };
 enum class IsaChoice { kAuto, kAvx512, kAvx2, kNeon, kGeneric };
 enum class TransportChoice { kAuto, kMessages };
 enum class AxesChoice { kNhwc, kNchw };
@@ -98,6 +99,7 @@ enum class StopMode { kAuto, kMin, kMax };
 std::string_view name_of(DeviceKind value);
 std::string_view name_of(Reduction value);
 std::string_view name_of(ExchangeType value);
+std::string_view name_of(Precision value);
 std::string_view name_of(IsaChoice value);
 std::string_view name_of(TransportChoice value);
 std::string_view name_of(AxesChoice value);
@@ -115,6 +117,7 @@ struct RunConfig {
   std::int64_t threads = 0;  // worker threads of a rank; 0: "auto"
   Reduction reduction = Reduction::kTree;
   ExchangeType exchange_type = ExchangeType::kFloat32;  // bfloat16: with kFast alone
+  Precision precision = Precision::kFloat32;
   IsaChoice isa = IsaChoice::kAuto;
   TransportChoice transport = TransportChoice::kAuto;
   std::int64_t memory_mib = 0;      // that the ranks of a node may use together; 0: "auto"

@@ -24,6 +24,10 @@ Names names(ExchangeType) {
   static constexpr std::array<std::string_view, 2> kNames{"float32", "bfloat16"};
   return kNames;
 }
+Names names(Precision) {
+  static constexpr std::array<std::string_view, 2> kNames{"float32", "bfloat16"};
+  return kNames;
+}
 Names names(IsaChoice) {
   static constexpr std::array<std::string_view, 5> kNames{"auto", "avx512", "avx2", "neon",
                                                           "generic"};
@@ -131,6 +135,9 @@ void add_run_and_data(std::vector<ConfigKey>& keys) {
       "ranks");
   LOCKSTEP_KEY(kMath, run.exchange_type,
                "what gradients travel as; bfloat16 belongs to reduction = \"fast\"");
+  LOCKSTEP_KEY(kMath, run.precision,
+               "operands of linear layers and of convolutions other than Winograd's; all else is "
+               "float32; bfloat16 needs avx512_bf16");
   LOCKSTEP_KEY(kOperational, run.isa, "instruction set of the CPU kernels; never changes results");
   LOCKSTEP_KEY(kOperational, run.transport,
                "between ranks: shared memory inside a node (auto), or messages everywhere");
@@ -161,7 +168,8 @@ void add_run_and_data(std::vector<ConfigKey>& keys) {
   LOCKSTEP_KEY(kMath, data.std, "per channel or column; not given: the file's")
       .at_least(0)
       .optional();
-  LOCKSTEP_KEY(kMath, data.augment, "[[data.augment]]: random transforms of training samples, a table each")
+  LOCKSTEP_KEY(kMath, data.augment,
+               "[[data.augment]]: random transforms of training samples, a table each")
       .optional();
   LOCKSTEP_KEY(kMath, data.copies, "random versions of every training sample in an epoch")
       .at_least(1);
@@ -359,6 +367,9 @@ std::string_view name_of(DeviceKind value) {
   return name_in_table(value);
 }
 std::string_view name_of(Reduction value) {
+  return name_in_table(value);
+}
+std::string_view name_of(Precision value) {
   return name_in_table(value);
 }
 std::string_view name_of(ExchangeType value) {

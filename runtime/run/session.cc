@@ -51,7 +51,10 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
     if (config_.run.device == DeviceKind::kCuda)
       throw Error("run.device = \"cuda\": {}. Set run.device = \"cpu\" or \"auto\"",
                   missing_gpu_reason());
-    backend_ = make_cpu_backend(parse_isa(std::string(name_of(config_.run.isa))));
+    const Isa isa = parse_isa(std::string(name_of(config_.run.isa)));
+    backend_ =
+        make_cpu_backend(isa, config_.run.precision == Precision::kBFloat16 ? bfloat16_products(isa)
+                                                                            : Products::kFloat32);
     const ThreadChoice choice =
         resolve_threads(config_.run.threads, communicator.local_size(), communicator.local_rank());
     threads_ = choice.threads;
