@@ -79,6 +79,7 @@ void add_evaluate(CLI::App& app, Action& action, const Networks& networks) {
                    "run folder, or config with model.weights")
       ->required();
   command->add_option("overrides", arguments->model.overrides, "key=value");
+  add_best_flag(*command, arguments->model);
   command->add_option("--split", arguments->split, "group of the data file (default: data.test)");
   command->add_option("--json", arguments->json, "write the figures to this file too");
   command->add_option("--embedding", arguments->embedding,
@@ -89,6 +90,7 @@ void add_evaluate(CLI::App& app, Action& action, const Networks& networks) {
   command->footer(
       "Examples:\n"
       "  lockstep evaluate runs/first\n"
+      "  lockstep evaluate runs/first --best\n"
       "  lockstep evaluate runs/first --embedding embedding.png\n"
       "  mpirun -np 2 lockstep evaluate runs/first --split /validation --json scores.json\n"
       "\nPrecision, recall and F1 are 0 where they would be 0 / 0; their means are over the "

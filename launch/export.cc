@@ -63,10 +63,12 @@ void add_export(CLI::App& app, Action& action, const Networks& networks) {
       ->required();
   command->add_option("file", arguments->file, "FILE.safetensors");
   command->add_option("overrides", arguments->model.overrides, "key=value");
+  add_best_flag(*command, arguments->model);
   command->add_option("--onnx", arguments->onnx, "FILE.onnx");
   command->footer(
       "Examples:\n"
       "  lockstep export runs/first weights.safetensors\n"
+      "  lockstep export runs/first --best best.safetensors\n"
       "  lockstep export runs/first --onnx first.onnx\n"
       "  lockstep export mlp.toml model.weights=w.safetensors --onnx mlp.onnx\n"
       "  python3 -c 'from safetensors.torch import load_file; "

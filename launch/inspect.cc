@@ -61,8 +61,9 @@ void inspect_safetensors(const std::string& file) {
 
 struct InspectArguments {
   std::string file;
-  std::string images;  // contact sheet to write
-  std::string split;   // of the sheet; default: /train, or the root where there is no such group
+  std::vector<std::string> overrides;  // of a config
+  std::string images;                  // contact sheet to write
+  std::string split;  // of the sheet; default: /train, or the root where there is no such group
   ContactSheetOptions sheet;
   bool augment = false;  // the sheet shows what a config's data.augment makes of training samples
 };
@@ -72,7 +73,7 @@ constexpr std::int64_t kVersions = 8;  // of a sample on that sheet
 // Samples of the training part, or of --split, as training sees them.
 void inspect_augmentation(const InspectArguments& arguments, const std::string& file) {
   if (!file.ends_with(".toml")) throw Error("{}: --augment takes a config, FILE.toml", file);
-  const Config config = load_config(file);
+  const Config config = load_config(file, arguments.overrides);
   if (config.data.augment.empty())
     throw Error("{}: there is no [[data.augment]]: training sees the samples as they are", file);
   const auto dataset = Dataset::open(
@@ -101,6 +102,9 @@ int inspect(const InspectArguments& arguments, const Networks& networks) {
   std::string file = arguments.file;
   if (std::filesystem::is_directory(file)) file += "/config.toml";
   if (!std::filesystem::exists(file)) throw Error("{}: there is no such file", file);
+  if (!arguments.overrides.empty() && !file.ends_with(".toml"))
+    throw Error("{}: {}: only a config or a run has keys to override", file,
+                arguments.overrides.front());
   if (arguments.augment) {
     inspect_augmentation(arguments, file);
     return 0;
@@ -110,7 +114,7 @@ int inspect(const InspectArguments& arguments, const Networks& networks) {
   } else if (file.ends_with(".safetensors")) {
     inspect_safetensors(file);
   } else if (file.ends_with(".toml")) {
-    const Config config = load_config(file);
+    const Config config = load_config(file, arguments.overrides);
     fmt::print("{}", to_toml(config));
     print_layer_table(config, networks);
   } else {
@@ -135,6 +139,7 @@ void add_inspect(CLI::App& app, Action& action, const Networks& networks) {
   command
       ->add_option("file", arguments->file, "FILE.h5, .ckpt, .safetensors, .toml, or a run folder")
       ->required();
+  command->add_option("overrides", arguments->overrides, "key=value, of a config or a run");
   CLI::Option* images = command->add_option("--images", arguments->images,
                                             "OUT.png: a contact sheet, a row of images a class");
   command
@@ -157,7 +162,7 @@ void add_inspect(CLI::App& app, Action& action, const Networks& networks) {
   command->footer(
       "Examples:\n"
       "  lockstep inspect fashion-mnist.h5 --images sheet.png\n"
-      "  lockstep inspect launch/configs/fashion-mnist.toml\n"
+      "  lockstep inspect launch/configs/fashion-mnist.toml training.batch=50\n"
       "  lockstep inspect --augment launch/configs/course/augmented-digits.toml --images "
       "sheet.png\n"
       "  lockstep inspect runs/first/checkpoints/step-00000600.ckpt\n");

@@ -162,6 +162,7 @@ void add_predict(CLI::App& app, Action& action, const Networks& networks) {
                    "run folder, or config with model.weights")
       ->required();
   command->add_option("overrides", arguments->model.overrides, "key=value");
+  add_best_flag(*command, arguments->model);
   command->add_option(
       "--data", arguments->data,
       "dataset file (default: the run's), a .csv, or .jpg and .png files and folders of them");

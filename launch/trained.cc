@@ -25,11 +25,37 @@ void set_all_values(const Config& config, Backend& backend, ParamSet& params) {
   set_initial_values(backend, params, config.model.initial);
 }
 
+// The newest checkpoint knows which one is the best: also of a run that goes on, or was stopped.
+std::string best_checkpoint(const std::string& run) {
+  const std::string folder = run + "/checkpoints";
+  const auto newest = latest_checkpoint(folder);
+  if (!newest) throw Error("{}: --best: the run has no checkpoint", run);
+  const std::int64_t step =
+      state_from_json(newest->contents.state, newest->path).declared.best_step;
+  if (step == 0)
+    throw Error(
+        "{}: --best: the run has evaluated nothing that a step could be the best of; train with "
+        "data.validation",
+        run);
+  const std::string path = folder + "/" + checkpoint_name(step);
+  if (!std::filesystem::exists(path))
+    throw Error("{}: --best: {} is the best, by {}, and is not there", run, path, newest->path);
+  return path;
+}
+
 }  // namespace
+
+void add_best_flag(CLI::App& command, ModelArguments& arguments) {
+  command.add_flag("--best", arguments.best,
+                   "of a run: its best checkpoint (checkpoint.best), not its last weights");
+}
 
 Config load_trained_config(const ModelArguments& arguments) {
   namespace fs = std::filesystem;
   if (!fs::is_directory(arguments.run_or_config)) {
+    if (arguments.best && fs::exists(arguments.run_or_config))
+      throw Error("{}: --best is of a run folder, which has checkpoints; this is none",
+                  arguments.run_or_config);
     const Config config = load_config(arguments.run_or_config, arguments.overrides);
     if (config.model.weights.empty() && config.model.initial.empty())
       throw Error(
@@ -43,7 +69,13 @@ Config load_trained_config(const ModelArguments& arguments) {
   const bool overridden =
       std::any_of(arguments.overrides.begin(), arguments.overrides.end(),
                   [](const std::string& text) { return text.starts_with("model.weights="); });
+  if (overridden && arguments.best)
+    throw Error("--best and model.weights both say which weights: give one of them");
   if (overridden) return config;
+  if (arguments.best) {
+    config.model.weights = best_checkpoint(run);
+    return config;
+  }
   const std::string weights = run + "/weights.safetensors";
   if (fs::exists(weights)) {
     config.model.weights = weights;

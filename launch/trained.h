@@ -2,6 +2,7 @@
 // on all ranks: what evaluate and predict work with.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,10 +14,13 @@ namespace lockstep {
 struct ModelArguments {
   std::string run_or_config;  // a run folder, or a TOML file with model.weights
   std::vector<std::string> overrides;
+  bool best = false;  // the run's best checkpoint rather than its last weights
 };
+void add_best_flag(CLI::App& command, ModelArguments& arguments);
 
 // The config, and in model.weights the file to read: of a run folder its weights.safetensors, or
-// the newest undamaged checkpoint while it has none.
+// the newest undamaged checkpoint while it has none; or its best checkpoint, where that is asked
+// for.
 Config load_trained_config(const ModelArguments& arguments);
 
 class TrainedModel {

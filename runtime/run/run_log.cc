@@ -31,11 +31,11 @@ RunLog::RunLog(const RunFolder& folder, const Config& config, std::int64_t first
     tensorboard_.emplace(folder.path(), first_step > 0 ? first_step + 1 : 0);
 }
 
-void RunLog::begin(const Config& config, const Dataset& data,
+void RunLog::begin(const Config& config, const Dataset& data, const Augmentation* augmentation,
                    const std::vector<std::string>& metrics) {
   if (!tensorboard_ || tensorboard_->resumed()) return;
   tensorboard_->hyper_parameters(config, metrics);
-  tensorboard_->images(data, config);
+  tensorboard_->images(data, augmentation, config);
 }
 
 void RunLog::step(const StepReport& report, std::optional<double> gradient_norm) {

@@ -17,7 +17,8 @@ class RunLog {
   RunLog(const RunFolder& folder, const Config& config, std::int64_t first_step);
 
   // What does not change in a run: hyper-parameters and images, for TensorBoard.
-  void begin(const Config& config, const Dataset& data, const std::vector<std::string>& metrics);
+  void begin(const Config& config, const Dataset& data, const Augmentation* augmentation,
+             const std::vector<std::string>& metrics);
   void step(const StepReport& report, std::optional<double> gradient_norm);
   void epoch(const EpochReport& report, double lr);
   void histograms(std::int64_t step, const ParamSet& params, std::span<const float> gradient);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "io/augment/preview.h"
 #include "runtime/config/config_schema.h"
 #include "runtime/config/config_value.h"
 #include "runtime/step/replica.h"
@@ -24,10 +25,10 @@ HyperParameter hyper_parameter(const ConfigValue& value) {
 }
 
 // x as the network's first layer gets it: (x - mean) / std, in the layout (rows, values of a row).
-std::vector<double> normalised(const Tensor& x, const Dataset& data, const Config& config) {
+std::vector<double> normalised(const Tensor& x, const Shape& sample, const Config& config) {
   Blueprint blueprint;
-  blueprint.sample = data.sample_shape();
-  blueprint.x_type = data.x_type();
+  blueprint.sample = sample;
+  blueprint.x_type = x.dtype();
   if (config.data.normalize)
     set_normalization(blueprint, config.data.mean, config.data.std);
   else
@@ -62,22 +63,19 @@ void TensorBoardLog::hyper_parameters(const Config& config,
   file_.hyper_parameters(config.run.name, parameters, tags);
 }
 
-void TensorBoardLog::images(const Dataset& data, const Config& config) {
-  const Shape sample = data.sample_shape();
+void TensorBoardLog::images(const Dataset& data, const Augmentation* augmentation,
+                            const Config& config) {
+  const Shape sample = augmentation ? augmentation->sample_shape() : data.sample_shape();
   const std::int64_t channels = sample.rank() == 3 ? sample[2] : 0;
   if ((channels != 1 && channels != 3) || data.x_type() == DType::kInt64) return;
   const std::int64_t rows = std::min(kImages, data.rows());
   std::vector<std::int64_t> ids(static_cast<std::size_t>(rows));
   std::iota(ids.begin(), ids.end(), std::int64_t{0});
-  Tensor x = host_tensor(sample.with_rows(rows), data.x_type()), y, weight;
-  if (data.target() == TargetKind::kClass)
-    y = host_tensor({rows}, DType::kInt64);
-  else if (data.target() == TargetKind::kValues)
-    y = host_tensor({rows, data.target_columns()}, DType::kFloat32);
-  if (data.has_weight()) weight = host_tensor({rows}, DType::kFloat32);
-  data.read(ids, x, y, weight);
+  RowBlock stored(layout_of(data), rows);
+  data.read(ids, stored.x, stored.y, stored.weight);
+  const Tensor x = augmentation ? preview(stored, *augmentation, 0, ids).x : stored.x;
 
-  const std::vector<double> values = normalised(x, data, config);
+  const std::vector<double> values = normalised(x, sample, config);
   const auto [min, max] = std::minmax_element(values.begin(), values.end());
   const double scale = *max > *min ? 255 / (*max - *min) : 0;
   const std::int64_t pixels = sample.elements();

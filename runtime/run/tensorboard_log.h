@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "io/augment/augmentation.h"
 #include "io/dataset/dataset.h"
 #include "io/formats/tensorboard.h"
 #include "runtime/config/config.h"
@@ -23,9 +24,10 @@ class TensorBoardLog {
 
   // The mathematical keys of the config; `metrics`: names of the loss's.
   void hyper_parameters(const Config& config, const std::vector<std::string>& metrics);
-  // The first rows of images with one or three channels, normalised as the network's input is, all
-  // on one scale from their smallest value (black) to their largest (white). Other data: nothing.
-  void images(const Dataset& data, const Config& config);
+  // The first rows of images with one or three channels as the network sees them in the first
+  // epoch: augmented (where `augmentation` is given) and normalised, all on one scale from their
+  // smallest value (black) to their largest (white). Other data: nothing.
+  void images(const Dataset& data, const Augmentation* augmentation, const Config& config);
   void evaluation(const std::string& split, std::int64_t step, const Evaluation& evaluation);
   void scalar(const std::string& tag, std::int64_t step, double value);
   // Of the trainable parameters; `gradient`: the step's as the optimizer saw it, flat.

@@ -154,7 +154,8 @@ void TrainingRun::open_folder() {
     folder_->write_config(config);
     write_text(folder_->data_file(), to_json(describe(*session_->data().data)));
     log_.emplace(*folder_, config, trainer_->next_step());
-    log_->begin(config, *session_->data().data, session_->team().replica().loss().metric_names());
+    log_->begin(config, *session_->data().data, session_->augmentation().get(),
+                session_->team().replica().loss().metric_names());
     open_writer();
     recorder_.emplace(*folder_, *session_, identity_.data_checksum, trainer_->next_step());
   });

@@ -103,6 +103,12 @@ def a_sheet_shows_what_training_sees():
     check(Path("sheet.png").read_bytes()[:4] == b"\x89PNG", "no PNG")
     refuse("inspect", "--augment", write("plain.toml", []), "--images", "s.png",
            words=("plain.toml", "no [[data.augment]]"))
+    flipped = "data.augment=[{kind='horizontal_flip', p=1.0}]"
+    for either in ("a.toml", "plain.toml"):
+        succeed("inspect", "--augment", either, flipped, "--images", f"{either}.png", "--count", 5)
+    check(Path("a.toml.png").read_bytes() == Path("plain.toml.png").read_bytes(),
+          "overridden, both configs flip alone")
+    refuse("inspect", "d.h5", flipped, words=("d.h5", "data.augment", "override"))
     refuse("inspect", "--augment", "d.h5", "--images", "s.png", words=("d.h5", "config"))
     succeed("bench", "loader", config, "--rounds", "1").says("data.augment:", "us a sample")
 

@@ -158,7 +158,7 @@ def row_16_pets():
         vx, vy = drawn_shapes(32, kinds, 2)
         write_h5(f"{name}.h5", train_x=x, train_y=y, validation_x=vx, validation_y=vy)
     small = ["training.batch=16", "run.shards=4", "run.threads=1", "checkpoint.keep=1",
-             "checkpoint.every_epochs=0"]
+             "checkpoint.every_epochs=0", "data.augment[0].size=32"]  # as stored
     parameters = {"resnet34": 21.3, "efficientnet": 4.0, "convnext": 27.8}
     for name, millions in parameters.items():
         config = f"launch/configs/course/pets-{name}.toml"

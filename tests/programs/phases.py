@@ -221,6 +221,22 @@ def the_best_checkpoint_stays():
         record = json.loads(Path(metric, "run.json").read_text())["best"]
         check(record == {"metric": metric, "value": best[metric], "step": best["step"]},
               f"{record} is not {best}")
+        succeed("evaluate", metric, "--best", "--json", "best.json").says(expected[0])
+        scores = json.loads(Path("best.json").read_text())
+        check(scores[metric] == best[metric], f"{scores} is not of {best}")
+        named = f"model.weights={metric}/checkpoints/{expected[0]}"
+        for name, taken in (("best", "--best"), ("named", named)):
+            succeed("predict", metric, taken, "--logits", "-o", f"{name}.npy")
+            succeed("export", metric, f"{name}.safetensors", taken)
+        for kind in ("npy", "safetensors"):
+            files = [Path(f"{name}.{kind}").read_bytes() for name in ("best", "named")]
+            check(files[0] == files[1], f"--best gives other {kind} than its checkpoint")
+        Path(metric, "checkpoints", expected[0]).unlink()
+        refuse("evaluate", metric, "--best", words=["--best", expected[0], "not there"])
+    refuse("evaluate", metric, "--best", named, words=["--best", "model.weights"])
+    refuse("evaluate", rising, named, "--best", words=["--best", "run folder"])
+    succeed("train", rising, "data.validation=", "--out", "unseen")
+    refuse("export", "unseen", "--best", "x.safetensors", words=["unseen", "data.validation"])
     refuse("train", rising, "checkpoint.best=speed", words=["checkpoint.best", "accuracy"])
     refuse("train", rising, "checkpoint.best=accuracy", "training.early_stopping.patience=2",
            words=["checkpoint.best", "early_stopping.metric"])

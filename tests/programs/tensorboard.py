@@ -125,6 +125,14 @@ def scalars_images_histograms_and_parameters():
         check(np.abs(pixels - expected).max() <= 0.51,
               f"row {row}:\n{pixels}")
 
+    flip = "data.augment=[{kind='horizontal_flip', p=1.0}]"
+    succeed("train", config, flip, "training.epochs=1", "--out", "flipped")
+    flipped = values("flipped")
+    for row in range(8):
+        plain, mirrored = (png_pixels(dict(fields(tags[f"train/row_{row}"][0][4]))[4])
+                           for tags in (found, flipped))
+        check(np.array_equal(plain[:, ::-1], mirrored), f"row {row} is not as training sees it")
+
     weights = read_safetensors("run/weights.safetensors")
     for name, values_ in weights.items():
         for kind in ("weights", "gradients"):
