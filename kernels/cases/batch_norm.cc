@@ -7,76 +7,37 @@ namespace lockstep::cases {
 
 namespace {
 
-OpCase common(const Shape& shape, const std::string& operation, double tensors) {
-  OpCase c;
-  c.operation = operation;
-  c.label = shape.to_string();
-  c.tolerance = 16;
-  c.bytes = 4.0 * tensors * static_cast<double>(shape.elements());
-  c.use = shape.elements() > 50'000 ? Use::kBoth : Use::kTest;
-  return c;
-}
-
 OpCase forward_case(const Shape& shape, const Fill& fill, const std::string& what) {
-  OpCase c = common(shape, "batch_norm_forward", 3);
+  OpCase c = batch_norm_case(shape, "batch_norm_forward", 3);
   c.label += what;
-  const Shape per_channel = {shape.back()};
-  c.arguments = {input("x", shape, fill),           input("gamma", per_channel),
-                 input("beta", per_channel),        output("y", shape),
-                 output("saved_mean", per_channel), output("saved_inv_std", per_channel),
-                 output("stat_mean", per_channel),  output("stat_var", per_channel)};
+  c.arguments = forward_arguments(shape, shape);
+  c.arguments.front() = input("x", shape, fill);
   c.run = [](Backend& b, Stream& s, Tensors& t) {
     b.batch_norm_forward(s, {}, t["x"], t["gamma"], t["beta"], t["y"], t["saved_mean"],
                          t["saved_inv_std"], t["stat_mean"], t["stat_var"]);
   };
-  const double rows = static_cast<double>(shape[0]);
   c.reference = [=](const Values& in, Results& out) {
-    const std::size_t channels = channels_of(shape);
-    const Statistics s = statistics(in["x"], channels);
-    const double count = static_cast<double>(in["x"].size() / channels);
-    out["y"] = batch_norm(in, channels);
-    for (std::size_t i = 0; i < channels; ++i) {
-      out["saved_mean"][i] = s.mean[i];
-      out["saved_inv_std"][i] = inverse_deviation(s.variance[i]);
-      out["stat_mean"][i] = s.mean[i] * rows;
-      out["stat_var"][i] = s.variance[i] * (rows * count / (count - 1));
-    }
+    forward_statistics(in, shape, out);
+    out["y"] = batch_norm(in, channels_of(shape));
   };
   return c;
 }
 
 OpCase inference_case(const Shape& shape) {
-  OpCase c = common(shape, "batch_norm_inference", 2);
-  const Shape per_channel = {shape.back()};
-  c.arguments = {input("x", shape),
-                 input("gamma", per_channel),
-                 input("beta", per_channel),
-                 input("mean", per_channel),
-                 input("var", per_channel, uniform(0.1, 4)),
-                 output("y", shape)};
+  OpCase c = batch_norm_case(shape, "batch_norm_inference", 2);
+  c.arguments = inference_arguments(shape, shape);
   c.run = [](Backend& b, Stream& s, Tensors& t) {
     b.batch_norm_inference(s, {}, t["x"], t["gamma"], t["beta"], t["mean"], t["var"], t["y"]);
   };
-  c.reference = [](const Values& in, Results& out) {
-    out["y"] = normalised(in["x"], Reals(in["mean"].begin(), in["mean"].end()),
-                          Reals(in["var"].begin(), in["var"].end()), in);
-  };
+  c.reference = [](const Values& in, Results& out) { out["y"] = batch_norm_inference(in); };
   return c;
 }
 
 OpCase backward_case(const Shape& shape) {
-  OpCase c = common(shape, "batch_norm_backward", 5);
+  OpCase c = batch_norm_case(shape, "batch_norm_backward", 5);
   const std::size_t channels = channels_of(shape);
-  const Shape per_channel = {shape.back()};
-  c.arguments = {input("x", shape),
-                 input("dy", shape),
-                 input("gamma", per_channel),
-                 hidden("beta", per_channel),
-                 input("saved_mean", per_channel, saved_mean(channels)),
-                 input("saved_inv_std", per_channel, saved_inv_std(channels)),
-                 output("dgamma", per_channel),
-                 output("dbeta", per_channel),
-                 output("dx", shape)};
+  c.arguments = backward_arguments(shape);
+  c.arguments.push_back(input("dy", shape));
   c.run = [](Backend& b, Stream& s, Tensors& t) {
     b.batch_norm_backward(s, t["x"], t["dy"], t["gamma"], t["saved_mean"], t["saved_inv_std"],
                           t["dgamma"], t["dbeta"], t["dx"]);
@@ -85,8 +46,7 @@ OpCase backward_case(const Shape& shape) {
     batch_norm_gradients(in, in["dy"], channels, out);
   };
   const auto objective = [=](const Values& in) { return dot(in["dy"], batch_norm(in, channels)); };
-  c.derivatives = {
-      {"dx", "x", objective}, {"dgamma", "gamma", objective}, {"dbeta", "beta", objective}};
+  c.derivatives = batch_norm_derivatives(objective);
   return c;
 }
 

@@ -9,16 +9,6 @@ namespace lockstep::cases {
 
 namespace {
 
-OpCase common(const Shape& shape, const std::string& operation, double tensors) {
-  OpCase c;
-  c.operation = operation;
-  c.label = shape.to_string();
-  c.tolerance = 16;
-  c.bytes = 4.0 * tensors * static_cast<double>(shape.elements());
-  c.use = shape.elements() > 50'000 ? Use::kBoth : Use::kTest;
-  return c;
-}
-
 Real relu(const Real& x) {
   return {std::max(0.0, x.value), x.magnitude};
 }
@@ -48,33 +38,8 @@ Doubles masked(const Values& in, std::size_t channels) {
   return dy;
 }
 
-std::vector<Argument> forward_arguments(const Shape& x, const Shape& y) {
-  const Shape per_channel = {x.back()};
-  return {input("x", x),
-          input("gamma", per_channel),
-          input("beta", per_channel),
-          output("y", y),
-          output("saved_mean", per_channel),
-          output("saved_inv_std", per_channel),
-          output("stat_mean", per_channel),
-          output("stat_var", per_channel)};
-}
-
-void forward_statistics(const Values& in, const Shape& shape, Results& out) {
-  const std::size_t channels = channels_of(shape);
-  const Statistics s = statistics(in["x"], channels);
-  const auto rows = static_cast<double>(shape[0]);
-  const double count = static_cast<double>(in["x"].size() / channels);
-  for (std::size_t i = 0; i < channels; ++i) {
-    out["saved_mean"][i] = s.mean[i];
-    out["saved_inv_std"][i] = inverse_deviation(s.variance[i]);
-    out["stat_mean"][i] = s.mean[i] * rows;
-    out["stat_var"][i] = s.variance[i] * (rows * count / (count - 1));
-  }
-}
-
 OpCase forward_case(const Shape& shape, bool residual) {
-  OpCase c = common(shape, "batch_norm_relu_forward", residual ? 4 : 3);
+  OpCase c = batch_norm_case(shape, "batch_norm_relu_forward", residual ? 4 : 3);
   if (residual) c.label += " residual";
   c.arguments = forward_arguments(shape, shape);
   c.arguments.push_back(bytes("mask", mask_shape(shape)));
@@ -94,45 +59,24 @@ OpCase forward_case(const Shape& shape, bool residual) {
 }
 
 OpCase inference_case(const Shape& shape, bool residual) {
-  OpCase c = common(shape, "batch_norm_relu_inference", residual ? 3 : 2);
+  OpCase c = batch_norm_case(shape, "batch_norm_relu_inference", residual ? 3 : 2);
   if (residual) c.label += " residual";
-  const Shape per_channel = {shape.back()};
-  c.arguments = {input("x", shape),
-                 input("gamma", per_channel),
-                 input("beta", per_channel),
-                 input("mean", per_channel),
-                 input("var", per_channel, uniform(0.1, 4)),
-                 output("y", shape)};
+  c.arguments = inference_arguments(shape, shape);
   if (residual) c.arguments.push_back(input("residual", shape));
   c.run = [=](Backend& b, Stream& s, Tensors& t) {
     b.batch_norm_relu_inference(s, {}, t["x"], t["gamma"], t["beta"], t["mean"], t["var"],
                                 residual ? t["residual"] : Tensor(), t["y"]);
   };
   c.reference = [=](const Values& in, Results& out) {
-    out["y"] = normalised(in["x"], Reals(in["mean"].begin(), in["mean"].end()),
-                          Reals(in["var"].begin(), in["var"].end()), in);
+    out["y"] = batch_norm_inference(in);
     for (std::size_t i = 0; i < out["y"].size(); ++i)
       out["y"][i] = relu(residual ? out["y"][i] + Real(in["residual"][i]) : out["y"][i]);
   };
   return c;
 }
 
-// What backward takes beside dy and what it gives.
-std::vector<Argument> backward_arguments(const Shape& x) {
-  const std::size_t channels = channels_of(x);
-  const Shape per_channel = {x.back()};
-  return {input("x", x),
-          input("gamma", per_channel),
-          hidden("beta", per_channel),
-          input("saved_mean", per_channel, saved_mean(channels)),
-          input("saved_inv_std", per_channel, saved_inv_std(channels)),
-          output("dgamma", per_channel),
-          output("dbeta", per_channel),
-          output("dx", x)};
-}
-
 OpCase backward_case(const Shape& shape, bool residual) {
-  OpCase c = common(shape, "batch_norm_relu_backward", residual ? 6 : 5);
+  OpCase c = batch_norm_case(shape, "batch_norm_relu_backward", residual ? 6 : 5);
   if (residual) c.label += " residual";
   const std::size_t channels = channels_of(shape);
   c.arguments = backward_arguments(shape);
@@ -164,8 +108,7 @@ OpCase backward_case(const Shape& shape, bool residual) {
     const double sum = dot(dy, batch_norm(in, channels));
     return residual ? sum + dot(dy, Reals(in["residual"].begin(), in["residual"].end())) : sum;
   };
-  c.derivatives = {
-      {"dx", "x", objective}, {"dgamma", "gamma", objective}, {"dbeta", "beta", objective}};
+  c.derivatives = batch_norm_derivatives(objective);
   if (residual) c.derivatives.push_back({"dresidual", "residual", objective});
   return c;
 }
@@ -207,7 +150,7 @@ Reals pooled(const PooledShape& shape, const Reals& x) {
 }
 
 OpCase pool_forward_case(const PooledShape& shape) {
-  OpCase c = common(shape.x(), "batch_norm_relu_max_pool_forward", 1);
+  OpCase c = batch_norm_case(shape.x(), "batch_norm_relu_max_pool_forward", 1);
   c.label = shape.label();
   c.bytes += 4.0 * static_cast<double>(shape.y().elements());
   c.arguments = forward_arguments(shape.x(), shape.y());
@@ -225,22 +168,15 @@ OpCase pool_forward_case(const PooledShape& shape) {
 }
 
 OpCase pool_inference_case(const PooledShape& shape) {
-  OpCase c = common(shape.x(), "batch_norm_relu_max_pool_inference", 1);
+  OpCase c = batch_norm_case(shape.x(), "batch_norm_relu_max_pool_inference", 1);
   c.label = shape.label();
-  const Shape per_channel = {shape.g.channels};
-  c.arguments = {input("x", shape.x()),
-                 input("gamma", per_channel),
-                 input("beta", per_channel),
-                 input("mean", per_channel),
-                 input("var", per_channel, uniform(0.1, 4)),
-                 output("y", shape.y())};
+  c.arguments = inference_arguments(shape.x(), shape.y());
   c.run = [=](Backend& b, Stream& s, Tensors& t) {
     b.batch_norm_relu_max_pool_inference(s, {}, shape.g, t["x"], t["gamma"], t["beta"], t["mean"],
                                          t["var"], t["y"]);
   };
   c.reference = [=](const Values& in, Results& out) {
-    out["y"] = pooled(shape, normalised(in["x"], Reals(in["mean"].begin(), in["mean"].end()),
-                                        Reals(in["var"].begin(), in["var"].end()), in));
+    out["y"] = pooled(shape, batch_norm_inference(in));
   };
   return c;
 }
@@ -258,7 +194,7 @@ Doubles unpooled(const PooledShape& shape, const Values& in) {
 }
 
 OpCase pool_backward_case(const PooledShape& shape) {
-  OpCase c = common(shape.x(), "batch_norm_relu_max_pool_backward", 3);
+  OpCase c = batch_norm_case(shape.x(), "batch_norm_relu_max_pool_backward", 3);
   c.label = shape.label();
   c.bytes += 8.0 * static_cast<double>(shape.y().elements());
   const Fill any_places = [=](Random& random, const Values&, Doubles& values) {
@@ -284,8 +220,7 @@ OpCase pool_backward_case(const PooledShape& shape) {
   const auto objective = [=](const Values& in) {
     return dot(unpooled(shape, in), batch_norm(in, channels));
   };
-  c.derivatives = {
-      {"dx", "x", objective}, {"dgamma", "gamma", objective}, {"dbeta", "beta", objective}};
+  c.derivatives = batch_norm_derivatives(objective);
   return c;
 }
 

@@ -4,41 +4,23 @@
 Needs torch and numpy; run it in this folder. Weights and inputs are not stored but made by `hashed`
 in hashed.py and in tests/models/golden.h alike.
 """
-import json
 from collections import OrderedDict
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from hashed import hashed, summary
+from hashed import classes, hashed, samples, set_weights, summary, write_cases
 
 
-def set_weights(model):
-    """Linear and convolution weights of variance 1 / fan_in; vectors within 1/2 of their start."""
-    state = model.state_dict()
-    names = [name for name in state if not name.endswith("num_batches_tracked")]
-    for seed, name in enumerate(names):
-        shape = tuple(state[name].shape)
-        values = hashed(seed, int(np.prod(shape))).reshape(shape)
-        if len(shape) > 1:
-            scale = np.float32(np.sqrt(3.0 / np.prod(shape[1:])))
-            values = (values.astype(np.float32) * scale).astype(np.float64)
-        else:
-            one = name.endswith("running_var") or name.startswith("bn") and name.endswith("weight")
-            values = 0.5 * values + (1.0 if one else 0.0)
-        state[name].copy_(torch.from_numpy(values))
-    return names
+def is_factor(name):
+    return name.endswith("running_var") or name.startswith("bn") and name.endswith("weight")
 
 
 def case(title, network, keys, model, sample, rows, outputs, loss, target):
-    """sample: (H, W, C) or (columns,), as lockstep has it; PyTorch gets N, C, H, W."""
     model = model.double()
-    names = set_weights(model)
-    x = torch.from_numpy(hashed(1000, rows * int(np.prod(sample))).reshape((rows, *sample)))
-    if len(sample) == 3:
-        x = x.permute(0, 3, 1, 2).contiguous()
+    names = set_weights(model, 1.0, is_factor)
+    x = samples(rows, sample)
     model.train()
     logits = model(x)
     total = loss(logits)
@@ -54,10 +36,6 @@ def case(title, network, keys, model, sample, rows, outputs, loss, target):
         "loss": float(total.detach()), "gradients": gradients, "statistics": statistics,
         "evaluation_logits": model(x).flatten().tolist(),
     }
-
-
-def classes(rows, outputs):
-    return [int((value + 1.0) / 2.0 * outputs) for value in hashed(3000, rows)]
 
 
 def lenet(channels, side, outputs):
@@ -118,7 +96,4 @@ def make_cases():
 
 
 if __name__ == "__main__":
-    with open("models.json", "w", encoding="ascii") as file:  # a line a case
-        version = torch.__version__.split("+")[0]
-        cases = ",\n".join(json.dumps(one) for one in make_cases())
-        file.write(f'{{"made_by": "make_models.py", "torch": "{version}", "cases": [\n{cases}\n]}}\n')
+    write_cases("make_models.py", make_cases())

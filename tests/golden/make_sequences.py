@@ -5,13 +5,11 @@ gradients of the outputs' product with hashed numbers.
 Needs torch and numpy; run it in this folder. Weights and inputs are made by `hashed` in hashed.py and
 in tests/models/golden.h alike, every weight within 1/2 of zero.
 """
-import json
-
 import numpy as np
 import torch
 from torch import nn
 
-from hashed import hashed, summary
+from hashed import hashed, summary, write_cases
 
 
 class Last(nn.Module):
@@ -113,8 +111,4 @@ def make_cases():
 
 
 if __name__ == "__main__":
-    with open("sequences.json", "w", encoding="ascii") as file:  # a line a case
-        version = torch.__version__.split("+")[0]
-        cases = ",\n".join(json.dumps(one) for one in make_cases())
-        file.write(f'{{"made_by": "make_sequences.py", "torch": "{version}", "cases": [\n'
-                   f'{cases}\n]}}\n')
+    write_cases("make_sequences.py", make_cases())

@@ -2,38 +2,21 @@
 """Writes vision.json: what timm's networks for pictures compute, in float64.
 
 Needs timm, torch and numpy; run it in this folder. Weights and inputs are not stored but made by
-`hashed` in hashed.py and in tests/models/vision_golden_test.cc alike.
+`hashed` in hashed.py and in tests/models/golden.h alike.
 """
-import json
-
-import numpy as np
 import timm
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from hashed import hashed, summary
+from hashed import classes, samples, set_weights, summary, write_cases
 
 STEPS, ROWS, CLASSES = 3, 3, 7
 SAMPLED = 6  # every so many parameters, the gradient is kept
 
 
-def set_weights(model):
-    """Matrices and kernels of variance 2 / fan_in; factors and variances in [1/2, 3/2), the rest in
-    [-1/2, 1/2)."""
-    state = model.state_dict()
-    names = [name for name in state if not name.endswith("num_batches_tracked")]
-    for seed, name in enumerate(names):
-        shape = tuple(state[name].shape)
-        values = hashed(seed, int(np.prod(shape))).reshape(shape)
-        if len(shape) > 1:
-            scale = np.float32(np.sqrt(6.0 / np.prod(shape[1:])))
-            values = (values.astype(np.float32) * scale).astype(np.float64)
-        else:
-            factor = name.endswith(("running_var", "weight", "gamma"))
-            values = 0.5 * values + (1.0 if factor else 0.0)
-        state[name].copy_(torch.from_numpy(values))
-    return [[name, list(state[name].shape)] for name in names]
+def is_factor(name):
+    return name.endswith(("running_var", "weight", "gamma"))
 
 
 def case(network, side, channels=3, stem="imagenet", rate=1e-4):
@@ -44,10 +27,9 @@ def case(network, side, channels=3, stem="imagenet", rate=1e-4):
         model.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
         model.maxpool = nn.Identity()
     model = model.double()
-    shapes = set_weights(model)
-    x = torch.from_numpy(hashed(1000, ROWS * side * side * channels)
-                         .reshape((ROWS, side, side, channels))).permute(0, 3, 1, 2).contiguous()
-    y = torch.tensor([int((value + 1.0) / 2.0 * CLASSES) for value in hashed(3000, ROWS)])
+    names = set_weights(model, 2.0, is_factor)
+    shapes = [[name, list(model.state_dict()[name].shape)] for name in names]
+    x, y = samples(ROWS, (side, side, channels)), torch.tensor(classes(ROWS, CLASSES))
     model.eval()
     evaluation = model(x).flatten().tolist()
 
@@ -98,7 +80,4 @@ def make_cases():
 
 
 if __name__ == "__main__":
-    with open("vision.json", "w", encoding="ascii") as file:  # a line a case
-        cases = ",\n".join(json.dumps(rounded(one)) for one in make_cases())
-        versions = f'"timm": "{timm.__version__}", "torch": "{torch.__version__.split("+")[0]}"'
-        file.write(f'{{"made_by": "make_vision.py", {versions}, "cases": [\n{cases}\n]}}\n')
+    write_cases("make_vision.py", map(rounded, make_cases()), timm=timm.__version__)

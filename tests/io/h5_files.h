@@ -9,6 +9,7 @@
 #include <string>
 
 #include "kernels/core/error.h"
+#include "tests/error_of.h"
 
 namespace lockstep {
 
@@ -62,16 +63,5 @@ struct MakeH5 {
   static constexpr const char* kNeeds = "python3-numpy and python3-h5py";
 };
 using H5pyFiles = FilesOf<MakeH5>;
-
-// The message of the Error that `action` throws; "" if it throws none.
-template <typename Action>
-std::string error_of(const Action& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 }  // namespace lockstep

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/core/error.h"
+#include "tests/error_of.h"
 
 namespace lockstep {
 namespace {
@@ -14,12 +14,7 @@ Config parse(const std::string& tables) {
 }
 
 std::string error_of_tables(const std::string& tables) {
-  try {
-    parse(tables);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
+  return error_of([&] { parse(tables); });
 }
 
 // The keys that a kind cannot do without.

@@ -48,7 +48,7 @@ TEST(ConfigTables, OverridesReachIntoTables) {
       differing_mathematical_keys(parsed({}), parsed({"model.layers[0].features=8"})).empty());
 
   const auto refused = [&](const std::string& override_text) {
-    return message_of([&] { parsed({override_text}); });
+    return error_of([&] { parsed({override_text}); });
   };
   EXPECT_EQ(refused("model.layers[2].p=1"),
             "override 'model.layers[2].p=1': 'model.layers' has 2 elements, counted from 0");

@@ -49,7 +49,7 @@ Config parse(const std::vector<std::string>& overrides = {}) {
 }
 
 std::string override_error(const std::vector<std::string>& overrides) {
-  return message_of([&] { parse(overrides); });
+  return error_of([&] { parse(overrides); });
 }
 
 TEST(Config, ReadsTheFile) {
@@ -85,9 +85,9 @@ TEST(Config, NetworkKeysAreTypedAndUnreadOnesNamed) {
   EXPECT_EQ(table.get<double>("dropout", 0.0), 1.0);
   EXPECT_EQ(table.get<std::int64_t>("outputs", 5), 5);
   EXPECT_TRUE(table.require<bool>("bias"));
-  EXPECT_EQ(message_of([&] { table.get<bool>("activation", false); }),
+  EXPECT_EQ(error_of([&] { table.get<bool>("activation", false); }),
             "test.toml:14: 'model.activation' must be true or false, found the string \"relu\"");
-  EXPECT_EQ(message_of([&] { table.require<double>("rate"); }),
+  EXPECT_EQ(error_of([&] { table.require<double>("rate"); }),
             "'model.rate' is missing: the network needs a number");
   const std::vector<std::string> unknown = Config(config).model.table.unknown_keys();
   ASSERT_EQ(unknown.size(), 1u);
@@ -239,7 +239,7 @@ TEST(Config, KeysThatWouldDoNothingAreErrors) {
 
 TEST(Config, TrainingNeedsMore) {
   const Config bare = parse_config("[model]\nnetwork = \"mlp\"\n", "test.toml");
-  EXPECT_NE(message_of([&] { require_for_training(bare); }).find("data.file"), std::string::npos);
+  EXPECT_NE(error_of([&] { require_for_training(bare); }).find("data.file"), std::string::npos);
   EXPECT_NE(text_error("[model]\nnetwork = \"mlp\"\n[training]\nepochs = 1\nsteps = 2\n")
                 .find("exclude each other"),
             std::string::npos);

@@ -15,6 +15,7 @@
 #include "io/base/file.h"
 #include "kernels/core/error.h"
 #include "runtime/run/metrics_log.h"
+#include "tests/error_of.h"
 
 namespace lockstep {
 namespace {
@@ -26,14 +27,6 @@ class RunFolderTest : public ::testing::Test {
   void SetUp() override { fs::create_directories(folder_); }
   void TearDown() override { fs::remove_all(folder_); }
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
-  static std::string error_of(const std::function<void()>& action) {
-    try {
-      action();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "no error";
-  }
 
   const fs::path folder_ =
       fs::temp_directory_path() / ("lockstep-run-folder-" + std::to_string(getpid()));
