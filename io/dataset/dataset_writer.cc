@@ -41,6 +41,20 @@ std::int64_t chunk_rows_of(const RowLayout& layout, const DatasetWriteOptions& o
   return std::max<std::int64_t>(1, kChunkBytes / static_cast<std::int64_t>(layout.x_bytes()));
 }
 
+void check_chunk(const RowLayout& layout, const DatasetWriteOptions& options) {
+  const std::vector<std::int64_t>& sizes = options.chunk_sample;
+  if (sizes.empty()) return;
+  bool fits = options.chunk_rows > 0 && static_cast<int>(sizes.size()) == layout.sample.rank();
+  for (std::size_t i = 0; fits && i < sizes.size(); ++i)
+    fits = sizes[i] > 0 && sizes[i] <= layout.sample[static_cast<int>(i)];
+  if (!fits)
+    throw Error(
+        "--chunk {},{}: a row of x is {}, so a chunk is a number of rows above 0, alone or "
+        "followed "
+        "by {} sizes of at most these",
+        options.chunk_rows, fmt::join(sizes, ","), layout.sample.to_string(), layout.sample.rank());
+}
+
 // Rows that pass through memory at once: whole chunks, so that each is compressed once. A source
 // may hold a second copy of them while it sorts what it reads.
 std::int64_t block_rows(const PartRows& part, std::int64_t total_rows,
@@ -95,9 +109,10 @@ std::string write_part(hdf5::File& file, const std::string& group, const PartRow
                        ChannelStatistics* statistics, Progress& progress) {
   const RowLayout& layout = part.source->layout();
   const auto count = static_cast<std::int64_t>(part.rows.size());
-  hdf5::Dataset x = file.create_dataset(
-      group + "/x", layout.sample.with_rows(count), layout.x_type,
-      {.chunk_rows = chunk_rows_of(layout, options), .deflate = options.compress});
+  hdf5::Dataset x = file.create_dataset(group + "/x", layout.sample.with_rows(count), layout.x_type,
+                                        {.chunk_rows = chunk_rows_of(layout, options),
+                                         .chunk_sample = options.chunk_sample,
+                                         .deflate = options.compress});
   std::optional<hdf5::Dataset> y, weight;
   if (layout.target != TargetKind::kNone)
     y = file.create_dataset(group + "/y", layout.y_shape(count), layout.y_type());
@@ -156,6 +171,7 @@ void write_dataset(const std::string& path, const DatasetWriteOptions& options,
     total_rows += rows;
     bytes += rows * static_cast<std::int64_t>(part->source->layout().row_bytes());
   }
+  check_chunk(contents.train.source->layout(), options);
   std::vector<std::int64_t> blocks;
   for (const auto& part : parts) blocks.push_back(block_rows(*part.second, total_rows, options));
   check_space(path, bytes);

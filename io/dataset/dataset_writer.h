@@ -32,6 +32,8 @@ struct DatasetWriteOptions {
   // Rows of x in a chunk; 0: one piece, or where x is compressed as many as 64 KiB hold. y and
   // weight, which are small, always lie in one piece.
   std::int64_t chunk_rows = 0;
+  // Sizes of a chunk of x within a row, as many as a row has axes; empty: whole rows.
+  std::vector<std::int64_t> chunk_sample{};
   int compress = 0;  // deflate's level, 1 to 9; 0: none
   // Bytes that rows and the order of rows may take in memory at once while they are written;
   // reading back takes 8 MiB. The result does not depend on it.

@@ -98,6 +98,7 @@ class Dataset {
 // How a new dataset is stored: in one piece, unless chunk_rows is set.
 struct Storage {
   std::int64_t chunk_rows = 0;
+  std::vector<std::int64_t> chunk_sample{};  // sizes of a chunk within a row; empty: whole rows
   int deflate = 0;  // 0 to 9; needs chunks
 };
 

@@ -196,6 +196,8 @@ Dataset File::create_dataset(const std::string& path, const Shape& shape, DType 
   if (storage.chunk_rows > 0) {
     std::vector<hsize_t> chunk = sizes;
     chunk.at(0) = static_cast<hsize_t>(std::min(storage.chunk_rows, shape[0]));
+    for (std::size_t i = 0; i < storage.chunk_sample.size(); ++i)
+      chunk.at(i + 1) = static_cast<hsize_t>(storage.chunk_sample[i]);
     check(H5Pset_chunk(*creation, shape.rank(), chunk.data()), where, "set its chunks");
     if (storage.deflate > 0)
       check(H5Pset_deflate(*creation, static_cast<unsigned>(storage.deflate)), where,

@@ -42,9 +42,19 @@ std::pair<CLI::App*, std::shared_ptr<KindArguments<Options>>> add_kind(
       ->capture_default_str();
   DatasetWriteOptions& write = arguments->common.write;
   command->add_flag("--force", write.force, "replace an existing file");
-  command->add_option("--chunk", write.chunk_rows, "rows of x in an HDF5 chunk; 0: one piece")
+  command
+      ->add_option_function<std::vector<std::int64_t>>(
+          "--chunk",
+          [&write](const std::vector<std::int64_t>& sizes) {
+            write.chunk_rows = sizes.front();
+            write.chunk_sample.assign(sizes.begin() + 1, sizes.end());
+          },
+          "rows of x in an HDF5 chunk, and its sizes within a row where that is cut, too; 0: one "
+          "piece")
       ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->option_text("ROWS[,SIZE...] [0]");
   command->add_option("--compress", write.compress, "deflate x at this level, 1 to 9; 0: not")
       ->check(CLI::Range(0, 9))
       ->capture_default_str();

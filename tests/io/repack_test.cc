@@ -78,6 +78,7 @@ TEST_F(Repack, OursKeepsChecksumAndDescriptionInEveryForm) {
       {.chunk_rows = 3},
       {.chunk_rows = 64, .compress = 9, .max_memory = 8192},
       {.compress = 1},
+      {.chunk_rows = 7, .chunk_sample = {2}, .compress = 1},
   };
   for (std::size_t form = 0; form < std::size(forms); ++form) {
     common_.write = forms[form];
@@ -85,14 +86,14 @@ TEST_F(Repack, OursKeepsChecksumAndDescriptionInEveryForm) {
     prepare_repack(options_, common_);
     EXPECT_EQ(file_checksum(common_.output), checksum);
   }
-  EXPECT_EQ(python("for form in range(4):\n"
+  EXPECT_EQ(python("for form in range(5):\n"
                    "    o = h5py.File(o.filename[:-4] + f'{form}.h5')\n"
                    "    for name in ('train', 'validation', 'test'):\n"
                    "        for array in 'xy':\n"
                    "            assert np.array_equal(i[name][array], o[name][array])\n"
                    "    assert all(np.array_equal(o.attrs[k], v) for k, v in i.attrs.items())\n"
                    "    print(o['train/x'].chunks, o['train/x'].compression_opts)\n"),
-            "None None\n(3, 5) None\n(64, 5) 9\n(350, 5) 1\n");
+            "None None\n(3, 5) None\n(64, 5) 9\n(350, 5) 1\n(7, 2) 1\n");
 }
 
 TEST_F(Repack, AShuffledFileHoldsTheSameRowsWhateverTheMemory) {
