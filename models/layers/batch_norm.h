@@ -22,6 +22,8 @@ class BatchNorm final : public UnaryLayer {
   void end_with_max_pool() { relu_ = pooled_ = true; }
 
   Shape build(Build& build, const Shape& in) override;
+  using UnaryLayer::backward;
+  using UnaryLayer::forward;
   Tensor forward(const Pass& pass, const Tensor& x) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
   // Only with the ReLU: residual, and its gradient; either may be undefined.

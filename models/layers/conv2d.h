@@ -29,6 +29,7 @@ class Conv2d final : public UnaryLayer {
 
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
+  using UnaryLayer::backward;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
   void add_backward(const Pass& pass, const Tensor& dy, Tensor& sum) override;
   OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;

@@ -14,7 +14,6 @@ namespace lockstep::cpu::avx512_bf16 {
 constexpr std::int64_t kLanes = 16;
 constexpr int kRowsOfBlock = 14;  // times two vectors: leaves registers for b and the broadcast
 constexpr std::int64_t kRowsOfChunk = 16 * kRowsOfBlock;
-constexpr std::int64_t kPairsOfRun = kRunTerms / 2;
 
 static inline std::int64_t least(std::int64_t a, std::int64_t b) {
   return a < b ? a : b;
