@@ -99,7 +99,7 @@ class Dataset {
 struct Storage {
   std::int64_t chunk_rows = 0;
   std::vector<std::int64_t> chunk_sample{};  // sizes of a chunk within a row; empty: whole rows
-  int deflate = 0;  // 0 to 9; needs chunks
+  int deflate = 0;                           // 0 to 9; needs chunks
 };
 
 class File {
