@@ -55,9 +55,12 @@ void print_with_data(const Config& config, const Networks& networks) {
   Replica& replica = session.team().replica();
   print_rows(replica);
   fmt::print(
-      "memory a worker: {:.1f} MiB of activations for {} rows a shard; {:.1f} MiB of weights\n",
+      "memory a worker: {:.1f} MiB of activations for {} rows a shard; shared by the workers: "
+      "{:.1f} "
+      "MiB of weights, {:.1f} MiB of copies in the kernels' order\n",
       static_cast<double>(replica.build().buffer_bytes()) / (1 << 20), replica.build().max_rows(),
-      static_cast<double>(replica.params().elements()) * 4 / (1 << 20));
+      static_cast<double>(replica.params().elements()) * 4 / (1 << 20),
+      static_cast<double>(replica.build().packed_bytes()) / (1 << 20));
   print_phases(config, replica.params());
 }
 

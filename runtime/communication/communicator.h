@@ -15,6 +15,8 @@
 
 namespace lockstep {
 
+class Waiter;
+
 // What a wait ends with when another rank, or another worker of this one, has failed. That one's
 // message is the one to read: whoever catches this prints nothing.
 class PeerFailed : public Error {
@@ -140,6 +142,10 @@ class Communicator {
   virtual std::unique_ptr<Exchange> make_exchange(const ExchangePlan& plan, const ShardPlan& shards,
                                                   Device& device) = 0;
 
+  // How this rank's workers, whose shards are known, wait in memory that others see, too. It lives
+  // no longer than the communicator.
+  virtual Waiter make_waiter(const ShardPlan& shards, double patience_seconds) const = 0;
+
   // Tells the other ranks and this one's other workers that something failed here, so that their
   // waits end; from any thread. True if this is the first failure: it alone prints its message.
   // Between nodes, each node's own first is true.
@@ -147,6 +153,7 @@ class Communicator {
 
   // How long a collective of this class waits before an Error names the ranks that are late.
   void set_patience(double seconds) { patience_seconds_ = seconds; }
+  double patience_seconds() const { return patience_seconds_; }
 
  protected:
   double patience_seconds_ = 1800;  // rank 0 may be reading a large dataset meanwhile

@@ -122,7 +122,8 @@ class MpiCommunicator final : public Communicator {
       how = fmt::format("messages between all ranks (no shared segment: {})", reason_);
     else if (count > 1)
       how = "one shared segment a node, messages between their first ranks";
-    if (!memory_reason_.empty()) how += fmt::format("; data is not shared ({})", memory_reason_);
+    if (!memory_reason_.empty())
+      how += fmt::format("; data and packed weights are not shared ({})", memory_reason_);
     return ranks + ", " + how;
   }
 
@@ -153,12 +154,7 @@ class MpiCommunicator final : public Communicator {
   std::unique_ptr<Exchange> make_exchange(const ExchangePlan& plan, const ShardPlan& shards,
                                           Device& device) override {
     check_same_plan(*this, plan, shards);
-    const int first_local = rank() - node_.rank();
-    int node_workers = 0;
-    for (int i = 0; i < node_.size(); ++i) node_workers += shards.workers(first_local + i);
-    const bool crowded =
-        node_workers > node_cores_ || shards.workers(rank()) > count_cores({own_cores()});
-    const Waiter waiter(*failure_, plan.patience_seconds, crowded, board());
+    const Waiter waiter = make_waiter(shards, plan.patience_seconds);
     if (plan.reduction != PlanReduction::kTree) return fast_exchange(plan, shards, device, waiter);
     if (shared_) {
       if (auto exchange = share_exchange(plan, shards, device, waiter)) return exchange;
@@ -171,6 +167,15 @@ class MpiCommunicator final : public Communicator {
     return std::make_unique<MessageExchange>(
         plan, parties, rank(), job_ranks_, device,
         PartyMemory{std::move(arena), std::move(memory), waiter}, &world_);
+  }
+
+  Waiter make_waiter(const ShardPlan& shards, double patience_seconds) const override {
+    const int first_local = rank() - node_.rank();
+    int node_workers = 0;
+    for (int i = 0; i < node_.size(); ++i) node_workers += shards.workers(first_local + i);
+    const bool crowded =
+        node_workers > node_cores_ || shards.workers(rank()) > count_cores({own_cores()});
+    return {*failure_, patience_seconds, crowded, board()};
   }
 
   bool announce_failure() override { return failure_->raise(); }

@@ -131,14 +131,17 @@ class ThreadCommunicator final : public Communicator {
     ExchangeArena arena = shared_arena(plan, shards);
     std::shared_ptr<NodeSegment> segment = share(arena.bytes());
     arena.place(segment->data());
-    const Waiter waiter(hub_->failure(), plan.patience_seconds,
-                        shards.total_workers() > usable_cores());
+    const Waiter waiter = make_waiter(shards, plan.patience_seconds);
     // The exchange may outlive this communicator: it keeps the flag and the memory.
     auto keep_alive =
         std::make_shared<std::pair<std::shared_ptr<Hub>, std::shared_ptr<NodeSegment>>>(
             hub_, std::move(segment));
     return std::make_unique<SharedExchange>(plan, shards, rank_, device, waiter, std::move(arena),
                                             std::move(keep_alive));
+  }
+
+  Waiter make_waiter(const ShardPlan& shards, double patience_seconds) const override {
+    return {hub_->failure(), patience_seconds, shards.total_workers() > usable_cores()};
   }
 
   bool announce_failure() override { return hub_->fail(); }

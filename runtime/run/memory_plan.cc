@@ -16,8 +16,9 @@ std::int64_t rows_of(std::int64_t batch, std::int64_t shards) {
 // Bytes of this rank with so many workers: replicas, their gradients, weights and optimizer state.
 double need(const MemoryQuestion& question, std::int64_t shards, int threads) {
   const ReplicaMemory& replica = question.replica;
-  const double flats = (1 + question.states) * replica.flat / question.flat_sharers;
-  const double bytes = threads * replica.bytes(rows_of(question.batch, shards)) + flats;
+  const double shared = (1 + question.states) * replica.flat / question.flat_sharers +
+                        replica.packed / question.packed_sharers;
+  const double bytes = threads * replica.bytes(rows_of(question.batch, shards)) + shared;
   if (!question.trains) return bytes;
   std::vector<int> workers(static_cast<std::size_t>(question.ranks), 1);
   workers[static_cast<std::size_t>(question.rank)] = threads;
@@ -33,13 +34,15 @@ double need(const MemoryQuestion& question, std::int64_t shards, int threads) {
 ReplicaMemory measure_replica(const Blueprint& blueprint, Backend& backend) {
   const std::unique_ptr<Stream> stream = backend.make_stream(0);
   const auto measure = [&](std::int64_t rows) {
-    const Replica replica(blueprint, rows, backend, *stream);
-    return std::pair(static_cast<double>(replica.buffer_bytes()),
-                     static_cast<double>(replica.elements()) * sizeof(float));
+    Replica replica(blueprint, rows, backend, *stream);
+    return ReplicaMemory{static_cast<double>(replica.buffer_bytes()), 0,
+                         static_cast<double>(replica.elements()) * sizeof(float),
+                         static_cast<double>(replica.build().packed_bytes())};
   };
-  const auto [one, flat] = measure(1);
-  const double per_row = measure(2).first - one;
-  return {one - per_row, per_row, flat};
+  ReplicaMemory memory = measure(1);
+  memory.per_row = measure(2).fixed - memory.fixed;
+  memory.fixed -= memory.per_row;
+  return memory;
 }
 
 MemoryAnswer fit_threads(const MemoryQuestion& question, int threads) {

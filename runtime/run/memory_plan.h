@@ -15,6 +15,7 @@ namespace lockstep {
 struct ReplicaMemory {
   double fixed = 0, per_row = 0;  // bytes of buffers: whatever the rows, and for each
   double flat = 0;                // bytes of the weights, and of a gradient
+  double packed = 0;              // bytes of second copies of weights, which replicas share
   double bytes(std::int64_t rows) const { return fixed + per_row * static_cast<double>(rows); }
 };
 
@@ -28,8 +29,9 @@ struct MemoryQuestion {
   int local_ranks = 1;
   int ranks = 1, rank = 0;  // of the job: which shards are this rank's
   std::int64_t shards = 1, batch = 1;
-  int states = 0;        // flat arrays of the optimizer
-  int flat_sharers = 1;  // ranks that hold weights and optimizer state together
+  int states = 0;          // flat arrays of the optimizer
+  int flat_sharers = 1;    // ranks that hold weights and optimizer state together
+  int packed_sharers = 1;  // ranks that hold packed weights together
   bool trains = true;
 };
 

@@ -119,6 +119,7 @@ void Session::fit_threads_to_memory(const Blueprint& blueprint, Purpose purpose)
   question.batch = config_.training.batch;
   question.trains = purpose == Purpose::kTrain;
   if (question.trains) question.states = static_cast<int>(state_names(config_).size());
+  if (question.trains) question.packed_sharers = question.local_ranks;
   if (config_.run.reduction == Reduction::kTree) question.flat_sharers = question.local_ranks;
   const MemoryAnswer answer = fit_threads(question, threads_);
   threads_ = answer.threads;

@@ -71,7 +71,7 @@ OnnxValue Layer::to_onnx(OnnxExport& onnx, const OnnxValue&) const {
 }
 
 PackedCopy& Build::packed_copy(std::int64_t elements) {
-  buffer_bytes_ += static_cast<std::size_t>(elements) * sizeof(float);
+  packed_bytes_ += static_cast<std::size_t>(elements) * sizeof(float);
   return packed_copies->at(packed_count_++, elements, backend_);
 }
 

@@ -128,6 +128,7 @@ class Build {
   };
   std::vector<Row> table;
   std::size_t buffer_bytes() const { return buffer_bytes_ + gradients_.bytes(); }
+  std::size_t packed_bytes() const { return packed_bytes_; }  // of packed copies
 
  private:
   Backend& backend_;
@@ -136,7 +137,7 @@ class Build {
   std::string prefix_;
   std::uint32_t random_layers_ = 0;
   std::size_t packed_count_ = 0;
-  std::size_t buffer_bytes_ = 0;
+  std::size_t buffer_bytes_ = 0, packed_bytes_ = 0;
   GradientSlots gradients_;
 };
 

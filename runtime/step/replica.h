@@ -47,7 +47,7 @@ class Replica {
   const Layer& network() const { return *network_; }
   const Shape& output_shape() const { return output_shape_; }
   std::int64_t elements() const { return params_.elements(); }
-  // Of activations, their gradients and packed weights; without values and gradients of parameters.
+  // Of activations and their gradients; without packed weights, values and gradients of parameters.
   std::size_t buffer_bytes() const;
   Loss& loss() { return *loss_; }
 

@@ -19,11 +19,11 @@ Team::Team(const Blueprint& blueprint, const ShardPlan& plan, std::int64_t max_r
 
 // On its own thread, so that a worker's memory lies near its core.
 void Team::rebuild(const Blueprint& blueprint) {
-  const auto packed_copies = std::make_shared<PackedCopies>();
+  packed_copies_ = std::make_shared<PackedCopies>(communicator_, plan_);
   run([&](Worker& worker) {
     worker.replica.reset();  // never two at a time
     worker.replica = std::make_unique<Replica>(blueprint, max_rows_, backend_, *worker.stream,
-                                               packed_copies);
+                                               packed_copies_);
   });
 }
 
@@ -58,6 +58,10 @@ void Team::run(const std::function<void(Worker&)>& work) {
   }
   if (!first.empty()) throw AnnouncedError(first);
   if (failed) throw PeerFailed();
+}
+
+void Team::share_packed_copies(double patience_seconds) {
+  packed_copies_->share(communicator_, plan_, patience_seconds, backend_);
 }
 
 void Team::bind_values(float* flat) {

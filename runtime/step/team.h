@@ -47,6 +47,8 @@ class Team {
   const ShardPlan& plan() const { return plan_; }
   Backend& backend() { return backend_; }
   Communicator& communicator() { return communicator_; }
+  // A collective, between runs: the node's ranks pack weights together from now on.
+  void share_packed_copies(double patience_seconds);
   void bind_values(float* flat);
   void bind_trained_values(float* flat);
 
@@ -56,6 +58,7 @@ class Team {
   std::int64_t max_rows_;
   Communicator& communicator_;
   Backend& backend_;
+  std::shared_ptr<PackedCopies> packed_copies_;  // of all workers
   std::vector<Worker> workers_;
 };
 

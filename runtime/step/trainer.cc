@@ -62,6 +62,7 @@ Trainer::Trainer(const Config& config, Team& team, const NodeDataset& data, cons
                               params.elements() - params.trained_elements()};
   exchange_ = team.communicator().make_exchange(exchange, team.plan(), team.backend());
   team.bind_values(exchange_->values());
+  team.share_packed_copies(config.run.patience_seconds);
   for (Worker& worker : team.workers()) {
     reducers_.push_back(std::make_unique<Reducer>(worker.replica->params(), buckets_, worker.shards,
                                                   *exchange_, worker.index, team.backend(),
