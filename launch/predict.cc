@@ -8,6 +8,7 @@
 #include "io/hdf5/hdf5.h"
 #include "launch/commands.h"
 #include "launch/job.h"
+#include "launch/number_checks.h"
 #include "launch/predict_input.h"
 #include "launch/score_table.h"
 #include "launch/trained.h"
@@ -173,7 +174,7 @@ void add_predict(CLI::App& app, Action& action, const Networks& networks) {
   command
       ->add_option("--resize", arguments->resize,
                    "shorter side of images before their centre is cut out (default: as prepared)")
-      ->check(CLI::PositiveNumber);
+      ->check(kPositive);
   command->add_option("--delimiter", arguments->csv.delimiter, "between the cells of a .csv")
       ->capture_default_str();
   command->add_flag_callback(

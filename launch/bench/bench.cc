@@ -16,6 +16,7 @@
 #include "launch/commands.h"
 #include "launch/job.h"
 #include "launch/networks.h"
+#include "launch/number_checks.h"
 #include "runtime/step/trainer.h"
 
 namespace lockstep {
@@ -130,13 +131,13 @@ void add_bench(CLI::App& app, Action& action, const Networks& networks) {
   command->add_option("overrides", step->overrides, "key=value");
   command->add_option("--steps", step->steps, "steps a round")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(kPositive);
   command->add_option("--warm-up", step->warm_up, "steps before the first round")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(kNotNegative);
   command->add_option("--rounds", step->rounds, "rounds; their median rate is reported")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(kPositive);
   command->add_flag("--profile", step->profile,
                     "where the time of this rank's workers goes, by name");
   command->add_option("--json", step->json, "write the figures to this file too");
@@ -159,7 +160,7 @@ void add_bench(CLI::App& app, Action& action, const Networks& networks) {
       ->capture_default_str();
   command->add_option("--repetitions", ops->repetitions, "readings; their median is reported")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(kPositive);
   command->add_option("--json", ops->json, "write the figures to this file too");
   command->add_flag_callback(
       "--no-verify", [ops] { ops->verify = false; },
@@ -176,13 +177,13 @@ void add_bench(CLI::App& app, Action& action, const Networks& networks) {
   command->add_option("--split", loader->split, "group of an HDF5 file")->capture_default_str();
   command->add_option("--batch", loader->batch, "rows of a step")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(kPositive);
   command->add_option("--threads", loader->threads, "reader threads; 0: one a core")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(kNotNegative);
   command->add_option("--rounds", loader->rounds, "rounds; their median rate is reported")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(kPositive);
   command->add_option("--json", loader->json, "write the figures to this file too");
   command->footer("Example:\n  lockstep bench loader data/fashion-mnist.h5 --threads 2\n");
   command->callback([loader, &action] { action = [loader] { return bench_loader(*loader); }; });

@@ -13,6 +13,7 @@
 #include "io/base/file.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "launch/job.h"
+#include "launch/number_checks.h"
 #include "runtime/communication/agreement.h"
 #include "runtime/step/reducer.h"
 
@@ -239,25 +240,25 @@ void add_bench_allreduce(CLI::App& bench, Action& action) {
       "allreduce", "sums over ranks: the step's exchange beside MPI_Allreduce");
   command->add_option("--min", options->min_bytes, "smallest size in bytes")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(kPositive);
   command->add_option("--max", options->max_bytes, "largest size")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(kPositive);
   command->add_option("--factor", options->factor, "from one size to the next")
       ->capture_default_str()
       ->check(CLI::Range(2, 1000000));
   command->add_option("--rounds", options->rounds, "readings of each; their median is reported")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(kPositive);
   command->add_option("--threads", options->threads, "worker threads of a rank")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(kPositive);
   command->add_option("--transport", options->transport, "as run.transport")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "messages"}));
   command->add_option("--ranks-per-node", options->ranks_per_node, "as run.ranks_per_node")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(kNotNegative);
   command->add_option("--json", options->json, "write the figures to this file too");
   command->footer(
       "Examples:\n"

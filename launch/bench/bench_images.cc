@@ -9,6 +9,7 @@
 #include "io/base/file.h"
 #include "io/prepare/decoded_images.h"
 #include "launch/bench/bench_summary.h"
+#include "launch/number_checks.h"
 #include "runtime/run/cpu_resources.h"
 
 namespace lockstep {
@@ -66,16 +67,16 @@ void add_bench_images(CLI::App& bench, Action& action) {
   command->add_option("folder", options->folder, "folder of images, a sub-folder a class")
       ->required();
   command->add_option("--size", options->size, "pixels a side")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->capture_default_str();
   command->add_option("--resize", options->resize, "shorter side (default: as --size)")
-      ->check(CLI::PositiveNumber);
+      ->check(kPositive);
   command->add_flag("--fast-decode", options->fast, "large JPEGs at a fraction of their size");
   command->add_option("--threads", options->threads, "that decode; 0: one a core")
-      ->check(CLI::NonNegativeNumber)
+      ->check(kNotNegative)
       ->capture_default_str();
   command->add_option("--rounds", options->rounds, "rounds; their median rate is reported")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->capture_default_str();
   command->add_option("--json", options->json, "write the figures to this file too");
   command->footer("Example:\n  lockstep bench images flowers/ --threads 2\n");

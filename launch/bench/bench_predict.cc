@@ -8,6 +8,7 @@
 #include "launch/bench/bench_summary.h"
 #include "launch/job.h"
 #include "launch/networks.h"
+#include "launch/number_checks.h"
 #include "runtime/communication/agreement.h"
 #include "runtime/run/evaluation.h"
 
@@ -85,7 +86,7 @@ void add_bench_predict(CLI::App& bench, Action& action, const Networks& networks
       ->capture_default_str();
   command->add_option("--rounds", options->rounds, "times through the split; the median is told")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(kPositive);
   command->add_option("--json", options->json, "write the figures to this file too");
   command->footer("Example:\n  lockstep bench predict launch/configs/fashion-mnist-cnn.toml\n");
   command->callback([options, &networks, &action] {

@@ -17,6 +17,7 @@
 #include "io/base/file.h"
 #include "kernels/core/error.h"
 #include "launch/bench/scaling_model.h"
+#include "launch/number_checks.h"
 #include "runtime/config/config.h"
 
 namespace lockstep {
@@ -245,21 +246,21 @@ void add_bench_scaling(CLI::App& bench, Action& action) {
       ->delimiter(',');
   command->add_option("--threads", options->threads, "worker threads of a rank")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(kPositive);
   command->add_option("--mpirun", options->mpirun, "how ranks are started, without -np")
       ->capture_default_str();
   command->add_option("--steps", options->steps, "steps a round")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(kPositive);
   command->add_option("--warm-up", options->warm_up, "steps before the first round")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(kNotNegative);
   command->add_option("--rounds", options->rounds, "rounds; their median rate counts")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(kPositive);
   command->add_option("--project", options->project, "the model is drawn up to so many ranks")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(kPositive);
   command->add_option("--out", options->out, "files to write: OUT.csv, OUT.json, OUT.svg")
       ->capture_default_str();
   command->footer(

@@ -34,12 +34,12 @@ void add_prepare_images(CLI::App* prepare, Action& action) {
   command->add_option("--labels", images.labelling.table, "CSV file of name and label")
       ->excludes(regex);
   command->add_option("--size", images.fit.size, "pixels a side")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->capture_default_str();
   command
       ->add_option("--resize", arguments->kind.resize,
                    "shorter side before the centre is cut out (default: as --size)")
-      ->check(CLI::PositiveNumber);
+      ->check(kPositive);
   command->add_option("--channels", images.fit.channels, "3: colours, 1: grey")
       ->check(CLI::IsMember({1, 3}))
       ->capture_default_str();
@@ -48,13 +48,13 @@ void add_prepare_images(CLI::App* prepare, Action& action) {
   command
       ->add_option("--max-broken", images.max_broken,
                    "images that cannot be read and are left out; more are an error")
-      ->check(CLI::NonNegativeNumber)
+      ->check(kNotNegative)
       ->capture_default_str();
   command->add_option("--max-pixels", images.max_pixels, "images that claim more are not read")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->capture_default_str();
   command->add_option("--threads", images.threads, "that decode; 0: one a core")
-      ->check(CLI::NonNegativeNumber)
+      ->check(kNotNegative)
       ->capture_default_str();
   command->footer(
       "The shorter side becomes --resize, then --size x --size pixels are cut out of the centre:\n"

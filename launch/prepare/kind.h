@@ -8,6 +8,7 @@
 #include "io/inspection/summary.h"
 #include "io/prepare/prepare.h"
 #include "launch/commands.h"
+#include "launch/number_checks.h"
 
 namespace lockstep {
 
@@ -51,7 +52,7 @@ std::pair<CLI::App*, std::shared_ptr<KindArguments<Options>>> add_kind(
           },
           "rows of x in an HDF5 chunk, and its sizes within a row where that is cut, too; 0: one "
           "piece")
-      ->check(CLI::NonNegativeNumber)
+      ->check(kNotNegative)
       ->delimiter(',')
       ->allow_extra_args(false)
       ->option_text("ROWS[,SIZE...] [0]");
