@@ -39,29 +39,58 @@ struct LabelsOutside {
   double first_value = 0;
 };
 
-// Whether these are labels: integers (N) or (N, 1).
-bool holds_labels(const hdf5::Dataset& y) {
-  return y.type().is_integer() && y.row_elements() == 1;
+// The label of a row of y: itself, or the column of its single 1; -1 if there is no such column.
+double label_of(std::span<const double> row) {
+  if (row.size() == 1) return row.front();
+  const auto one = std::ranges::find(row, 1.0);
+  const auto zeros = std::ranges::count(row, 0.0);
+  if (one == row.end() || zeros + 1 != std::ssize(row)) return -1;
+  return static_cast<double>(one - row.begin());
 }
 
 LabelsOutside count_labels(const hdf5::Dataset& y, std::int64_t classes, LabelCounts& counts) {
   constexpr double kMostClasses = 1 << 20;
   const double limit = classes > 0 ? static_cast<double>(classes) : kMostClasses;
+  const auto columns = static_cast<std::size_t>(y.row_elements());
   LabelsOutside outside;
   for_each_block(y, [&](std::int64_t begin, std::span<const double> values) {
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      if (values[i] < 0 || values[i] >= limit) {
+    for (std::size_t i = 0; i * columns < values.size(); ++i) {
+      const double value = label_of(values.subspan(i * columns, columns));
+      if (value < 0 || value >= limit) {
         if (outside.rows++ > 0) continue;
         outside.first = begin + static_cast<std::int64_t>(i);
-        outside.first_value = values[i];
+        outside.first_value = value;
         continue;
       }
-      const auto label = static_cast<std::size_t>(values[i]);
+      const auto label = static_cast<std::size_t>(value);
       if (label >= counts.rows.size()) counts.rows.resize(label + 1);
       ++counts.rows[label];
     }
   });
   return outside;
+}
+
+// What is wrong with labels outside of the classes, and what cures it.
+Finding outside_finding(const FileArrays& file, const LabelsOutside& outside,
+                        const LabelRule& rule) {
+  Finding finding{Severity::kError, file.where(*file.y), "", "correct or leave out these rows"};
+  const std::string rows = fmt::format("{} such row{}", outside.rows, outside.rows == 1 ? "" : "s");
+  if (outside.first_value < 0 && file.y->row_elements() > 1) {
+    finding.what = fmt::format(
+        "row {} does not hold a single 1, but the first rows are one-hot; {}", outside.first, rows);
+    finding.cure = "correct these rows, or store a matrix of values as floats";
+  } else if (rule.classes == 0 || outside.first_value < 0) {
+    finding.what = fmt::format("row {} holds the label {:.0f}; labels count from 0; {}",
+                               outside.first, outside.first_value, rows);
+  } else {
+    finding.what =
+        fmt::format("row {} holds the label {:.0f}, but {} {} classes (0 to {}); {}", outside.first,
+                    outside.first_value, rule.named ? "there are" : "the training part has",
+                    rule.classes, rule.classes - 1, rows);
+    if (!rule.named)
+      finding.cure += ", add rows of these classes to the training part, or set model.outputs";
+  }
+  return finding;
 }
 
 std::string class_text(std::size_t label, const LabelRule& rule) {
@@ -148,9 +177,10 @@ std::string PartArrays::where(const hdf5::Dataset& array) const {
                            : fmt::format("{} of {} files", array.path(), files.size());
 }
 
-PartArrays open_arrays(const std::vector<std::string>& files, const NamedSource& part) {
+PartArrays open_arrays(const std::vector<std::string>& files, const NamedSource& part,
+                       TargetKind target) {
   const DataSource& source = part.source;
-  PartArrays arrays{part.name, {}, source.axes};
+  PartArrays arrays{part.name, {}, source.axes, target};
   for (const std::string& path : files) {
     const hdf5::File file = hdf5::File::open(path);
     arrays.files.push_back({path, files.size() == 1, file.dataset(path_of(source, source.x)),
@@ -196,31 +226,22 @@ void check_storage(const PartArrays& part, std::vector<Finding>& findings) {
   }
 }
 
-void check_labels(const PartArrays& part, const LabelRule& rule, std::vector<Finding>& findings) {
+std::int64_t check_labels(const PartArrays& part, const LabelRule& rule,
+                          std::vector<Finding>& findings) {
   LabelCounts counts;
   counts.rows.resize(static_cast<std::size_t>(rule.classes));
-  bool labels = false;
   for (const FileArrays& file : part.files) {
-    if (!file.y) return;
-    if (!holds_labels(*file.y)) {
-      check_float_labels(file, findings);
-      continue;
-    }
-    labels = true;
+    if (part.target == TargetKind::kValues) check_float_labels(file, findings);
+    if (part.target != TargetKind::kClass) continue;
+    const std::int64_t columns = file.y->row_elements();
+    if (columns > 1 && rule.training)
+      counts.rows.resize(std::max(counts.rows.size(), static_cast<std::size_t>(columns)));
     const LabelsOutside outside = count_labels(*file.y, rule.classes, counts);
-    if (outside.rows == 0) continue;
-    findings.push_back(
-        {Severity::kError, file.where(*file.y),
-         rule.classes > 0
-             ? fmt::format("row {} holds the label {:.0f}, but there are {} classes (0 to {}); {} "
-                           "such rows",
-                           outside.first, outside.first_value, rule.classes, rule.classes - 1,
-                           outside.rows)
-             : fmt::format("row {} holds the label {:.0f}; labels count from 0; {} such rows",
-                           outside.first, outside.first_value, outside.rows),
-         "correct or leave out these rows"});
+    if (outside.rows > 0) findings.push_back(outside_finding(file, outside, rule));
   }
-  if (labels && rule.training) check_balance(counts, rule, part.where(*part.first().y), findings);
+  if (part.target != TargetKind::kClass) return 0;
+  if (rule.training) check_balance(counts, rule, part.where(*part.first().y), findings);
+  return static_cast<std::int64_t>(counts.rows.size());
 }
 
 void check_weights(const PartArrays& part, std::vector<Finding>& findings) {

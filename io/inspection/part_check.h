@@ -26,15 +26,18 @@ struct PartArrays {
   std::string name;
   std::vector<FileArrays> files;
   DataSource::Axes axes;
+  TargetKind target;  // as Dataset::open takes y
 
   const FileArrays& first() const { return files.front(); }
   // Of the rows of all files: "/train/x", or "/train/x of 3 files".
   std::string where(const hdf5::Dataset& array) const;
 };
-PartArrays open_arrays(const std::vector<std::string>& files, const NamedSource& part);
+PartArrays open_arrays(const std::vector<std::string>& files, const NamedSource& part,
+                       TargetKind target);
 
 struct LabelRule {
   std::int64_t classes = 0;        // labels must be below it; 0: not known
+  bool named = false;              // the file says how many; else the training part's labels
   std::vector<std::string> names;  // of the classes
   bool training = false;           // balance and absent classes are looked at
 };
@@ -45,7 +48,9 @@ struct Normalization {
 };
 
 void check_storage(const PartArrays& part, std::vector<Finding>& findings);
-void check_labels(const PartArrays& part, const LabelRule& rule, std::vector<Finding>& findings);
+// The number of classes that the labels make: the largest label + 1, or the one-hot columns.
+std::int64_t check_labels(const PartArrays& part, const LabelRule& rule,
+                          std::vector<Finding>& findings);
 void check_weights(const PartArrays& part, std::vector<Finding>& findings);
 // NaN and infinities in x and y; of the training part also constant columns and scale.
 void check_values(const PartArrays& part, bool training, const Normalization& normalization,

@@ -32,8 +32,13 @@ struct Column {
   }
 };
 
+// float32 is what training reads: what it cannot hold becomes an infinity.
+bool fits(double value) {
+  return std::fabs(value) <= std::numeric_limits<float>::max();  // false for NaN
+}
+
 struct NotFinite {
-  std::int64_t values = 0, rows = 0;  // elements, and the rows that hold them
+  std::int64_t nans = 0, infinities = 0, rows = 0;  // elements, and the rows that hold them
   std::int64_t first_row = -1, first_column = -1;
   double first_value = 0;
 };
@@ -68,16 +73,17 @@ NotFinite look_at(const hdf5::Dataset& array, const Columns& place_of,
     for (std::size_t i = 0; i < values.size(); ++i) {
       const auto place = static_cast<std::int64_t>(i);
       const std::size_t column = place_of.of(place % elements);
-      if (std::isfinite(values[i])) {
+      if (fits(values[i])) {
         columns[column].add(values[i]);
         continue;
       }
       const std::int64_t row = begin + place / elements;
-      if (found.values++ == 0) {
+      if (found.rows == 0) {
         found.first_row = row;
         found.first_column = static_cast<std::int64_t>(column);
         found.first_value = values[i];
       }
+      ++(std::isnan(values[i]) ? found.nans : found.infinities);
       if (row != last_row) ++found.rows;
       last_row = row;
     }
@@ -99,13 +105,22 @@ std::string list(const std::vector<std::string>& items) {
 
 void report_not_finite(const std::string& where, const NotFinite& found,
                        const std::vector<std::string>& names, std::vector<Finding>& findings) {
-  if (found.values == 0) return;
+  if (found.rows == 0) return;
+  const bool nan = std::isnan(found.first_value), infinity = std::isinf(found.first_value);
+  std::string counted;
+  if (found.nans > 0) counted = fmt::format("{} NaN", found.nans);
+  if (found.infinities > 0)
+    counted += fmt::format("{}{} infinite or beyond float32", counted.empty() ? "" : " and ",
+                           found.infinities);
   findings.push_back(
       {Severity::kError, where,
-       fmt::format("{} in row {}, column {}; {} such values in {} rows",
-                   std::isnan(found.first_value) ? "NaN" : "an infinity", found.first_row,
-                   name_of_column(names, static_cast<std::size_t>(found.first_column)),
-                   found.values, found.rows),
+       fmt::format("{} in row {}, column {}; {} in {} row{}",
+                   nan        ? "NaN"
+                   : infinity ? "an infinity"
+                              : fmt::format("{:.4g}", found.first_value),
+                   found.first_row,
+                   name_of_column(names, static_cast<std::size_t>(found.first_column)), counted,
+                   found.rows, found.rows == 1 ? "" : "s"),
        "leave out these rows or fill them in (prepare csv: --missing drop or mean)"});
 }
 

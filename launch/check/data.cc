@@ -5,7 +5,9 @@
 #include "io/hdf5/hdf5.h"
 #include "io/inspection/data_check.h"
 #include "launch/check/check.h"
+#include "runtime/config/augment_kinds.h"
 #include "runtime/run/session.h"
+#include "runtime/step/loss.h"
 
 namespace lockstep {
 
@@ -14,13 +16,17 @@ namespace {
 // What the config's training, validation and evaluation would read. The test part is looked at
 // where it is there: training does without it.
 DataCheckOptions check_of_config(const std::string& path) {
-  const DataConfig data = load_config(path).data;
+  const Config config = load_config(path);
+  const DataConfig& data = config.data;
   const std::vector<std::string> files = data.file.expand();
   DataCheckOptions options;
   options.files = files;
   options.normalize = data.normalize;
   options.mean = data.mean;
   options.std = data.std;
+  options.augment = read_augmentation(data);
+  if (!compares_values(config.loss.kind))
+    options.outputs = config.model.table.get<std::int64_t>("outputs", 0);
   const auto add = [&](const char* name, const std::string& group) {
     options.parts.push_back({name, data_source(data, group)});
   };
@@ -52,7 +58,8 @@ int check_data_of(const std::vector<std::string>& paths) {
 void add_check_data(CLI::App* check, Action& action) {
   auto paths = std::make_shared<std::vector<std::string>>();
   CLI::App* command = check->add_subcommand(
-      "data", "storage, labels and their balance, NaN, constant columns, scale, rows in two parts");
+      "data",
+      "storage, labels, NaN, constant columns, scale, parts that do not fit, rows in two parts");
   command
       ->add_option("file", *paths,
                    "dataset FILE.h5 (several: as one), or the CONFIG.toml that names it")

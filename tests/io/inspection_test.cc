@@ -17,6 +17,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 class Inspection : public ::testing::Test {
  protected:
@@ -151,11 +152,30 @@ TEST_F(Inspection, AFileWithoutFlawsIsClean) {
 TEST_F(Inspection, EachFlawIsFoundAndNamesItsCure) {
   const std::pair<const char*, ::testing::Matcher<std::string>> flaws[] = {
       {"f['train/y'][5] = -2\n",
-       AllOf(HasSubstr("error: /train/y: row 5 holds the label -2"), HasSubstr("1 such rows"))},
+       AllOf(HasSubstr("error: /train/y: row 5 holds the label -2"), HasSubstr("1 such row;"))},
       {"f['train/x'][3, 2] = np.nan\nf['train/x'][9, 2] = np.inf\n",
-       HasSubstr("error: /train/x: NaN in row 3, column 2; 2 such values in 2 rows")},
+       HasSubstr("error: /train/x: NaN in row 3, column 2; 1 NaN and 1 infinite or beyond float32 "
+                 "in 2 rows")},
+      {"change('train/x', f['train/x'][:].astype('f8'))\nf['train/x'][6, 1] = 1e300\n",
+       HasSubstr("error: /train/x: 1e+300 in row 6, column 1; 1 infinite or beyond float32")},
       {"f['test/x'][3, 1] = -np.inf\n",
-       HasSubstr("error: /test/x: an infinity in row 3, column 1")},
+       AllOf(HasSubstr("error: /test/x: an infinity in row 3, column 1"),
+             Not(HasSubstr("NaN in row")))},
+      {"f['test/y'][7] = 5\n",
+       AllOf(HasSubstr("error: /test/y: row 7 holds the label 5, but the training part has 3 "
+                       "classes (0 to 2); 1 such row; "),
+             HasSubstr("set model.outputs"))},
+      {"change('train/y', np.eye(3, dtype=int)[np.arange(2000) % 3])\nf['test/y'][8] = 4\n",
+       HasSubstr("error: /test/y: row 8 holds the label 4, but the training part has 3 classes")},
+      {"change('train/y', np.eye(3, dtype=int)[np.arange(2000) % 3])\nf['train/y'][1500] = 1\n",
+       HasSubstr("error: /train/y: row 1500 does not hold a single 1")},
+      {"change('test/x', r.normal(size=(50, 5)).astype('f4'))\n",
+       HasSubstr("error: /test/x: samples of (5), but those of train are (4)")},
+      {"change('test/x', r.integers(0, 9, size=(50, 4)))\n",
+       HasSubstr("error: /test/x: int64, but those of train are float32")},
+      {"change('test/y', r.normal(size=(50, 2)))\n",
+       HasSubstr("error: /test/y: 2 values a row, but train has class labels")},
+      {"del f['test/y']\n", HasSubstr("error: test: there is no y, so nothing can be measured")},
       {"f['train/x'][:, 1] = 7\n", HasSubstr("warning: /train/x: column 1 never changes")},
       {"f['train/x'][:, 3] = 1000 + f['train/x'][:, 3]\n",
        AllOf(HasSubstr("column 3 (mean 1000"), HasSubstr("lockstep prepare repack"))},
@@ -179,6 +199,8 @@ TEST_F(Inspection, EachFlawIsFoundAndNamesItsCure) {
       {"f['test/x'][1] = f['train/x'][2]\n",
        AllOf(HasSubstr("warning: test: 1 of 50 rows stand in train too"),
              HasSubstr("test row 1 = train row 2"))},
+      {"f['train/x'][2, 1] = np.nan\nf['test/x'][1] = f['train/x'][2]\n",
+       AllOf(HasSubstr("NaN in row 2"), HasSubstr("test row 1 = train row 2"))},
       {"f['train/x'][1000:] = f['train/x'][:1000]\n", HasSubstr("1000 of 2000 rows repeat")},
       {"f['train/weight'] = np.zeros(2000)\n", HasSubstr("all weights are 0")},
       {"f['train/weight'] = np.arange(2000.) - 1\n",
@@ -202,6 +224,8 @@ TEST_F(Inspection, WhatAFileSaysOfItselfIsCompared) {
   const std::pair<const char*, ::testing::Matcher<std::string>> changes[] = {
       {"f['train/x'][4, 0] = 1\n",
        AllOf(HasSubstr("the file changed since it was prepared"), HasSubstr("prepare it again"))},
+      {"f['train/x'][4, 0] = float('nan')\n",
+       AllOf(HasSubstr("NaN in row 4"), HasSubstr("its checksum was not compared, for the rows "))},
       {"f['train/y'][8] = 3\n",
        HasSubstr("row 8 holds the label 3, but there are 3 classes (0 to 2)")},
       {"f.attrs['mean'] = [0.0]\n",
@@ -237,7 +261,7 @@ TEST_F(Inspection, SeveralFilesAreLookedAtAsOne) {
                     HasSubstr("test row 51 = train row 2")));
   EXPECT_THAT(both("change('train/y', np.full(2000, 20))\n"),
               HasSubstr("warning: /train/y of 2 files: no row of class 2, 3, 4"));
-  EXPECT_THAT(both("del f['test/x']\n"), AllOf(HasSubstr("error: parts: "), HasSubstr(second)));
+  EXPECT_THAT(both("del f['test/x']\n"), AllOf(HasSubstr("error: test: "), HasSubstr(second)));
 }
 
 }  // namespace
