@@ -44,7 +44,7 @@ int evaluate_run(const EvaluateArguments& arguments, const Networks& networks) {
     Session& session = model.session();
     const Dataset& data = *session.data().data;
     EvaluationOptions options;
-    options.batch = config.training.batch;
+    options.batch = session.config().training.batch;
     options.head = probabilities(config.loss.kind);
     RowResults rows;
     const Evaluation result = evaluate(session.team(), session.data(), options, &rows);

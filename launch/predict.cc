@@ -119,7 +119,7 @@ int predict_run(PredictArguments& arguments, const Networks& networks) {
                        input.data);
     Session& session = model.session();
     EvaluationOptions options;
-    options.batch = config.training.batch;
+    options.batch = session.config().training.batch;
     const Head head = probabilities(config.loss.kind);
     const bool classes = head != Head::kRaw;
     if (!arguments.logits) options.head = head;

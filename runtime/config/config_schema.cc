@@ -302,7 +302,10 @@ void add_training(std::vector<ConfigKey>& keys) {
       .at_least(1)
       .optional()
       .instead_of("training.epochs");
-  LOCKSTEP_KEY(kMath, training.batch, "rows of an update, over all ranks").at_least(1).optional();
+  LOCKSTEP_KEY(kMath, training.batch,
+               "rows of an update, over all ranks; where nothing is trained, 32 if not given")
+      .at_least(1)
+      .optional();
   LOCKSTEP_KEY(kMath, training.drop_last, "leave out the last batch of an epoch if it is short");
   LOCKSTEP_KEY(kMath, training.clip_norm, "largest norm of the gradient; 0: not clipped")
       .at_least(0);

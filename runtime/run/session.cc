@@ -17,6 +17,8 @@ namespace {
 
 // Batch norm and the vector kernels want this many rows a shard on a CPU.
 constexpr std::int64_t kMinShardRows = 8;
+// Rows at once where a config that trains nothing says none.
+constexpr std::int64_t kDefaultBatch = 32;
 
 std::string missing_gpu_reason() {
   return "no CUDA back end is part of this build";
@@ -46,6 +48,8 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
                  Communicator& communicator, const NetworkFactory& networks,
                  std::shared_ptr<const Dataset> samples)
     : config_(std::move(config)), communicator_(communicator) {
+  if (purpose != Purpose::kTrain && config_.training.batch == 0)
+    config_.training.batch = kDefaultBatch;
   std::vector<int> threads;
   together(communicator, [&] {
     if (config_.run.device == DeviceKind::kCuda)

@@ -137,6 +137,13 @@ def weights_without_a_run():
     given = ("predict", config, "model.weights=w.safetensors", "--logits", "-o", "p.npy", "--data")
     succeed(*given, "d.h5", "--split", "/train")
     check(np.array_equal(np.load("p.npy"), np.load("expected.npy")), "the config predicts otherwise")
+    bare = write_config("bare.toml", run={"threads": 1}, data={"file": "d.h5"},
+                        model={"network": "cnn", "batch_norm": True, "weights": "w.safetensors"},
+                        loss={"kind": "cross_entropy"})  # no batch: nothing is trained
+    for ranks in (0, 3):
+        succeed("predict", bare, "--split", "/train", "--logits", "-o", "p.npy", ranks=ranks)
+        check(np.allclose(np.load("p.npy"), np.load("expected.npy"), atol=1e-5), "without a batch")
+    succeed("evaluate", bare, "--split", "/train").says("60 rows")
     refuse(*given, "x.h5", words=["x.h5", "model.outputs"])
     succeed(*given, "x.h5", "model.outputs=10", ranks=2)
     check(np.array_equal(np.load("p.npy"), np.load("expected.npy")[:7]), "7 rows predict otherwise")
