@@ -85,13 +85,30 @@ double objective(const ConvShape& shape, const Values& in) {
   return dot(in["dy"], forward(shape, in));
 }
 
+// Pairs of an output and a tap of the kernel along one axis where the tap sees no padding.
+double taps_inside(std::int64_t out, std::int64_t kernel, std::int64_t stride,
+                   std::int64_t dilation, std::int64_t pad, std::int64_t in) {
+  double pairs = 0;
+  for (std::int64_t o = 0; o < out; ++o)
+    for (std::int64_t k = 0; k < kernel; ++k) {
+      const std::int64_t place = o * stride + k * dilation - pad;
+      if (place >= 0 && place < in) ++pairs;
+    }
+  return pairs;
+}
+
 OpCase common(const ConvShape& shape, const std::string& operation, Use use) {
   OpCase c;
   c.operation = operation;
   c.label = shape.label();
   c.tolerance = shape.tolerance();
-  c.flops = 2.0 * static_cast<double>(shape.rows * shape.g.out_h() * shape.g.out_w() *
-                                      shape.g.weight_elements());
+  const double positions = taps_inside(shape.g.out_h(), shape.g.kernel_h, shape.g.stride_h,
+                                       shape.g.dilation_h, shape.g.pad_h, shape.g.in_h) *
+                           taps_inside(shape.g.out_w(), shape.g.kernel_w, shape.g.stride_w,
+                                       shape.g.dilation_w, shape.g.pad_w, shape.g.in_w);
+  c.flops = 2.0 * positions * static_cast<double>(shape.rows * shape.g.weight_elements()) /
+            static_cast<double>(shape.g.kernel_h * shape.g.kernel_w);
+  c.saves_flops = shape.by_tiles();
   c.bytes = 4.0 * static_cast<double>(shape.x().elements() + shape.y().elements() +
                                       shape.g.weight_elements());
   c.use = use;

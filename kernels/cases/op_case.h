@@ -153,6 +153,7 @@ struct OpCase {
   std::vector<Derivative> derivatives = {};
   std::vector<InPlace> in_place = {};
   double flops = 0, bytes = 0;
+  bool saves_flops = false;  // by an algorithm that does with fewer than `flops`
   Use use = Use::kTest;
   PeerShape peer = {};
 

@@ -54,6 +54,7 @@ OpCase add_row_case(const Shape& shape) {
 OpCase sum_rows_case(const Shape& shape) {
   OpCase c = common(shape, "sum_rows");
   c.tolerance = 16;
+  c.bytes = 4.0 * static_cast<double>(shape.elements() + shape.without_rows().elements());
   c.arguments = {input("x", shape), hidden("row", shape.without_rows()),
                  output("sum", shape.without_rows())};
   c.run = [](Backend& b, Stream& s, Tensors& t) { b.sum_rows(s, t["x"], t["sum"]); };

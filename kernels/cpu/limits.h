@@ -13,8 +13,10 @@ struct LimitKernels {
   // flops_per_round for each round. The result keeps the compiler from leaving them out.
   float (*multiply_add)(std::int64_t rounds);
   std::int64_t flops_per_round;
-  // y = a + factor · b (STREAM's triad, McCalpin 1995): 12 bytes an element.
+  // y = a + factor · b (STREAM's triad, McCalpin 1995): 12 bytes an element. y may be b.
   void (*triad)(float factor, const float* a, const float* b, float* y, std::int64_t n);
+  // Of a, in any order: 4 bytes an element, nothing written.
+  float (*sum)(const float* a, std::int64_t n);
 };
 
 const LimitKernels& limit_kernels(Isa isa);

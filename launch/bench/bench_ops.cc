@@ -9,6 +9,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "io/dataset/dataset.h"
 #include "kernels/cases/case_run.h"
 #include "kernels/cases/op_list.h"
 #include "kernels/cpu/cpu_backend.h"
@@ -107,37 +108,84 @@ struct Row {
   const OpCase* op_case;
   Timing own;
   std::vector<std::pair<std::string, Timing>> peers;
+  double limit = 0;  // of work a second; 0: unknown, as the operation does with less work
 
   double work() const { return op_case->flops > 0 ? op_case->flops : op_case->bytes; }
   double rate(const Timing& timing) const { return work() / timing.median * 1e-9; }
   std::string unit() const { return op_case->flops > 0 ? "GFLOP/s" : "GB/s"; }
-  double share(const Limits& limits) const {
-    return rate(own) * 1e9 / (op_case->flops > 0 ? limits.flops : limits.bytes);
-  }
+  double share() const { return rate(own) * 1e9 / limit; }
 };
 
-Row time_case(Backend& backend, const OpCase& c, const cases::Values& values, const Peer& peer,
-              const BenchOpsOptions& options) {
+// How fast as much memory as a case uses is read alone, and read and written in place: what a case
+// that lies in a cache can reach, which is far above main memory's rate.
+class MemoryLimit {
+ public:
+  MemoryLimit(const LimitKernels& kernels, const OpCase& c) : kernels_(kernels) {
+    std::size_t bytes = 0;
+    for (const cases::Argument& argument : c.arguments)
+      if (argument.role != cases::Role::kHidden && argument.role != cases::Role::kScratch)
+        bytes += static_cast<std::size_t>(argument.shape.elements()) * size_of(argument.type);
+    // Halves and whole begin on a cache line, as the tensors of the case do.
+    half_ = static_cast<std::int64_t>(bytes / sizeof(float)) / (2 * kLine) * kLine + kLine;
+    values_ = host_tensor({2 * half_}, DType::kFloat32);
+    std::ranges::fill(values_.span<float>(), 1.0F);
+  }
+  Contender triad() {
+    return Contender([this] {
+      float* const y = values_.data<float>() + half_;
+      kernels_.triad(0.5f, values_.data<float>(), y, y, half_);
+    });
+  }
+  Contender sum() {
+    return Contender([this] { sink_ = kernels_.sum(values_.data<float>(), 2 * half_); });
+  }
+  double rate(const Timing& triad, const Timing& sum) const {  // bytes a second
+    const auto half = static_cast<double>(half_);
+    return std::max(12 * half / triad.least, 8 * half / sum.least);
+  }
+
+ private:
+  static constexpr std::int64_t kLine = 16;  // floats
+  const LimitKernels& kernels_;
+  Tensor values_;
+  std::int64_t half_ = 0;
+  volatile float sink_ = 0;
+};
+
+Row time_case(Backend& backend, const LimitKernels& kernels, const Limits& limits, const OpCase& c,
+              const cases::Values& values, const Peer& peer, const BenchOpsOptions& options) {
   cases::CaseRun run(backend, c, values);
   std::vector<Contender> contenders = {Contender([&run] { run.run(); })};
   std::vector<PeerRun> peers;
   if (peer.runs != nullptr) peers = peer.runs(c.peer);
   for (const PeerRun& peer_run : peers) contenders.emplace_back(peer_run.run);
+  MemoryLimit memory(kernels, c);
+  if (c.flops == 0) {
+    contenders.push_back(memory.triad());
+    contenders.push_back(memory.sum());
+  }
   const std::vector<Timing> timings = time_in_turns(std::move(contenders), options);
   Row row{&c, timings[0], {}};
   for (std::size_t i = 0; i < peers.size(); ++i)
     row.peers.emplace_back(peers[i].layout, timings[i + 1]);
+  if (c.flops == 0)
+    row.limit = memory.rate(timings[timings.size() - 2], timings.back());
+  else if (!c.saves_flops)
+    row.limit = limits.flops;
   return row;
 }
 
-void print_row(const Row& row, const Limits& limits) {
+void print_row(const Row& row) {
   std::string peers;
   for (const auto& [layout, timing] : row.peers)
     peers += fmt::format("  {} {:7.1f} ({:.2f}x)", layout, row.rate(timing),
                          timing.median / row.own.median);
-  fmt::print("{:<66} {:>10.1f} us ±{:4.1f} %  {:8.1f} {:<7} {:5.1f} %{}\n", row.op_case->name(),
+  const std::string share =
+      row.limit > 0 ? fmt::format("{:5.1f} % of {:5.1f}", 100 * row.share(), row.limit * 1e-9)
+                    : fmt::format("{:<16}", "as plain sums");
+  fmt::print("{:<66} {:>10.1f} us ±{:4.1f} %  {:8.1f} {:<7} {}{}\n", row.op_case->name(),
              row.own.median * 1e6, 100 * row.own.quartile_distance / row.own.median,
-             row.rate(row.own), row.unit(), 100 * row.share(limits), peers);
+             row.rate(row.own), row.unit(), share, peers);
   std::fflush(stdout);
 }
 
@@ -161,7 +209,10 @@ void write_json(const std::string& path, std::string_view isa, const Limits& lim
     entry["operation"] = row.op_case->operation;
     entry["label"] = row.op_case->label;
     entry["unit"] = row.unit();
-    entry["share_of_limit"] = row.share(limits);
+    if (row.limit > 0) {
+      entry["limit"] = row.limit * 1e-9;
+      entry["share_of_limit"] = row.share();
+    }
     for (const auto& [layout, timing] : row.peers) entry["peer"][layout] = to_json(timing, row);
     file["cases"].push_back(std::move(entry));
   }
@@ -204,6 +255,9 @@ int bench_ops(const BenchOpsOptions& options) {
   const Limits limits = measure_limits(isa, options);
   fmt::print("{}, one thread: {:.1f} GFLOP/s in registers, {:.1f} GB/s from memory\n",
              backend->description(), limits.flops * 1e-9, limits.bytes * 1e-9);
+  fmt::print(
+      "shares: of GFLOP/s in registers, or of the GB/s at which as much memory as the case uses,\n"
+      "mostly in a cache, is read or changed; \"as plain sums\": Winograd multiplies less\n");
   if (peer.name.empty())
     fmt::print("no peer beside it: {}\n\n", peer.why_not);
   else
@@ -221,8 +275,8 @@ int bench_ops(const BenchOpsOptions& options) {
       fmt::print("WRONG (LOCKSTEP_TEST_SEED={}): {}\n", seed, complaint);
       continue;
     }
-    rows.push_back(time_case(*backend, c, values, peer, options));
-    print_row(rows.back(), limits);
+    rows.push_back(time_case(*backend, limit_kernels(isa), limits, c, values, peer, options));
+    print_row(rows.back());
   }
   if (!options.json.empty()) write_json(options.json, backend->isa(), limits, peer, rows);
   return wrong == 0 ? 0 : 1;
