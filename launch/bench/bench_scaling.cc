@@ -60,6 +60,7 @@ std::vector<std::string> split_words(const std::string& text) {
 
 // Runs a command to its end; its standard output is left out.
 void run_command(const std::vector<std::string>& words) {
+  std::fflush(nullptr);  // or the child would print again what waits to be printed
   const pid_t child = fork();
   if (child < 0) throw Error("cannot start {}: no process can be made", words.front());
   if (child == 0) {
@@ -152,26 +153,31 @@ class ScalingBench {
                         {"kind", kind},
                         {"more_workers_than_cores", point.taking_turns}});
     }
+    Json model;  // null without a fit
+    if (model_.points > 0)
+      model = {{"formula", "t(n) = ideal(n) + alpha*2(n-1) + beta*bytes*2(n-1)/n"},
+               {"alpha_us", model_.alpha_us},
+               {"gigabytes_per_second", model_.gigabytes_per_second},
+               {"residual_ms", model_.residual_ms},
+               {"points", model_.points}};
     const Json json{{"config", options_.config},
                     {"gradient_bytes", bytes_},
-                    {"model",
-                     {{"formula", "t(n) = ideal(n) + alpha*2(n-1) + beta*bytes*2(n-1)/n"},
-                      {"alpha_us", model_.alpha_us},
-                      {"gigabytes_per_second", model_.gigabytes_per_second},
-                      {"residual_ms", model_.residual_ms},
-                      {"points", model_.points}}},
+                    {"model", model},
                     {"points", points}};
     write_text(options_.out + ".csv", csv);
     write_text(options_.out + ".json", json.dump(1) + "\n");
     write_text(options_.out + ".svg", scaling_svg(points_, model_, title));
-    fmt::print("\nalpha {:.3g} us a message, {}, rms of the rest {:.3g} ms, over {} points\n",
-               model_.alpha_us,
-               model_.gigabytes_per_second > 0
-                   ? fmt::format("1/beta {:.3g} GB/s", model_.gigabytes_per_second)
-                   : "no cost by bytes",
-               model_.residual_ms, model_.points);
-    fmt::print("written: {0}.csv, {0}.json, {0}.svg (projections are marked as such)\n",
-               options_.out);
+    if (model_.points == 0)
+      fmt::print("\nno fit and no projection: they need two rank counts, as --ranks 1,2\n");
+    else
+      fmt::print("\nalpha {:.3g} us a message, {}, rms of the rest {:.3g} ms, over {} points\n",
+                 model_.alpha_us,
+                 model_.gigabytes_per_second > 0
+                     ? fmt::format("1/beta {:.3g} GB/s", model_.gigabytes_per_second)
+                     : "no cost by bytes",
+                 model_.residual_ms, model_.points);
+    fmt::print("written: {0}.csv, {0}.json, {0}.svg{1}\n", options_.out,
+               model_.points == 0 ? "" : " (projections are marked as such)");
   }
 
  private:

@@ -171,11 +171,13 @@ std::string scaling_svg(const std::vector<ScalingPoint>& points, const ScalingMo
       model.gigabytes_per_second > 0
           ? fmt::format("1/beta = {:.3g} GB/s", model.gigabytes_per_second)
           : "no cost by bytes";
+  const std::string fit =
+      model.points == 0
+          ? std::string("no fit: it needs two rank counts")
+          : fmt::format("fit over {} points: alpha = {:.3g} us, {}; rms of the rest {:.3g} ms",
+                        model.points, model.alpha_us, bandwidth, model.residual_ms);
   svg += text(80, legend + 24, "start",
-              fmt::format("fit over {} points: alpha = {:.3g} us, {}; rms of the rest {:.3g} ms{}",
-                          model.points, model.alpha_us, bandwidth, model.residual_ms,
-                          turns ? "; more workers than cores: they took turns" : ""),
-              "fill=\"#555\"");
+              fit + (turns ? "; more workers than cores: they took turns" : ""), "fill=\"#555\"");
   return svg + "</svg>\n";
 }
 

@@ -47,6 +47,10 @@ def ops_beside_onednn():
     print("  oneDNN is the peer" if built else "  oneDNN was not found by the build: no peer")
     check(("onednn" in done.text.lower()), f"{done}")
     check(any(case.get("peer") for case in figures["cases"]) == built, f"{figures}")
+    # What lies in a cache is compared with the cache; timing on a busy machine leaves a wide margin.
+    succeed("bench", "ops", "scale 200000", "--no-peer", "--json", "memory.json").says("% of")
+    for case in json.loads(Path("memory.json").read_text())["cases"]:
+        check(case["unit"] == "GB/s" and 0 < case["share_of_limit"] < 2, f"{case}")
 
 
 @test
@@ -107,7 +111,14 @@ def scaling_measures_fits_and_draws():
     texts = [node.firstChild.data for node in picture.getElementsByTagName("text")]
     check("projection, not measured" in texts, f"{texts}")
     check(len(picture.getElementsByTagName("circle")) == 2 * len(points), "a point is missing")
+    check(done.text.count("efficiency") == 1, f"the header is printed twice:\n{done}")
     refuse("bench", "scaling", "a.toml", "--mpirun", "no_such_launcher", words=["is it installed?"])
+
+    alone = succeed("bench", "scaling", "a.toml", "--ranks", "1", "--steps", 2, "--warm-up", 0,
+                    "--rounds", 1, "--out", "alone")
+    alone.says("no fit and no projection: they need two rank counts")
+    check("alpha" not in alone.text, f"{alone}")
+    check(json.loads(Path("alone.json").read_text())["model"] is None, "a model of one point")
 
 
 @test
