@@ -3,6 +3,7 @@
 tree builds a program with a layer and a network of its own, the Debian package holds what it should.
 
     SCRIPT LOCKSTEP BUILD_FOLDER [TEST ...]"""
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,11 @@ def installed_program():
                  "share/bash-completion/completions/lockstep",
                  "include/lockstep/models/layers/linear.h"):
         check((PREFIX / name).exists(), f"{name} is not installed")
+    page = PREFIX / "share/doc/lockstep/README.md"
+    named = set(re.findall(r"\blaunch/(?:configs|data|slurm|hostfile|fine-tune)[\w./-]*\b", page.read_text()))
+    check({"launch/hostfile", "launch/slurm/train.sbatch", "launch/fine-tune.md"} <= named, f"{named}")
+    for name in named:
+        check((page.parent / name).exists(), f"README.md names {name}, which is not installed")
     check(list(PREFIX.glob("**/cmake/lockstep/lockstep-config.cmake")), "no CMake package")
     check(list(PREFIX.glob("**/liblockstep_launch.a")), "no libraries")
     folder = str((PREFIX / "share/lockstep/data/digits.csv").resolve())
@@ -116,6 +122,8 @@ def debian_package():
     for name in ("./usr/bin/lockstep\n", "./usr/share/lockstep/data/digits.csv\n",
                  "./usr/share/lockstep/configs/digits.toml\n", "/lockstep-config.cmake\n",
                  "./usr/share/doc/lockstep/copyright\n",
+                 "./usr/share/doc/lockstep/launch -> ../../lockstep\n",
+                 "./usr/share/lockstep/slurm/train.sbatch\n", "./usr/share/lockstep/hostfile\n",
                  "./usr/share/bash-completion/completions/lockstep\n",
                  "./usr/include/lockstep/launch/lockstep_main.h\n", "/liblockstep_launch.a\n"):
         check(name in names, f"{name.strip()} is not in the package:\n{names}")
