@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "io/base/file.h"
+#include "io/dataset/dataset_writer.h"
 #include "io/dataset/row_names.h"
 #include "io/formats/npy.h"
 #include "io/hdf5/hdf5.h"
@@ -93,6 +94,7 @@ Config configure(PredictArguments& arguments) {
   if (!output.empty() && !output.ends_with(".csv") && !output.ends_with(".npy") &&
       !output.ends_with(".h5"))
     throw Error("-o {}: predictions are written as .csv, .npy or .h5", output);
+  if (!output.empty()) check_output(output, true);
   arguments.return_overrides();
   Config config = load_trained_config(arguments.model);
   if (arguments.data.empty() || is_csv_or_images(arguments.data)) return config;

@@ -72,7 +72,8 @@ void add_train(CLI::App& app, Action& action, const Networks& networks) {
   command
       ->add_option("--allow-change", arguments->allow_change,
                    "a mathematical key that may differ from the resumed run's; repeatable")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->option_text("KEY");
   command->footer(
       "Examples:\n"
       "  lockstep train launch/configs/digits.toml\n"

@@ -51,8 +51,8 @@ class NpyRows final : public RowSource {
         throw Error("{}: the shape {} has {} weights a row; one is needed", weight_->path(),
                     shape_text(*weight_), weight_->row_elements());
     }
-    one_hot_ = !regression && y_.is_integer() && y_.row_elements() > 1;
-    if (!regression && !y_.is_integer())
+    one_hot_ = !regression && y_.row_elements() > 1;
+    if (!regression && !y_.is_integer() && !one_hot_)
       throw Error(
           "{}: {} values are no class labels, which are integers; for values to be predicted give "
           "--task regression",
@@ -103,14 +103,40 @@ class NpyRows final : public RowSource {
   }
 
   void read_labels(std::span<const std::int64_t> rows, std::span<std::int64_t> labels) {
-    if (one_hot_) {
-      std::vector<std::int64_t> matrix(rows.size() * static_cast<std::size_t>(y_.row_elements()));
-      y_.read(rows, DType::kInt64, std::as_writable_bytes(std::span(matrix)).data());
+    if (one_hot_ && y_.is_integer()) {
+      const auto matrix = read_matrix<std::int64_t>(rows, DType::kInt64);
       one_hot_to_labels(y_.path(), rows, y_.row_elements(), matrix, labels);
+    } else if (one_hot_) {
+      std::ranges::copy(read_float_labels(rows), labels.begin());
     } else {
       y_.read(rows, DType::kInt64, std::as_writable_bytes(labels).data());
     }
     check_labels(y_.path(), rows, 0, labels);
+  }
+
+  template <typename T>
+  std::vector<T> read_matrix(std::span<const std::int64_t> rows, DType type) const {
+    std::vector<T> matrix(rows.size() * static_cast<std::size_t>(y_.row_elements()));
+    y_.read(rows, type, std::as_writable_bytes(std::span(matrix)).data());
+    return matrix;
+  }
+
+  // One-hot rows as np.eye() makes them.
+  std::vector<std::int64_t> read_float_labels(std::span<const std::int64_t> rows) const {
+    const auto matrix = read_matrix<float>(rows, DType::kFloat32);
+    const auto columns = static_cast<std::size_t>(y_.row_elements());
+    std::vector<std::int64_t> labels;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const std::span<const float> row = std::span(matrix).subspan(i * columns, columns);
+      const auto one = std::ranges::find(row, 1.0F);
+      if (one == row.end() || std::ranges::count(row, 0.0F) + 1 != std::ssize(row))
+        throw Error(
+            "{}: row {} of {} does not hold a single 1 and else 0, and so names no class; labels "
+            "are integers (N) or one-hot rows; for values to be predicted give --task regression",
+            y_.path(), rows[i], y_.type_name());
+      labels.push_back(one - row.begin());
+    }
+    return labels;
   }
 
   NpyReader x_, y_;

@@ -13,14 +13,17 @@ void add_prepare_csv(CLI::App* prepare, Action& action) {
                    "column to predict, by name or number; several for regression")
       ->required()
       ->allow_extra_args(false)
-      ->delimiter(',');
+      ->delimiter(',')
+      ->option_text("COLUMN[,COLUMN...] REQUIRED");
   command->add_option("--weight", csv.weight, "column of sample weights");
   command->add_option("--exclude", csv.exclude, "columns to leave out")
       ->allow_extra_args(false)
-      ->delimiter(',');
+      ->delimiter(',')
+      ->option_text("COLUMN[,COLUMN...]");
   command->add_option("--categorical", csv.categorical, "columns that are categories, not numbers")
       ->allow_extra_args(false)
-      ->delimiter(',');
+      ->delimiter(',')
+      ->option_text("COLUMN[,COLUMN...]");
   const std::map<std::string, CategoryCoding> codings{{"one-hot", CategoryCoding::kOneHot},
                                                       {"ordinal", CategoryCoding::kOrdinal}};
   command->add_option("--categories", csv.categories, "how categories become numbers")

@@ -32,7 +32,8 @@ void add_prepare_idx(CLI::App* prepare, Action& action) {
   idx->add_option("--test-labels", arguments->kind.test_labels, "test labels");
   idx->add_option("--classes", arguments->kind.classes, "class names, by label")
       ->allow_extra_args(false)
-      ->delimiter(',');
+      ->delimiter(',')
+      ->option_text("NAME[,NAME...]");
   idx->footer(
       "Examples:\n  lockstep prepare idx mnist/ --validation 5000 -o mnist.h5\n"
       "  lockstep prepare idx train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz -o mnist.h5\n");

@@ -15,7 +15,8 @@ void add_prepare_npy(CLI::App* prepare, Action& action) {
   command->add_option("--test-weight", npy.test_weight, "weights of the test part");
   command->add_option("--classes", npy.classes, "class names, by label")
       ->allow_extra_args(false)
-      ->delimiter(',');
+      ->delimiter(',')
+      ->option_text("NAME[,NAME...]");
   const std::map<std::string, bool> tasks{{"classification", false}, {"regression", true}};
   command->add_option("--task", npy.regression, "what the target is")
       ->transform(CLI::CheckedTransformer(tasks))

@@ -38,6 +38,14 @@ def arrays_and_other_files_become_datasets():
     np.save("x.npy", np.asfortranarray(x))
     np.save("y.npy", y.astype(">i4"))
     succeed("prepare", "npy", "x.npy", "y.npy", "-o", "a.h5").says("npy: x.npy, y.npy")
+    np.save("hot.npy", np.eye(3)[y])
+    succeed("prepare", "npy", "x.npy", "hot.npy", "-o", "hot.h5")
+    with h5py.File("a.h5") as a, h5py.File("hot.h5") as hot:
+        check(np.array_equal(a["train/y"], hot["train/y"]), "float one-hot rows are other labels")
+    for wrong in [0.5, 0, 0], [1, 1, 0], [0, 0, 0], [np.nan, 1, 0]:
+        np.save("no.npy", np.vstack([np.eye(3)[y[:-1]], wrong]))
+        refuse("prepare", "npy", "x.npy", "no.npy", "-o", "no.h5",
+               words=("no.npy: row 59 of float64 does not hold a single 1", "--task regression"))
     with h5py.File("foreign.h5", "w") as file:
         file.create_dataset("pictures", data=x, chunks=(30, 2, 2), compression=5)
         file["kinds"] = y

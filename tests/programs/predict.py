@@ -76,6 +76,8 @@ def rows_of_another_csv():
     refuse("predict", "run", "--data", "fewer.csv", words=["fewer.csv", columns[0], "a, b"])
     refuse("predict", "run", "--data", "some.csv", "fewer.csv", words=["one .csv"])
     refuse("predict", "run", "--data", "none.csv", words=["none.csv"])
+    refuse("predict", "run", "--data", "none.csv", "-o", "none/p.csv",  # before anything is read
+           words=["none/p.csv", "there is no folder none"])
     Path("empty").mkdir()
     refuse("predict", "run", "--data", "empty", words=["empty", "no .jpg or .png"])
 
