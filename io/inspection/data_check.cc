@@ -104,10 +104,11 @@ void check_duplicates(const std::vector<OpenPart>& parts, bool trains,
 }
 
 void check_checksum(const std::string& path, bool alone, std::vector<Finding>& findings) {
-  const auto stored = hdf5::File::open(path).text("/", "checksum");
-  if (!stored) return;
+  std::optional<std::string> stored;
   std::string computed;
   try {
+    stored = hdf5::File::open(path).text("/", "checksum");
+    if (!stored) return;
     computed = file_checksum(path);
   } catch (const Error& error) {
     findings.push_back({Severity::kWarning, path,
