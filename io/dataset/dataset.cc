@@ -155,7 +155,8 @@ class FileDataset final : public Dataset {
         x_(std::move(x)),
         y_(std::move(y)),
         weight_(std::move(weight)),
-        known_classes_(source.classes) {
+        known_classes_(source.classes),
+        rule_(source.targets) {
     if (known_classes_ == 0) known_classes_ = static_cast<std::int64_t>(info_.classes.size());
     if (known_classes_ == 0 && y_ && y_->one_hot) known_classes_ = y_->columns;
     if (y_) y_->reader.keep_if_small();
@@ -194,6 +195,7 @@ class FileDataset final : public Dataset {
   std::optional<Target> y_;
   std::optional<RowReader> weight_;
   std::int64_t known_classes_;  // 0: unknown
+  TargetRule rule_;
 };
 
 std::size_t FileDataset::row_bytes() const {
@@ -222,10 +224,14 @@ void FileDataset::read(std::span<const std::int64_t> rows, Tensor& x, Tensor& y,
   if (x_type() == DType::kFloat32)
     check_rows_finite(x_.reader.where(), rows, x_.sample, x.span<float>());
   if (y_) read_target(rows, y);
-  if (!weight_) return;
-  check_tensor(weight, Shape{count}, DType::kFloat32, "weight");
-  weight_->read(rows, weight.raw());
-  check_weights(weight_->where(), rows, weight.span<float>());
+  if (weight_) {
+    check_tensor(weight, Shape{count}, DType::kFloat32, "weight");
+    weight_->read(rows, weight.raw());
+    check_weights(weight_->where(), rows, weight.span<float>());
+  }
+  if (target() == TargetKind::kValues)
+    check_targets(y_->reader.where(), rows, y_->columns, rule_, y.span<float>(),
+                  weight_ ? weight.span<float>() : std::span<float>());
 }
 
 void FileDataset::read_target(std::span<const std::int64_t> rows, Tensor& y) const {

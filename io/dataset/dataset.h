@@ -16,6 +16,13 @@
 
 namespace lockstep {
 
+// What target values may be: a loss of probabilities says something of those alone.
+enum class TargetRule {
+  kAny,
+  kProbabilities,  // each in [0, 1]
+  kDistributions,  // those of a row also add up to 1
+};
+
 // Where the data lie; the config's [data] table.
 struct DataSource {
   FileNames file;     // several files are read as one dataset: see joined_dataset.h
@@ -25,6 +32,7 @@ struct DataSource {
   // Class labels must be below it; 0: below the number of names that a lockstep file carries. Set
   // for a validation or test part from the training part's class_count().
   std::int64_t classes = 0;
+  TargetRule targets = TargetRule::kAny;  // of float targets; rows of weight 0 may hold others
 };
 
 enum class TargetKind { kNone, kClass, kValues };  // y int64 (N) | y float32 (N, K)

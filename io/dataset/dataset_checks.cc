@@ -1,5 +1,6 @@
 #include "io/dataset/dataset_checks.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <vector>
@@ -73,6 +74,38 @@ void check_labels(const std::string& where, std::span<const std::int64_t> rows,
     if (classes > 0 && labels[i] >= classes)
       throw Error("{}: row {} holds the label {}, but there are {} classes (0 to {})", where,
                   rows[i], labels[i], classes, classes - 1);
+  }
+}
+
+void check_targets(const std::string& where, std::span<const std::int64_t> rows,
+                   std::int64_t columns, TargetRule rule, std::span<const float> values,
+                   std::span<const float> weights) {
+  if (rule == TargetRule::kAny) return;
+  constexpr float kBeside = 1e-6f;
+  constexpr double kBesideSum = 1e-3;
+  const auto width = static_cast<std::size_t>(columns);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::span<const float> row = values.subspan(i * width, width);
+    double sum = 0;
+    bool inside = true;
+    for (const float value : row) {
+      inside &= value >= -kBeside && value <= 1 + kBeside;
+      sum += static_cast<double>(value);
+    }
+    const bool adds_up = rule != TargetRule::kDistributions || std::abs(sum - 1) <= kBesideSum;
+    if ((inside && adds_up) || (!weights.empty() && weights[i] == 0)) continue;
+    if (inside)
+      throw Error(
+          "{}: the targets of row {} add up to {:.6g}, but the loss takes the probabilities of a "
+          "row's classes, which add up to 1; set loss.kind = \"binary_cross_entropy\" for columns "
+          "that are probabilities each for itself, or \"mse\" for values",
+          where, rows[i], sum);
+    const auto outside = std::ranges::find_if(
+        row, [&](float value) { return !(value >= -kBeside && value <= 1 + kBeside); });
+    throw Error(
+        "{}: row {}{} holds the target {}, but the loss takes probabilities, from 0 to 1; set "
+        "loss.kind = \"mse\" for values",
+        where, rows[i], place_in(Shape{columns}, outside - row.begin()), *outside);
   }
 }
 

@@ -268,6 +268,12 @@ bool compares_values(LossKind kind) {
   return kind == LossKind::kMse || kind == LossKind::kL1 || kind == LossKind::kHuber;
 }
 
+TargetRule target_rule(LossKind kind) {
+  if (kind == LossKind::kCrossEntropy) return TargetRule::kDistributions;
+  if (kind == LossKind::kBinaryCrossEntropy) return TargetRule::kProbabilities;
+  return TargetRule::kAny;  // hinge refuses all values
+}
+
 std::int64_t network_outputs(LossKind kind, TargetKind target, std::int64_t target_columns,
                              std::int64_t classes) {
   if (target == TargetKind::kNone) {

@@ -53,6 +53,9 @@ std::unique_ptr<Loss> make_loss(const LossConfig& config, std::int64_t top_k);
 // Whether the loss compares with values (mse, l1, huber), not with classes.
 bool compares_values(LossKind kind);
 
+// What the loss asks of target values.
+TargetRule target_rule(LossKind kind);
+
 // How many outputs a network needs for these data: the classes; 1 for binary_cross_entropy and
 // hinge of 2 classes; the columns of kValues. `classes` counts those of kClass data. Throws Error
 // where the loss cannot be had from such a target.

@@ -284,6 +284,48 @@ TEST_F(DatasetForms, BadRowsAreNamedWhateverTheOrder) {
             std::string::npos);
 }
 
+TEST(Dataset, TargetsThatTheLossCannotTakeAreRefused) {
+  const ScratchFolder folder;
+  const std::string path = folder.file("soft.h5");
+  const std::vector<float> x(4), weight = {1, 1, 1, 0};
+  const auto message = [&](std::vector<float> y, TargetRule rule, bool weighted = false) {
+    {
+      hdf5::File file = hdf5::File::create(path);
+      file.write("/train/x", {4, 1}, DType::kFloat32, x.data());
+      file.write("/train/y", {4, 2}, DType::kFloat32, y.data());
+      if (weighted) file.write("/train/weight", {4}, DType::kFloat32, weight.data());
+    }
+    const auto dataset = Dataset::open({.file = path, .group = "/train", .targets = rule});
+    const std::string read_error = error_of([&] { read(*dataset, {3, 2, 0, 1}); });
+    std::vector<std::byte> memory(resident_bytes(*dataset));
+    EXPECT_EQ(error_of([&] { fill_resident(*dataset, memory, 2); }), read_error);
+    return read_error;
+  };
+  constexpr auto kAny = TargetRule::kAny, kProbabilities = TargetRule::kProbabilities,
+                 kDistributions = TargetRule::kDistributions;
+  const auto says = [&](const std::string& text, const std::vector<std::string>& words) {
+    for (const std::string& word : words)
+      EXPECT_NE(text.find(word), std::string::npos) << word << " is not in: " << text;
+  };
+  const std::vector<float> heights = {0, 1, .5f, .5f, .3f, 65, 1, 0};
+  EXPECT_EQ(message(heights, kAny), "");
+  for (const TargetRule rule : {kProbabilities, kDistributions})
+    says(message(heights, rule),
+         {path, "'/train/y'", "row 2, column 1", "65", "0 to 1", "\"mse\""});
+  says(message({0, 1, .5f, .5f, 1, 0, -.01f, 1.01f}, kProbabilities), {"row 3, column 0", "-0.01"});
+
+  const std::vector<float> each = {0, 1, 1, 1, .25f, .75f, 1, 0};
+  EXPECT_EQ(message(each, kProbabilities), "");
+  says(message(each, kDistributions),
+       {path, "'/train/y'", "row 1 add up to 2", "\"binary_cross_entropy\""});
+  says(message({.5f, .5f, 1, 0, .5f, .498f, 1, 0}, kDistributions), {"row 2 add up to 0.998"});
+  EXPECT_EQ(message({.5f, .5f, 1, 1e-7f, .5f, .4995f, 1.0000001f, 0}, kDistributions), "");
+
+  const std::vector<float> padded = {0, 1, .5f, .5f, 1, 0, 7, -7};
+  says(message(padded, kDistributions), {"row 3, column 0", "7"});
+  EXPECT_EQ(message(padded, kDistributions, true), "") << "its weight leaves row 3 out";
+}
+
 TEST(Dataset, FileChecksumSeesEveryPart) {
   const ScratchFolder folder;
   const auto write = [&](const std::string& name, float last, const hdf5::Storage& storage) {

@@ -101,6 +101,27 @@ def values_that_cannot_be():
 
 
 @test
+def targets_that_the_loss_cannot_take():
+    config(loss={"kind": "binary_cross_entropy"})
+    heights = np.full((64, 1), 0.5)
+    heights[37] = 65.2
+    data(train_y=heights)
+    refuse_training("d.h5", "'/train/y'", "row 37", "65.2", "0 to 1", '"mse"')
+    refuse_training("'/train/y'", "row 37", keys=("data.in_memory=false",), ranks=2)
+    config(loss={"kind": "cross_entropy"})
+    soft = np.full((64, 3), 1 / 3)
+    soft[50, 2] = 1
+    data(train_y=soft)
+    refuse_training("d.h5", "'/train/y'", "row 50", "add up to 1.66667", '"binary_cross_entropy"')
+    config(loss={"kind": "hinge"})
+    refuse_training("hinge", "class labels", "values")
+    config(loss={"kind": "cross_entropy"}, data={"validation": "/validation"})
+    data(train_y=np.full((64, 3), 1 / 3), validation_x=np.zeros((8, 6), np.float32),
+         validation_y=np.full((8, 3), 1.0))
+    refuse_training("'/validation/y'", "row 0", "add up to 3")
+
+
+@test
 def label_beyond_the_classes():
     table = "a,b,target\n" + "".join(f"{i},{i * i % 7},{'xyz'[i % 3]}\n" for i in range(60))
     Path("t.csv").write_text(table)
@@ -109,6 +130,35 @@ def label_beyond_the_classes():
         file["/train/y"][12] = 3
     config()
     refuse_training("'/train/y'", "row 12", "label 3", "3 classes")
+
+
+@test
+def outputs_fewer_than_classes():
+    """A rare class would else end the run at whatever step meets it."""
+    labels = np.arange(64) % 2
+    labels[61] = 2
+    data(train_y=labels, validation_x=np.zeros((8, 6), np.float32), validation_y=np.arange(8) % 2)
+    layers = [{"kind": "linear", "features": 4}, {"kind": "relu"}, {"kind": "linear", "features": 2}]
+    for loss in ("cross_entropy", "hinge"):
+        write_config("a.toml", run={"name": "a"}, data={"file": "d.h5"}, model={"layers": layers},
+                     loss={"kind": loss}, training={"epochs": 1, "batch": 16})
+        refuse_training("model.layers[2].features", "2 outputs", "3 classes", "d.h5", "a.toml:",
+                        ranks=2)
+        refuse("inspect", "a.toml", words=("model.layers[2].features", "2 outputs", "3 classes"))
+    config(loss={"kind": "cross_entropy"})
+    refuse_training("model.outputs=2", "2 outputs", "3 classes", keys=("model.outputs=2",))
+    config(loss={"kind": "binary_cross_entropy"})
+    refuse_training("2 classes", "3", "cross_entropy", keys=("model.outputs=1",))
+    config()
+    note = "the network has 5, the data have 3 classes"
+    succeed("inspect", "a.toml", "model.outputs=5").says(note)
+    succeed("train", "a.toml", "model.outputs=5", "--out", "run").says(note)
+    succeed("evaluate", "run", "--split", "/validation")
+    labels[:] = np.arange(64) % 6
+    data(train_y=labels)
+    refuse("evaluate", "run", "--split", "/train", words=("5 outputs", "6 classes", "d.h5 /train"))
+    check("outputs: the network" not in str(succeed("train", "a.toml", "--out", "other")),
+          "a network that fits is spoken of")
 
 
 @test
