@@ -47,7 +47,7 @@ DataSource data_source(const DataConfig& data, const std::string& split) {
 Session::Session(Config config, Purpose purpose, const std::string& split,
                  Communicator& communicator, const NetworkFactory& networks,
                  std::shared_ptr<const Dataset> samples)
-    : config_(std::move(config)), communicator_(communicator) {
+    : config_(std::move(config)), purpose_(purpose), communicator_(communicator) {
   if (purpose != Purpose::kTrain && config_.training.batch == 0)
     config_.training.batch = kDefaultBatch;
   std::vector<int> threads;
@@ -75,7 +75,7 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
           config_.data.file, split, config_.data.y, name_of(config_.loss.kind));
     if (config_.run.shards == 0)
       config_.run.shards = auto_shards(config_.training.batch, kMinShardRows);
-    resolve_outputs();
+    resolve_outputs(split);
     augment(purpose);
     if (purpose == Purpose::kTrain && !data_.resident) {  // a rank unpacks for a step's own rows
       const std::string warning = data_.data->shuffle_warning(
@@ -97,6 +97,10 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
         (config_.training.batch + config_.run.shards - 1) / config_.run.shards;
     blueprint_ = make_blueprint(purpose, networks);
     team_ = std::make_unique<Team>(blueprint_, plan, max_rows, communicator, *backend_);
+    const Shape& output = team_->replica().output_shape();
+    if (purpose == Purpose::kTrain && classes_.classes > 0)
+      outputs_note_ = spare_outputs_note(classes_, output.back());
+    if (!outputs_note_.empty()) log_.push_back(outputs_note_);
   });
 }
 
@@ -135,6 +139,7 @@ NodeDataset Session::open_stored(const std::string& split) {
   // Labels of later parts must be known to the network; the first part tells how many there are.
   if (outputs_ > 0 && !compares_values(config_.loss.kind))
     source.classes = std::max<std::int64_t>(2, outputs_);
+  if (purpose_ != Purpose::kPredict) source.targets = target_rule(config_.loss.kind);
   // The other ranks of the node wait meanwhile, so that one may use what all of them share.
   const int threads = choose_threads(0, 1, 0, read_core_facts()).threads;
   NodeDataset data = open_on_node(source, communicator_,
@@ -145,8 +150,11 @@ NodeDataset Session::open_stored(const std::string& split) {
   return data;
 }
 
-void Session::resolve_outputs() {
+void Session::resolve_outputs(const std::string& split) {
   const Dataset& data = *data_.data;
+  if (purpose_ != Purpose::kPredict && data.target() == TargetKind::kClass)
+    classes_ = {config_.loss.kind, data.class_count(),
+                fmt::format("{} {}", config_.data.file, split)};
   outputs_ = config_.model.table.get<std::int64_t>("outputs", 0);
   if (outputs_ == 0) {
     if (data.target() == TargetKind::kNone) {
@@ -157,15 +165,27 @@ void Session::resolve_outputs() {
             "model.outputs, or model.num_classes of a network for pictures",
             config_.data.file);
     } else {
-      const std::int64_t classes = data.target() == TargetKind::kClass ? data.class_count() : 0;
+      std::int64_t classes = classes_.classes;
+      if (classes == 0 && data.target() == TargetKind::kClass) classes = data.class_count();
       outputs_ = network_outputs(config_.loss.kind, data.target(), data.target_columns(), classes);
     }
     config_.model.table.set("outputs", {ConfigValue{outputs_}, "resolved from the data"});
+  } else if (classes_.classes > 0) {
+    network_outputs(config_.loss.kind, TargetKind::kClass, 1, classes_.classes);  // of this loss?
+    check_output({outputs_});  // before transforms mix labels of classes that it does not know
   }
   if (config_.data.normalize && config_.data.mean.empty()) {
     config_.data.mean = data.info().mean;
     config_.data.std = data.info().std;
   }
+}
+
+void Session::check_output(const Shape& output) const {
+  if (classes_.classes == 0 || output.rank() != 1) return;
+  if (purpose_ == Purpose::kTrain)
+    check_trained_outputs(classes_, config_.model.table, output[0]);
+  else
+    check_evaluated_outputs(classes_, output[0]);
 }
 
 // Transforms belong to training; a size that they give belongs to the network.
@@ -212,6 +232,7 @@ Blueprint Session::make_blueprint(Purpose purpose, const NetworkFactory& network
   blueprint.make_network = [this, networks, sample = blueprint.sample] {
     return networks(config_, sample, outputs_);
   };
+  blueprint.check_output = [this](const Shape& output) { check_output(output); };
   if (purpose != Purpose::kPredict)
     blueprint.make_loss = [this] { return make_loss(config_.loss, config_.training.top_k); };
   return blueprint;

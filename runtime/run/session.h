@@ -11,6 +11,7 @@
 
 #include "runtime/communication/node_dataset.h"
 #include "runtime/config/config.h"
+#include "runtime/run/class_check.h"
 #include "runtime/step/team.h"
 
 namespace lockstep {
@@ -50,17 +51,21 @@ class Session {
   void rebuild(std::set<std::string> frozen);
   const std::string& probe() const { return probe_; }
   int threads() const { return threads_; }  // of this rank
+  // In training, one line where outputs outnumber the data's classes; else "". In log() too.
+  const std::string& outputs_note() const { return outputs_note_; }
   const std::vector<std::string>& log() const { return log_; }
 
  private:
   NodeDataset open_stored(const std::string& split);
-  void resolve_outputs();
+  void resolve_outputs(const std::string& split);
+  void check_output(const Shape& output) const;
   void augment(Purpose purpose);
   std::size_t allowed_memory() const;  // for all ranks of this node
   void fit_threads_to_memory(const Blueprint& blueprint, Purpose purpose);
   Blueprint make_blueprint(Purpose purpose, const NetworkFactory& networks);
 
   Config config_;
+  Purpose purpose_;
   Communicator& communicator_;
   std::unique_ptr<Backend> backend_;
   NodeDataset data_;
@@ -69,6 +74,8 @@ class Session {
   std::string probe_;
   int threads_ = 1;
   std::int64_t outputs_ = 0;
+  ClassCheck classes_;  // classes: 0 where the targets are none
+  std::string outputs_note_;
   std::vector<std::string> log_;
   Blueprint blueprint_;
   std::unique_ptr<Team> team_;

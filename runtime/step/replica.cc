@@ -73,6 +73,7 @@ Replica::Replica(const Blueprint& blueprint, std::int64_t max_rows, Backend& bac
     shift_ = upload_floats(backend, blueprint.shift);
   }
   output_shape_ = network_->build(build_, std::span(&blueprint.sample, 1));
+  if (blueprint.check_output) blueprint.check_output(output_shape_);
   if (loss_)
     loss_->build(backend, max_rows, output_shape_, blueprint.target, blueprint.target_columns);
   params_.place();

@@ -21,7 +21,9 @@ namespace lockstep {
 struct Blueprint {
   std::function<std::unique_ptr<Layer>()> make_network;
   std::function<std::unique_ptr<Loss>()> make_loss;  // empty: predict() alone is called
-  Shape sample;                                      // of x, without rows
+  // Throws Error where what the network puts out does not fit the data; empty: no such check.
+  std::function<void(const Shape& output)> check_output{};
+  Shape sample;  // of x, without rows
   DType x_type = DType::kFloat32;
   TargetKind target = TargetKind::kNone;
   std::int64_t target_columns = 1;
