@@ -60,6 +60,7 @@ class CentreView final : public Dataset {
   std::int64_t class_count() const override { return dataset_->class_count(); }
   bool has_weight() const override { return dataset_->has_weight(); }
   std::string access() const override { return dataset_->access(); }
+  std::size_t cache_bytes() const override { return dataset_->cache_bytes(); }
   std::size_t row_bytes() const override {
     const auto bytes = [&](const Shape& shape) {
       return static_cast<std::size_t>(shape.elements()) * size_of(x_type());

@@ -13,6 +13,8 @@
 
 namespace lockstep {
 
+inline constexpr std::size_t kChunkCacheBytes = std::size_t{64} << 20;  // where nobody says less
+
 class ChunkCache {
  public:
   using Bytes = std::shared_ptr<const std::vector<std::byte>>;
@@ -23,6 +25,7 @@ class ChunkCache {
 
   // Chunk `index`, from the cache or from `unpack`, whose error is passed on and not remembered.
   Bytes get(std::size_t index, const Unpack& unpack);
+  std::size_t most_bytes() const { return most_chunks_ * chunk_bytes_; }
 
  private:
   struct Entry {

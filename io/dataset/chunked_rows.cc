@@ -56,7 +56,8 @@ struct ChunkedRows::Buffers {
   std::vector<std::byte> chunk, slab;
 };
 
-ChunkedRows::ChunkedRows(hdf5::ChunkStore store, std::size_t element_bytes_out)
+ChunkedRows::ChunkedRows(hdf5::ChunkStore store, std::size_t element_bytes_out,
+                         std::size_t cache_bytes)
     : store_(std::move(store)),
       element_in_(store_.grid().element_bytes),
       element_out_(element_bytes_out),
@@ -68,7 +69,17 @@ ChunkedRows::ChunkedRows(hdf5::ChunkStore store, std::size_t element_bytes_out)
     tiles_ *= grid.chunks_along(axis);
   }
   if (store_.filtered() && band_rows_ > 1)
-    cache_ = std::make_unique<ChunkCache>(store_.chunk_bytes(), kCacheBytes);
+    cache_ = std::make_unique<ChunkCache>(store_.chunk_bytes(),
+                                          std::max(cache_bytes, tiles_ * store_.chunk_bytes()));
+}
+
+std::size_t ChunkedRows::all_bytes() const {
+  const auto rows = static_cast<std::size_t>(store_.grid().sizes[0]);
+  return (rows + band_rows_ - 1) / band_rows_ * tiles_ * store_.chunk_bytes();
+}
+
+std::size_t ChunkedRows::cache_bytes() const {
+  return cache_ ? std::min(cache_->most_bytes(), all_bytes()) : 0;
 }
 
 std::vector<ChunkedRows::Wanted> ChunkedRows::in_order(std::span<const std::int64_t> rows) const {
@@ -148,8 +159,7 @@ double ChunkedRows::amplification(std::int64_t rows) const {
   const auto all = static_cast<double>(store_.grid().sizes[0]);
   const auto band = std::min(static_cast<double>(band_rows_), all);
   const double bands = std::ceil(all / band);
-  const double bytes = bands * static_cast<double>(tiles_ * store_.chunk_bytes());
-  if (bytes <= static_cast<double>(kCacheBytes)) return 1;
+  if (all_bytes() <= cache_->most_bytes()) return 1;
   const double met = bands * (1 - std::pow(1 - band / all, static_cast<double>(rows)));
   return std::max(1.0, met * band / static_cast<double>(rows));
 }

@@ -16,9 +16,10 @@ namespace lockstep {
 
 class ChunkedRows {
  public:
-  static constexpr std::size_t kCacheBytes = std::size_t{64} << 20;
-
-  ChunkedRows(hdf5::ChunkStore store, std::size_t element_bytes_out);
+  // Keeps up to `cache_bytes` of unpacked chunks, and always room for those of one row: reading in
+  // order needs them.
+  ChunkedRows(hdf5::ChunkStore store, std::size_t element_bytes_out,
+              std::size_t cache_bytes = kChunkCacheBytes);
 
   // The given rows, in the given order, each element converted; from any thread.
   void read(std::span<const std::int64_t> rows, ElementConversion convert, std::byte* out) const;
@@ -30,6 +31,8 @@ class ChunkedRows {
   }
   // Chunks unpacked since this was made: what reading cost.
   std::int64_t chunks_unpacked() const { return unpacked_; }
+  // Bytes that the chunks kept may come to; 0 where none are kept.
+  std::size_t cache_bytes() const;
   // Bytes unpacked for each byte used when every call reads `rows` rows at random. 1 where only
   // the rows themselves are read, or where the cache holds all chunks.
   double amplification(std::int64_t rows) const;
@@ -43,6 +46,7 @@ class ChunkedRows {
   struct Tile;  // the chunks at one place in the rows
   struct Buffers;
 
+  std::size_t all_bytes() const;  // of all chunks, unpacked
   std::vector<Wanted> in_order(std::span<const std::int64_t> rows) const;
   void read_filtered(std::span<const Wanted> rows, const Tile& tile, ElementConversion convert,
                      Buffers& buffers, std::byte* out) const;

@@ -93,19 +93,20 @@ struct Input {
   Shape sample;
 };
 
-Input open_x(const hdf5::Dataset& dataset, const FilePointer& file, DataSource::Axes axes) {
+Input open_x(const hdf5::Dataset& dataset, const FilePointer& file, DataSource::Axes axes,
+             std::size_t cache) {
   check_number(dataset);
   check_shape(dataset, Shape::kMaxRank, "x needs rows first and at most 5 axes a sample");
   const DType type = type_of_x(dataset.type());
   const std::span<const std::int64_t> sizes = dataset.sizes();
   const Shape sample(sizes.subspan(1));
-  if (sample.rank() == 0) return {RowReader(dataset, file, type), Shape{1}};
+  if (sample.rank() == 0) return {RowReader(dataset, file, type, cache), Shape{1}};
   if (sample.rank() == 2 && type == DType::kUInt8)
-    return {RowReader(dataset, file, type), Shape{sample[0], sample[1], 1}};
+    return {RowReader(dataset, file, type, cache), Shape{sample[0], sample[1], 1}};
   if (sample.rank() == 3 && axes == DataSource::Axes::kNchw)
-    return {RowReader(dataset, file, type, {sample[0], sample[1] * sample[2]}),
+    return {RowReader(dataset, file, type, {sample[0], sample[1] * sample[2]}, cache),
             Shape{sample[1], sample[2], sample[0]}};
-  return {RowReader(dataset, file, type), sample};
+  return {RowReader(dataset, file, type, cache), sample};
 }
 
 struct Target {
@@ -122,24 +123,25 @@ bool probe_one_hot(const hdf5::Dataset& dataset) {
   return is_one_hot(dataset.row_elements(), matrix);
 }
 
-Target open_y(const hdf5::Dataset& dataset, const FilePointer& file, const std::string& task) {
+Target open_y(const hdf5::Dataset& dataset, const FilePointer& file, const std::string& task,
+              std::size_t cache) {
   check_number(dataset);
   check_shape(dataset, 2, "y needs (N) or (N, K)");
   const std::int64_t columns = dataset.row_elements();
   const bool integer = dataset.type().is_integer() && task != "regression";
   const bool one_hot = integer && columns > 1 && probe_one_hot(dataset);
   if (integer && (columns == 1 || one_hot))
-    return {RowReader(dataset, file, DType::kInt64), TargetKind::kClass, columns, one_hot};
-  return {RowReader(dataset, file, DType::kFloat32), TargetKind::kValues, columns, false};
+    return {RowReader(dataset, file, DType::kInt64, cache), TargetKind::kClass, columns, one_hot};
+  return {RowReader(dataset, file, DType::kFloat32, cache), TargetKind::kValues, columns, false};
 }
 
-RowReader open_weight(const hdf5::Dataset& dataset, const FilePointer& file) {
+RowReader open_weight(const hdf5::Dataset& dataset, const FilePointer& file, std::size_t cache) {
   check_number(dataset);
   check_shape(dataset, 2, "weight needs (N)");
   if (dataset.row_elements() != 1)
     throw Error("{}: the shape {} has {} weights a row; one is needed", dataset.where(),
                 shape_text(dataset), dataset.row_elements());
-  return RowReader(dataset, file, DType::kFloat32);
+  return RowReader(dataset, file, DType::kFloat32, cache);
 }
 
 void check_tensor(const Tensor& tensor, const Shape& shape, DType type, const char* name) {
@@ -179,6 +181,7 @@ class FileDataset final : public Dataset {
   std::int64_t chunk_of(std::int64_t row) const override {
     return packed() ? row / x_.reader.chunks()->band_rows() : row;
   }
+  std::size_t cache_bytes() const override;
   std::size_t row_bytes() const override;
   void read(std::span<const std::int64_t> rows, Tensor& x, Tensor& y,
             Tensor& weight) const override;
@@ -197,6 +200,17 @@ class FileDataset final : public Dataset {
   std::int64_t known_classes_;  // 0: unknown
   TargetRule rule_;
 };
+
+std::size_t FileDataset::cache_bytes() const {
+  std::size_t bytes = 0;
+  const auto add = [&](const RowReader& reader) {
+    if (reader.chunks() != nullptr) bytes += reader.chunks()->cache_bytes();
+  };
+  add(x_.reader);
+  if (y_) add(y_->reader);
+  if (weight_) add(*weight_);
+  return bytes;
+}
 
 std::size_t FileDataset::row_bytes() const {
   std::size_t bytes = x_.reader.row_bytes();
@@ -282,15 +296,17 @@ std::unique_ptr<Dataset> open_file(const DataSource& source, const std::string& 
   const auto reader = std::make_shared<const FileReader>(path);
   DatasetInfo info = read_info(file);
   const hdf5::Dataset x = file.dataset(full_path(source.group, source.x));
-  Input input = open_x(x, reader, source.axes);
+  // y and weight are small beside x.
+  const std::size_t share = source.cache_bytes / 8;
+  Input input = open_x(x, reader, source.axes, source.cache_bytes - 2 * share);
   std::optional<Target> target;
   if (const auto y = find_optional(file, source.group, source.y, "y")) {
-    target = open_y(*y, reader, info.task);
+    target = open_y(*y, reader, info.task, share);
     check_rows(*y, x);
   }
   std::optional<RowReader> weights;
   if (const auto weight = find_optional(file, source.group, source.weight, "weight")) {
-    weights = open_weight(*weight, reader);
+    weights = open_weight(*weight, reader, share);
     check_rows(*weight, x);
   }
   return std::make_unique<FileDataset>(source, std::move(info), std::move(input), std::move(target),
@@ -303,6 +319,7 @@ std::unique_ptr<Dataset> Dataset::open(const DataSource& source) {
   const std::vector<std::string> files = source.file.expand();
   if (files.size() == 1) return open_file(source, files.front());
   DataSource part = source;
+  part.cache_bytes = source.cache_bytes / files.size();
   std::vector<NamedDataset> parts;
   for (const std::string& file : files) {
     parts.push_back({file, open_file(part, file)});

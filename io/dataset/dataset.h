@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "io/dataset/chunk_cache.h"
 #include "io/dataset/file_names.h"
 #include "kernels/core/tensor.h"
 
@@ -33,6 +34,9 @@ struct DataSource {
   // for a validation or test part from the training part's class_count().
   std::int64_t classes = 0;
   TargetRule targets = TargetRule::kAny;  // of float targets; rows of weight 0 may hold others
+  // Unpacked chunks that are kept for later reads: of all files together, but for the chunks of one
+  // row of each.
+  std::size_t cache_bytes = kChunkCacheBytes;
 };
 
 enum class TargetKind { kNone, kClass, kValues };  // y int64 (N) | y float32 (N, K)
@@ -81,6 +85,8 @@ class Dataset {
   // Chunks ascend with their rows.
   virtual bool packed() const { return false; }
   virtual std::int64_t chunk_of(std::int64_t row) const { return row; }
+  // Bytes that unpacked chunks kept for later reads may come to, in each rank.
+  virtual std::size_t cache_bytes() const { return 0; }
   // Bytes of one row of x, y and weight in memory after conversion.
   virtual std::size_t row_bytes() const = 0;
 

@@ -136,6 +136,11 @@ class JoinedDataset final : public Dataset {
     const std::size_t part = part_of(row);
     return begins_[part] + parts_[part].dataset->chunk_of(row - begins_[part]);
   }
+  std::size_t cache_bytes() const override {
+    std::size_t bytes = 0;
+    for (const NamedDataset& part : parts_) bytes += part.dataset->cache_bytes();
+    return bytes;
+  }
   std::size_t row_bytes() const override { return first().row_bytes(); }
   void read(std::span<const std::int64_t> rows, Tensor& x, Tensor& y,
             Tensor& weight) const override;

@@ -32,11 +32,12 @@ void interleave(const std::byte* planes, std::int64_t channels, std::int64_t pix
 
 }  // namespace
 
-RowReader::RowReader(hdf5::Dataset dataset, std::shared_ptr<const FileReader> file, DType type)
-    : RowReader(std::move(dataset), std::move(file), type, Planes{}) {}
+RowReader::RowReader(hdf5::Dataset dataset, std::shared_ptr<const FileReader> file, DType type,
+                     std::size_t cache_bytes)
+    : RowReader(std::move(dataset), std::move(file), type, Planes{}, cache_bytes) {}
 
 RowReader::RowReader(hdf5::Dataset dataset, std::shared_ptr<const FileReader> file, DType type,
-                     Planes planes)
+                     Planes planes, std::size_t cache_bytes)
     : dataset_(std::move(dataset)),
       file_(std::move(file)),
       type_(type),
@@ -49,7 +50,8 @@ RowReader::RowReader(hdf5::Dataset dataset, std::shared_ptr<const FileReader> fi
   if (file_->path() != dataset_.storage_file())  // behind an external link
     file_ = std::make_shared<const FileReader>(dataset_.storage_file());
   if (dataset_.chunk_storage() && convert_ != nullptr && !hdf5::ChunkStore::unsupported(dataset_))
-    chunks_ = std::make_shared<const ChunkedRows>(hdf5::ChunkStore(dataset_, file_), size_of(type));
+    chunks_ = std::make_shared<const ChunkedRows>(hdf5::ChunkStore(dataset_, file_), size_of(type),
+                                                  cache_bytes);
 }
 
 std::string RowReader::access() const {

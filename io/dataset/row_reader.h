@@ -26,10 +26,11 @@ class RowReader {
     std::int64_t channels = 0, pixels = 0;
   };
 
-  // `file` is the one that the dataset was found in.
-  RowReader(hdf5::Dataset dataset, std::shared_ptr<const FileReader> file, DType type);
+  // `file` is the one that the dataset was found in; cache_bytes as of ChunkedRows.
   RowReader(hdf5::Dataset dataset, std::shared_ptr<const FileReader> file, DType type,
-            Planes planes);
+            std::size_t cache_bytes = kChunkCacheBytes);
+  RowReader(hdf5::Dataset dataset, std::shared_ptr<const FileReader> file, DType type,
+            Planes planes, std::size_t cache_bytes = kChunkCacheBytes);
 
   const hdf5::Dataset& dataset() const { return dataset_; }
   const std::string& where() const { return where_; }  // the start of a message about it

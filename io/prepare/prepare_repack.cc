@@ -23,8 +23,12 @@ struct Source {
   }
 };
 
-DataSource arrays(const RepackOptions& options, const std::string& group) {
+// Of --max-memory, for what is unpacked of the source and kept: of each of at most three parts.
+constexpr std::uint64_t kCacheShare = 4, kMostParts = 3;
+
+DataSource arrays(const RepackOptions& options, const std::string& group, std::size_t cache_bytes) {
   DataSource source{.file = options.file, .group = group};
+  source.cache_bytes = cache_bytes;
   source.axes = options.axes;
   if (!options.x.empty()) source.x = options.x;
   if (!options.y.empty()) source.y = options.y;
@@ -33,23 +37,38 @@ DataSource arrays(const RepackOptions& options, const std::string& group) {
 }
 
 // Parts by their groups, under the names that were given or x, y, weight; without groups the root.
-Source open_source(const RepackOptions& options) {
+Source open_source(const RepackOptions& options, std::uint64_t max_memory) {
+  const std::size_t cache =
+      std::min<std::uint64_t>(kChunkCacheBytes, max_memory / kCacheShare / kMostParts);
   const hdf5::File file = hdf5::File::open(options.file);
   const auto open = [&](const DataSource& of) { return DatasetPointer(Dataset::open(of)); };
   const bool absolute = options.x.starts_with('/');
   const auto part = [&](const char* group) {
-    return !absolute && file.has_group(group) ? open(arrays(options, group)) : nullptr;
+    return !absolute && file.has_group(group) ? open(arrays(options, group, cache)) : nullptr;
   };
   Source source{part("/train"), part("/validation"), part("/test")};
-  if (!source.train) source.train = open(arrays(options, ""));
+  if (!source.train) source.train = open(arrays(options, "", cache));
   if (options.test_x.empty()) return source;
   if (source.test) throw Error("{}: has a group /test; leave out --test-x", options.file);
   RepackOptions test = options;
   test.x = options.test_x;
   test.y = options.test_y;
   test.weight = options.test_weight;
-  source.test = open(arrays(test, ""));
+  source.test = open(arrays(test, "", cache));
   return source;
+}
+
+// What is left for the rows that are written, behind chunks of the source.
+DatasetWriteOptions with_memory_left(const Source& source, const std::string& file,
+                                     DatasetWriteOptions write) {
+  std::uint64_t taken = 0;
+  for (const DatasetPointer& part : source.parts()) taken += part->cache_bytes();
+  if (taken >= write.max_memory)
+    throw Error(
+        "{}: --max-memory {}: more than {} bytes are needed, for the chunks that hold a row", file,
+        write.max_memory, taken);
+  write.max_memory -= taken;
+  return write;
 }
 
 void check_alike(const Source& source, const std::string& file) {
@@ -131,7 +150,7 @@ void prepare_repack(const RepackOptions& options, const PrepareOptions& common) 
   check_output(common.output, common.write.force);
   if (!options.test_y.empty() && options.test_x.empty())
     throw Error("--test-y: there is no --test-x for it");
-  const Source source = open_source(options);
+  const Source source = open_source(options, common.write.max_memory);
   check_alike(source, options.file);
   if (common.validation.of(source.train->rows()) > 0 && source.validation)
     throw Error("{}: has a validation part of its own ({} rows); leave out --validation",
@@ -152,7 +171,8 @@ void prepare_repack(const RepackOptions& options, const PrepareOptions& common) 
   if (options.shuffle)
     for (PartRows* part : {&contents.train, &contents.validation, &contents.test})
       shuffle(*part, common.seed);
-  write_dataset(common.output, common.write, std::move(contents));
+  write_dataset(common.output, with_memory_left(source, options.file, common.write),
+                std::move(contents));
 }
 
 }  // namespace lockstep

@@ -65,9 +65,11 @@ MemoryAnswer fit_threads(const MemoryQuestion& question, int threads) {
 
   const std::string shortage = fmt::format(
       "a shard of {} rows needs {} of memory, weights and gradients included, but a rank may use "
-      "{} ({} rank{} on this node, {} allowed)",
+      "{} ({} rank{} on this node, {} allowed{})",
       rows_of(question.batch, question.shards), memory_text(least), memory_text(share),
-      question.local_ranks, question.local_ranks == 1 ? "" : "s", memory_text(question.allowed));
+      question.local_ranks, question.local_ranks == 1 ? "" : "s", memory_text(question.allowed),
+      question.taken > 0 ? fmt::format(", of which the data take {}", memory_text(question.taken))
+                         : "");
   for (std::int64_t shards = 2 * question.shards; shards / 2 < question.batch; shards *= 2)
     if (need(question, shards, 1) <= share)
       throw Error("{}. Set run.shards = {}, the smallest that fits (it changes the result)",

@@ -25,7 +25,7 @@ ReplicaMemory measure_replica(const Blueprint& blueprint, Backend& backend);
 struct MemoryQuestion {
   ReplicaMemory replica;
   double allowed = 0;  // bytes for all ranks of this node
-  double taken = 0;    // of those, by what the ranks share: the data
+  double taken = 0;    // of those, by the data: in memory, or the chunks that each rank unpacked
   int local_ranks = 1;
   int ranks = 1, rank = 0;  // of the job: which shards are this rank's
   std::int64_t shards = 1, batch = 1;

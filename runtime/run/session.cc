@@ -19,6 +19,8 @@ namespace {
 constexpr std::int64_t kMinShardRows = 8;
 // Rows at once where a config that trains nothing says none.
 constexpr std::int64_t kDefaultBatch = 32;
+// The share of a rank's memory that unpacked chunks of a dataset may take.
+constexpr std::size_t kCacheShare = 16;
 
 std::string missing_gpu_reason() {
   return "no CUDA back end is part of this build";
@@ -120,6 +122,10 @@ void Session::fit_threads_to_memory(const Blueprint& blueprint, Purpose purpose)
   question.replica = measure_replica(blueprint, *backend_);
   question.allowed = static_cast<double>(allowed_memory());
   question.taken = data_.resident ? static_cast<double>(resident_bytes(*data_.data)) : 0;
+  // A validation part is opened later, and keeps as much.
+  const int parts = purpose == Purpose::kTrain && !config_.data.validation.empty() ? 2 : 1;
+  question.taken +=
+      parts * communicator_.local_size() * static_cast<double>(data_.data->cache_bytes());
   question.local_ranks = communicator_.local_size();
   question.ranks = communicator_.size();
   question.rank = communicator_.rank();
@@ -140,6 +146,8 @@ NodeDataset Session::open_stored(const std::string& split) {
   if (outputs_ > 0 && !compares_values(config_.loss.kind))
     source.classes = std::max<std::int64_t>(2, outputs_);
   if (purpose_ != Purpose::kPredict) source.targets = target_rule(config_.loss.kind);
+  const auto ranks = static_cast<std::size_t>(communicator_.local_size());
+  source.cache_bytes = std::min(source.cache_bytes, allowed_memory() / ranks / kCacheShare);
   // The other ranks of the node wait meanwhile, so that one may use what all of them share.
   const int threads = choose_threads(0, 1, 0, read_core_facts()).threads;
   NodeDataset data = open_on_node(source, communicator_,

@@ -137,6 +137,38 @@ TEST_F(Chunks, AChunkIsUnpackedOnceForAllItsRows) {
   EXPECT_EQ(rows.chunks()->chunks_unpacked(), kChunks);
 }
 
+TEST_F(Chunks, ASmallCacheHoldsTheChunksOfARow) {
+  SCOPED_TRACE(seed_);
+  const hdf5::Dataset dataset = hdf5::File::open(path("automatic")).dataset("/small");
+  constexpr std::int64_t kBands = 10, kTiles = 2 * 2;
+  const RowReader rows(dataset, reader("automatic"), DType::kUInt8, 1);
+  EXPECT_EQ(rows.chunks()->cache_bytes(), 100u * 8 * 8);
+  std::vector<std::byte> out(10 * rows.row_bytes());
+  for (std::int64_t begin = 0; begin < dataset.rows(); begin += 10) {  // in order, in pieces
+    std::vector<std::int64_t> block = first_rows(10);
+    for (std::int64_t& row : block) row += begin;
+    rows.read(block, out.data());
+  }
+  EXPECT_EQ(rows.chunks()->chunks_unpacked(), kBands * kTiles);
+  expect_same_bytes(rows, shuffled_rows(dataset, seed_));
+  EXPECT_GT(rows.chunks()->amplification(16), 50) << "shuffled, it holds next to nothing";
+}
+
+TEST_F(Chunks, FilesReadAsOneShareTheCache) {
+  const std::vector<std::string> files(3, path("automatic"));
+  const auto open = [&](FileNames names, std::size_t cache_bytes) {
+    return Dataset::open(
+        {.file = std::move(names), .group = "/", .x = "small", .cache_bytes = cache_bytes});
+  };
+  constexpr std::size_t kAll = 1000 * 8 * 8, kRow = 100 * 8 * 8;  // chunks of each file; of a row
+  EXPECT_EQ(open(files.front(), 10 * kAll)->cache_bytes(), kAll);
+  EXPECT_EQ(open(files, 10 * kAll)->cache_bytes(), 3 * kAll);
+  EXPECT_LE(open(files, kAll)->cache_bytes(), kAll);
+  EXPECT_EQ(open(files, 1)->cache_bytes(), 3 * kRow);
+  EXPECT_EQ(open(files, 10 * kAll)->shuffle_warning(16), "");
+  EXPECT_NE(open(files, kAll)->shuffle_warning(16).find("prepare repack"), std::string::npos);
+}
+
 TEST(ChunkCacheTest, HoldsNoMoreThanItsBytes) {
   ChunkCache cache(100, 350);  // three chunks
   int unpacked = 0;

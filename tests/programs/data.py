@@ -60,6 +60,55 @@ def arrays_and_other_files_become_datasets():
     refuse("prepare", "npy", "x.npy", "x.npy", "-o", "c.h5", words=("x.npy", "3 axes"))
 
 
+def peak_mib(*arguments):
+    """The most memory that the command held."""
+    watch = ("import resource, subprocess, sys; code = subprocess.call(sys.argv[1:]); "
+             "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)")
+    done = subprocess.run([sys.executable, "-c", watch, *command_of(arguments)], text=True,
+                          capture_output=True, env=ENVIRONMENT)
+    check(done.returncode == 0, done.stdout + done.stderr)
+    return int(done.stdout.split()[-1]) / 1024
+
+
+@test
+def unpacked_chunks_are_kept_within_the_memory():
+    """Chunks of a megabyte, 64 of them: all could be kept, were they not to share --max-memory."""
+    with h5py.File("chunked.h5", "w") as file:
+        file.create_dataset("train/x", (64 * 256, 4096), "u1", chunks=(256, 4096), compression=1)
+        file["train/y"] = np.arange(64 * 256) % 2
+        file["train/x"][::4096] = 1
+    repack = ["prepare", "repack", "chunked.h5", "-o"]
+    little = peak_mib(*repack, "plain.h5", "--max-memory", "4M")
+    plain = peak_mib("prepare", "repack", "plain.h5", "-o", "again.h5", "--max-memory", "4M")
+    check(little < plain + 16, f"{little} MiB with chunks to unpack, {plain} without")
+    with h5py.File("chunked.h5") as a, h5py.File("plain.h5") as b:
+        check(np.array_equal(a["train/x"][:], b["train/x"][:]), "rows changed")
+    refuse("prepare", "repack", "chunked.h5", "-o", "c.h5", "--max-memory", "1M",
+           words=("chunked.h5", "--max-memory 1", "chunks that hold a row"))
+
+
+@test
+def chunks_of_a_row_count_in_the_memory_of_a_rank():
+    """One chunk of 40 MiB: what training needs of it is known before the first step."""
+    x = np.zeros((2048, 5120), np.float32)
+    x[::7] = 1
+    y = np.arange(2048) % 2
+    write_h5("plain.h5", train_x=x, train_y=y)
+    with h5py.File("chunked.h5", "w") as file:
+        file.create_dataset("train/x", data=x, chunks=x.shape, compression=1)
+        file["train/y"] = y
+    write_config("a.toml", run={"name": "a", "memory_mib": 44, "threads": 1},
+                 data={"file": "plain.h5", "in_memory": False},
+                 model={"network": "linear"}, loss={"kind": "cross_entropy"},
+                 training={"steps": 1, "batch": 8})
+    succeed("train", "a.toml", "--out", "plain")
+    refuse("train", "a.toml", "data.file=chunked.h5", "--out", "none", 
+           words=("44.0 MiB allowed", "the data take 40.0 MiB"))
+    succeed("train", "a.toml", "data.file=chunked.h5", "run.memory_mib=64", "--out", "chunked")
+    plain, chunked = (Path(run, "weights.safetensors").read_bytes() for run in ("plain", "chunked"))
+    check(plain == chunked, "other weights from chunks")
+
+
 @test
 def looking_at_data():
     succeed("prepare", "digits", "-o", "digits.h5")
