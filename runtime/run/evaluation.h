@@ -27,9 +27,9 @@ enum class Head { kRaw, kSigmoid, kSoftmax };
 Head probabilities(LossKind loss);  // the head that makes them probabilities; kRaw for values
 
 struct EvaluationOptions {
-  std::int64_t batch = 0;  // the training's
-  std::int64_t weights_version = 0;
-  Head head = Head::kRaw;  // of `outputs` below
+  std::int64_t batch = 0;            // the training's
+  std::int64_t weights_version = 1;  // the trainer's, where there is one; see PackedCopy
+  Head head = Head::kRaw;            // of `outputs` below
 };
 
 // Every row of a split in file order, whole on every rank.
