@@ -126,6 +126,8 @@ Tensor Replica::predict(const ShardBatch& batch, std::int64_t weights_version,
 
 Pass Replica::make_pass(const ShardBatch& batch, const Tensor& x, std::int64_t weights_version,
                         bool training) {
+  LOCKSTEP_CHECK(weights_version > 0, "version {} of the weights; they count from 1",
+                 weights_version);
   return Pass{.backend = backend_,
               .stream = stream_,
               .training = training,
