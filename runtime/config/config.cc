@@ -220,11 +220,13 @@ void check_early_stopping(const Entries& entries, const std::string& name, const
         entries.where(stopping.patience > 0 ? "training.early_stopping.metric" : "checkpoint.best",
                       name));
   if (stopping.patience == 0) return;
-  if (const ConfigEntry* best = entries.find("checkpoint.best"))
+  if (const ConfigEntry* best = entries.find("checkpoint.best");
+      best && config.checkpoint.best != stopping.metric)
     throw Error(
-        "{}: 'checkpoint.best' does nothing beside 'training.early_stopping.patience': "
-        "the best is by training.early_stopping.metric",
-        best->where);
+        "{}: 'checkpoint.best' is \"{}\", but with 'training.early_stopping.patience' the best is "
+        "by 'training.early_stopping.metric', \"{}\"; give both the same metric, or leave the "
+        "first out",
+        best->where, config.checkpoint.best, stopping.metric);
   const std::string where = entries.where("training.early_stopping.patience", name);
   if (config.data.validation.empty())
     throw Error("{}: early stopping watches the validation part; set 'data.validation'", where);

@@ -226,6 +226,13 @@ TEST(Config, KeysThatWouldDoNothingAreErrors) {
   EXPECT_NE(override_error({"training.early_stopping.patience=2", "data.validation="})
                 .find("data.validation"),
             std::string::npos);
+  EXPECT_NE(override_error({"training.early_stopping.patience=2", "checkpoint.best=accuracy"})
+                .find("'checkpoint.best' is \"accuracy\""),
+            std::string::npos);
+  EXPECT_EQ(parse({"training.early_stopping.patience=2", "checkpoint.best=accuracy",
+                   "training.early_stopping.metric=accuracy"})
+                .checkpoint.best,
+            "accuracy");
   EXPECT_NE(override_error({"optimizer.nesterov=true", "optimizer.momentum=0"}).find("momentum"),
             std::string::npos);
   EXPECT_NE(override_error({"schedule.kind=step"}).find("schedule.every_epochs"),
