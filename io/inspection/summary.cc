@@ -209,6 +209,41 @@ std::string class_table(
   return aligned(table, {counts.size() + 1});
 }
 
+// A line on classes that have rows in another part and none to train on; "" where there are none.
+std::string untrained_text(const hdf5::File& file, const std::vector<std::string>& names) {
+  constexpr std::size_t kNamed = 5;
+  const auto occurring = [&](const char* path) {
+    std::vector<bool> seen(names.size());
+    const hdf5::Dataset dataset = file.dataset(path);
+    if (dataset.row_elements() != 1 || !dataset.type().is_integer()) return seen;
+    Progress progress(fmt::format("reading {}", path), dataset.rows());
+    for_each_block<double>(dataset, progress, [&](std::span<const double> values) {
+      for (const double value : values)
+        if (value >= 0 && value < static_cast<double>(names.size()))
+          seen[static_cast<std::size_t>(value)] = true;
+    });
+    return seen;
+  };
+  if (names.empty() || !file.has_dataset("/train/y")) return "";
+  const std::vector<bool> trained = occurring("/train/y");
+  std::vector<bool> untrained(names.size());
+  for (const char* path : {"/validation/y", "/test/y"}) {
+    if (!file.has_dataset(path)) continue;
+    const std::vector<bool> seen = occurring(path);
+    for (std::size_t label = 0; label < names.size(); ++label)
+      if (seen[label] && !trained[label]) untrained[label] = true;
+  }
+  const auto count = static_cast<std::size_t>(std::count(untrained.begin(), untrained.end(), true));
+  if (count == 0) return "";
+  std::vector<std::string> named;
+  for (std::size_t label = 0; label < names.size() && named.size() < kNamed; ++label)
+    if (untrained[label]) named.push_back(names[label]);
+  return fmt::format(
+      "\n{} of {} classes {} no row in /train ({}{}): a network learns nothing of {}\n", count,
+      names.size(), count == 1 ? "has" : "have", fmt::join(named, ", "),
+      count > named.size() ? ", ..." : "", count == 1 ? "it" : "them");
+}
+
 std::string normalization_table(const hdf5::File& file) {
   const auto mean = file.numbers("/", "mean"), std = file.numbers("/", "std");
   if (!mean || !std || mean->empty() || mean->size() != std->size()) return "";
@@ -309,6 +344,7 @@ std::string dataset_summary(const std::string& path) {
 
   std::string text = fmt::format("{}\n{}", aligned(head, {1}), aligned(table, {1, 2, 3}));
   if (!classes.empty()) text += fmt::format("\n{}", class_table(classes, names));
+  text += untrained_text(file, names);
   return text + duplicates_text(file) + normalization_table(file);
 }
 

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -207,6 +208,7 @@ class LabelTable {
     };
     const std::size_t name = named("name", 0);
     label_ = named("label", name == 1 ? 0 : 1);
+    if (columns[name] != "name" && columns[label_] != "label") header_ = columns[name];
     used_.resize(table_.rows());
     for (std::size_t row = 0; row < table_.rows(); ++row) {
       if (table_.cell(row, label_).empty())
@@ -221,7 +223,13 @@ class LabelTable {
   std::optional<std::string> label_of(const std::string& name) {
     const auto stem = [](const std::string& text) { return text.substr(0, text.rfind('.')); };
     const std::string base = base_name(name);
-    for (const std::string& key : {name, base, stem(name), stem(base)})
+    const std::array keys{name, base, stem(name), stem(base)};
+    if (!header_.empty() && std::ranges::find(keys, header_) != keys.end())
+      throw Error(
+          "{}, line 1: '{}' is an image ({}), but the first line names the columns; put the line "
+          "name,label before it",
+          table_.path(), header_, name);
+    for (const std::string& key : keys)
       if (const auto found = rows_.find(key); found != rows_.end()) {
         used_[found->second] = true;
         return std::string(table_.cell(found->second, label_));
@@ -239,6 +247,7 @@ class LabelTable {
 
  private:
   CsvTable table_;
+  std::string header_;  // of the names' column; empty where the columns are called name or label
   std::size_t label_ = 0;
   std::map<std::string, std::size_t> rows_;
   std::vector<bool> used_;

@@ -66,13 +66,12 @@ class Cifar10Rows final : public RowSource {
   RowLayout layout_;
 };
 
-std::string find_folder(const std::string& given) {
+fs::path find_folder(const std::string& given) {
   if (fs::is_regular_file(given))
     throw Error("{}: unpack it first (tar -xzf '{}'), and name the folder that it makes", given,
                 given);
-  for (const char* inner : {"", "cifar-10-batches-bin"})
-    if (const fs::path folder = fs::path(given) / inner; fs::exists(folder / "data_batch_1.bin"))
-      return folder.string();
+  for (const fs::path& folder : {fs::path(given), fs::path(given) / "cifar-10-batches-bin"})
+    if (fs::exists(folder / "data_batch_1.bin")) return folder;
   if (fs::exists(fs::path(given) / "data_batch_1"))
     throw Error(
         "{}: this is CIFAR-10's version for Python; the binary version is read "
@@ -100,15 +99,16 @@ std::vector<std::string> read_classes(const std::string& path) {
 
 void prepare_cifar10(const Cifar10Options& options, const PrepareOptions& common) {
   check_output(common.output, common.write.force);
-  const std::string folder = find_folder(options.folder);
+  const fs::path folder = find_folder(options.folder);
   std::vector<std::string> batches;
-  for (int i = 1; i <= 5; ++i) batches.push_back(fmt::format("{}/data_batch_{}.bin", folder, i));
+  for (int i = 1; i <= 5; ++i) batches.push_back(folder / fmt::format("data_batch_{}.bin", i));
   const auto train = std::make_shared<Cifar10Rows>(batches);
-  const auto test = std::make_shared<Cifar10Rows>(std::vector{folder + "/test_batch.bin"});
+  const auto test =
+      std::make_shared<Cifar10Rows>(std::vector<std::string>{folder / "test_batch.bin"});
   DatasetContents contents;
   contents.info.task = "classification";
   contents.info.source = "cifar10: data_batch_1.bin to data_batch_5.bin, test_batch.bin";
-  contents.info.classes = read_classes(folder + "/batches.meta.txt");
+  contents.info.classes = read_classes(folder / "batches.meta.txt");
   write_parts(train, plan_split(*train, common), common, std::move(contents), test);
 }
 

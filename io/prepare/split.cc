@@ -6,6 +6,8 @@
 #include <charconv>
 #include <cmath>
 #include <numeric>
+#include <set>
+#include <utility>
 
 #include "kernels/core/error.h"
 #include "kernels/core/philox.h"
@@ -30,6 +32,31 @@ std::vector<std::int64_t> apportion(std::int64_t total, const std::vector<std::i
                    [&](std::size_t a, std::size_t b) { return remainders[a] > remainders[b]; });
   for (std::size_t i = 0; left > 0; ++i, --left) ++shares[order[i]];
   return shares;
+}
+
+// A class that would be left without a row to train on takes one of its own back, from validation
+// before test, and the class that trains on the most gives that part one instead (ties: the earlier
+// class), as long as there is one that keeps a row. The parts keep their sizes.
+void keep_classes_in_training(const std::vector<std::vector<std::int64_t>>& members,
+                              std::vector<std::int64_t>& validation,
+                              std::vector<std::int64_t>& test) {
+  std::vector<std::size_t> bare;
+  std::set<std::pair<std::int64_t, std::size_t>> givers;  // (-rows to train on, class)
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const std::int64_t left =
+        static_cast<std::int64_t>(members[i].size()) - validation[i] - test[i];
+    if (left > 1) givers.emplace(-left, i);
+    if (left == 0 && !members[i].empty()) bare.push_back(i);
+  }
+  for (const std::size_t i : bare) {
+    if (givers.empty()) return;
+    const auto [rows, giver] = *givers.begin();
+    givers.erase(givers.begin());
+    if (rows + 1 < -1) givers.emplace(rows + 1, giver);
+    auto& part = validation[i] > 0 ? validation : test;
+    --part[i];
+    ++part[giver];
+  }
 }
 
 // What the key of a row decides.
@@ -79,9 +106,10 @@ Split split_rows(std::int64_t rows, std::span<const std::int64_t> labels, Portio
   std::vector<std::int64_t> sizes;
   for (const auto& rows_of_class : members)
     sizes.push_back(static_cast<std::int64_t>(rows_of_class.size()));
-  const std::vector<std::int64_t> test_share = apportion(test_rows, sizes);
+  std::vector<std::int64_t> test_share = apportion(test_rows, sizes);
   for (std::size_t i = 0; i < sizes.size(); ++i) sizes[i] -= test_share[i];
-  const std::vector<std::int64_t> validation_share = apportion(validation_rows, sizes);
+  std::vector<std::int64_t> validation_share = apportion(validation_rows, sizes);
+  if (!labels.empty()) keep_classes_in_training(members, validation_share, test_share);
 
   Split split;
   for (std::size_t stratum = 0; stratum < members.size(); ++stratum) {

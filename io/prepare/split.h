@@ -25,7 +25,8 @@ struct Split {
 };
 
 // `labels` (one a row, from 0) makes each part hold the classes in their shares of the whole, to
-// within one row; empty: no strata. Throws if nothing is left to train on.
+// within one row; a class keeps a row to train on where another can give one up for it. Empty: no
+// strata. Throws if nothing is left to train on.
 Split split_rows(std::int64_t rows, std::span<const std::int64_t> labels, Portion validation,
                  Portion test, std::uint64_t seed);
 

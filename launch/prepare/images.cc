@@ -31,7 +31,9 @@ void add_prepare_images(CLI::App* prepare, Action& action) {
   CLI::Option* regex =
       command->add_option("--label-regex", images.labelling.regex,
                           "pattern whose first group, in the file's name, is the class");
-  command->add_option("--labels", images.labelling.table, "CSV file of name and label")
+  command
+      ->add_option("--labels", images.labelling.table,
+                   "CSV file of name and label, with a header line")
       ->excludes(regex);
   command->add_option("--size", images.fit.size, "pixels a side")
       ->check(kPositive)

@@ -147,6 +147,19 @@ TEST(Split, IsAFunctionOfTheSeed) {
             (std::vector<std::int64_t>{1, 2, 7}));
 }
 
+// Fifty classes of one row beside two of a hundred: the large ones make the other parts.
+TEST(Split, RareClassesKeepARowToTrainOn) {
+  std::vector<std::int64_t> labels;
+  for (int i = 0; i < 250; ++i) labels.push_back(i < 200 ? i % 2 : i - 198);
+  const Split split = split_rows(250, labels, Portion::of_fraction(0.3), Portion::of_count(50), 3);
+  EXPECT_EQ(split.validation.size(), 75u);
+  EXPECT_EQ(split.test.size(), 50u);
+  std::vector<int> train_rows(52);
+  for (const std::int64_t row : split.train)
+    ++train_rows[static_cast<std::size_t>(labels[static_cast<std::size_t>(row)])];
+  for (const int rows : train_rows) EXPECT_GE(rows, 1);
+}
+
 TEST(Split, RefusesWhatLeavesNothing) {
   EXPECT_THAT(error_of([] { split_rows(10, {}, Portion::of_count(5), Portion::of_count(5), 0); }),
               HasSubstr("none of 10"));

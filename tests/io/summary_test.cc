@@ -15,6 +15,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class Summary : public ::testing::Test {
  protected:
@@ -98,6 +99,21 @@ TEST_F(Summary, ShowsWhatTrainingWouldRefuse) {
   EXPECT_THAT(text,
               AllOf(HasSubstr("checksum  cannot be computed"), ContainsRegex("/train/x .* 1\n")));
   EXPECT_THAT(text, ContainsRegex("/train/y .* -1 +0 "));
+}
+
+TEST_F(Summary, SaysWhichClassesHaveNothingToTrainOn) {
+  const auto of = [&](const std::string& validation) {
+    return of_h5py(
+        "f.attrs['classes'] = [f'c{i}' for i in range(3000)]\n"
+        "y = numpy.arange(1200)\nf['train/x'] = y[:, None] * 1.0\nf['train/y'] = y\n" +
+        validation + "f['validation/x'] = y[:, None] * 1.0\nf['validation/y'] = y\n");
+  };
+  EXPECT_THAT(of("y = numpy.arange(1190, 3000)\n"),
+              HasSubstr("\n1800 of 3000 classes have no row in /train (c1200, c1201, c1202, c1203, "
+                        "c1204, ...): "));
+  EXPECT_THAT(of("y = numpy.arange(1190, 1201)\n"),
+              HasSubstr("\n1 of 3000 classes has no row in /train (c1200): "));
+  EXPECT_THAT(of(""), Not(HasSubstr("no row in /train")));
 }
 
 TEST_F(Summary, LargeValuesDoNotCancel) {

@@ -195,6 +195,10 @@ def damaged_and_odd_folders():
     Path("l.csv").write_text("name,label\nring 0.jpg,a\nring 7.jpg,b\n")
     refuse("prepare", "images", "single", "--labels", "l.csv", "-o", "b.h5",
            words=("l.csv, line 3", "ring 7.jpg"))
+    for first in ("ring 0.jpg", "ring 0"):  # a table without a header line
+        Path("l.csv").write_text(f"{first},a\nring 1.jpg,b\nring 2.jpg,a\n")
+        refuse("prepare", "images", "single", "--labels", "l.csv", "-o", "b.h5",
+               words=("l.csv, line 1", f"'{first}' is an image", "name,label"))
     refuse("prepare", "images", "in", "--size", "64", "--resize", "32", "-o", "b.h5",
            words=("--size 64", "--resize 32"))
     refuse("prepare", "images", "in", "--size", "16", "-o", "b.h5", "--max-broken", "9",
@@ -212,6 +216,8 @@ def thousands_of_classes():
     with h5py.File("a.h5") as file:
         check(len(file.attrs["classes"]) == 3000 and file.attrs["classes"][7] == "class 0007", "names")
         check((file["train/y"][:] == np.arange(3000)).all(), "labels")
+    succeed("prepare", "images", "in", "--size", "4", "--validation", "0.5", "--test", "0.1", "-o",
+            "b.h5").says("1800 of 3000 classes have no row in /train (class 0000, class 0001,")
 
 
 @test
@@ -234,6 +240,8 @@ def cifar10():
             check((file[part]["y"][:] == of[:, 0]).all(), f"labels of {part}")
     (folder / "test_batch.bin").write_bytes(records[5].tobytes()[:-1])
     refuse("prepare", "cifar10", "here", "-o", "b.h5", words=("test_batch.bin", "3073"))
+    for given in (folder, f"{folder}/"):
+        refuse("prepare", "cifar10", given, "-o", "b.h5", words=(f"{folder}/test_batch.bin",))
     Path("c.tar.gz").write_bytes(gzip.compress(b"tar"))
     refuse("prepare", "cifar10", "c.tar.gz", "-o", "b.h5", words=("tar -xzf",))
     refuse("prepare", "cifar10", ".", "-o", "b.h5", words=("data_batch_1.bin",))
