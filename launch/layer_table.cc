@@ -50,8 +50,12 @@ bool data_are_there(const FileNames& files) {
 void print_with_data(const Config& config, const Networks& networks) {
   const auto communicator = make_self_communicator();
   Config quiet = config;
+  const bool trains =
+      config.training.batch > 0 &&
+      (config.training.epochs > 0 || config.training.steps > 0 || !config.training.phases.empty());
   if (quiet.training.batch == 0) quiet.training.batch = 1;
-  Session session(quiet, Purpose::kTrain, config.data.train, *communicator, networks.make);
+  Session session(quiet, trains ? Purpose::kTrain : Purpose::kPredict, config.data.train,
+                  *communicator, networks.make);
   Replica& replica = session.team().replica();
   print_rows(replica);
   fmt::print(

@@ -1,6 +1,5 @@
 #include "launch/onnx_model.h"
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "io/dataset/tensor_dataset.h"
@@ -43,10 +42,8 @@ void write_onnx_model(const std::string& file, const ModelArguments& arguments,
   config.run.shards = 1;
   config.run.threads = 1;
   const DataDescription data = trained_data(arguments, config);
-  // A run knows its data without the file; a config's outputs and normalisation are the file's.
-  std::shared_ptr<const Dataset> rows;
-  if (std::filesystem::is_directory(arguments.run_or_config))
-    rows = tensor_dataset(host_tensor(data.sample.with_rows(1), data.x_type), {});
+  // No row is read: the network is built for one that looks like the data's.
+  const auto rows = tensor_dataset(host_tensor(data.sample.with_rows(1), data.x_type), {});
   const auto communicator = make_self_communicator();
   TrainedModel model(config, Purpose::kPredict, config.data.train, *communicator, networks.make,
                      rows);

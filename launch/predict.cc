@@ -108,7 +108,7 @@ int predict_run(PredictArguments& arguments, const Networks& networks) {
   const std::string& output = arguments.output;
   PredictInput input;
   const auto configured = [&] {
-    const Config config = configure(arguments);
+    Config config = configure(arguments);
     if (!is_csv_or_images(arguments.data))
       input.files = row_names(data_source(config.data, arguments.split));
     else

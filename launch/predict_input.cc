@@ -10,6 +10,7 @@
 #include "io/dataset/tensor_dataset.h"
 #include "io/images/decode.h"
 #include "io/prepare/csv_encoding.h"
+#include "models/image_network.h"
 #include "runtime/run/run_folder.h"
 
 namespace lockstep {
@@ -127,20 +128,39 @@ Tensor read_table(const std::string& file, const CsvOptions& format,
   return x;
 }
 
+// Of pictures, as the keys of their network say it.
+DataDescription described_by_keys(const std::string& where, const Config& config) {
+  const std::optional<NetworkInput> input = input_of_keys(config.model.table);
+  if (!input)
+    throw Error(
+        "{}: neither data.json of a run nor data.file tells what the network's samples look like; "
+        "set data.file to the dataset that it was trained on, or model.num_classes and "
+        "model.image_size of a network for pictures",
+        where);
+  if (config.data.normalize && config.data.mean.empty())
+    throw Error(
+        "{}: without data.file nothing tells how samples are normalised; set data.mean and "
+        "data.std to those that the weights were trained with, or data.normalize = false",
+        where);
+  DataDescription description;
+  description.sample = input->sample;
+  description.x_type = DType::kUInt8;
+  description.task = "classification";
+  return description;
+}
+
 }  // namespace
 
-DataDescription trained_data(const ModelArguments& arguments, const Config& config) {
+DataDescription trained_data(const ModelArguments& arguments, Config& config) {
   if (fs::is_directory(arguments.run_or_config)) {
     const RunFolder folder = RunFolder::open(arguments.run_or_config);
     if (fs::exists(folder.data_file()))
       return description_from_json(read_text(folder.data_file()), folder.data_file());
   }
-  if (config.data.file.empty())
-    throw Error(
-        "{}: neither data.json of a run nor data.file tells what the network's samples look like; "
-        "set data.file to the dataset that it was trained on",
-        arguments.run_or_config);
-  return describe(*Dataset::open(data_source(config.data, config.data.train)));
+  if (config.data.file.empty()) return described_by_keys(arguments.run_or_config, config);
+  const auto data = Dataset::open(data_source(config.data, config.data.train));
+  resolve_from_data(config, *data, Purpose::kPredict);
+  return describe(*data);
 }
 
 bool is_csv_or_images(const std::vector<std::string>& data) {

@@ -17,12 +17,13 @@ struct PredictInput {
 };
 
 // What the trained network knows of its data: of a run folder its data.json, else of the dataset
-// file that the config names. Throws Error where neither is there.
-DataDescription trained_data(const ModelArguments& arguments, const Config& config);
+// file that the config names, whose outputs and normalisation it writes into the config; else what
+// num_classes, in_channels and image_size say of pictures of bytes. Throws Error where none does.
+DataDescription trained_data(const ModelArguments& arguments, Config& config);
 
-// `data`: one .csv, or .jpg and .png files and folders of them (in the order of their names). The columns of
-// a CSV are encoded as those of the training's were; where these did not come from a CSV, it must
-// hold one number a column and as many columns as a sample has values. Images become
+// `data`: one .csv, or .jpg and .png files and folders of them (in the order of their names). The
+// columns of a CSV are encoded as those of the training's were; where these did not come from a
+// CSV, it must hold one number a column and as many columns as a sample has values. Images become
 // samples as `prepare images` made the training's of files; where it did not, they must have a
 // sample's size. `resize`, unless 0, sets the shorter side before the centre is cut out.
 PredictInput read_predict_input(const std::vector<std::string>& data, const CsvOptions& csv,

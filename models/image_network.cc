@@ -37,8 +37,9 @@ ImageKeys begin_image_network(Sequential& network, const ModelTable& keys,
   const std::int64_t data_channels = input.sample.rank() == 3 ? input.sample[2] : 1;
   if (classes != 0 && classes != input.outputs)
     throw Error(
-        "{}: model.num_classes = {}, but the data and the loss ask for {} outputs; leave "
-        "the key out, or give the data that it was meant for",
+        "{}: model.num_classes = {}, but the data and the loss, or model.outputs, ask for {} "
+        "outputs; leave the key out (training makes the head of model.weights anew), or give the "
+        "data that it was meant for",
         place_of(keys, "num_classes"), classes, input.outputs);
   if (channels != 0 && channels != data_channels)
     throw Error("{}: model.in_channels = {}, but a sample of the data is {}, with {} channel{}",

@@ -15,7 +15,7 @@ struct ImageKeys {
 };
 
 // Gives grey images (H, W) their channel, and checks num_classes, in_channels and image_size, where
-// they are given, against the data. Throws Error naming both sides.
+// they are given, against the input. Throws Error naming both sides.
 ImageKeys begin_image_network(Sequential& network, const ModelTable& keys,
                               const NetworkInput& input, const std::string& name);
 

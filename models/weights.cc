@@ -84,9 +84,9 @@ std::string advice(const SafetensorsReader& reader, ParamSet& params,
                    const std::optional<OtherHead>& head) {
   if (head && match(reader, params, head).mismatches.empty())
     return fmt::format(
-        "The file's head has {} outputs, where the data ask for {}: set model.outputs = {}, or "
-        "train, which makes the head anew",
-        head->file_outputs, head->outputs, head->file_outputs);
+        "The file's head has {0} outputs, where the data ask for {1}: set model.outputs = {0} (of "
+        "a network for pictures model.num_classes = {0}), or train, which makes the head anew",
+        head->file_outputs, head->outputs);
   const std::string prefix = prefix_of_names(reader, params);
   if (!prefix.empty())
     return fmt::format(

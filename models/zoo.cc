@@ -14,12 +14,13 @@ const std::vector<NetworkEntry>& table() {
       "activation", "\"relu\"", "relu, sigmoid, tanh, leaky_relu, elu, gelu, gelu_tanh or silu"};
   static const NetworkKey dropout = {"dropout", "0.0", "probability behind each hidden layer"};
   const auto image_keys = [](std::vector<NetworkKey> own) {
-    own.insert(own.begin(),
-               {{"num_classes", "(as the loss asks for)", "an error where the data say otherwise"},
-                {"in_channels", "(as the data have)", "an error where the data say otherwise"},
-                {"image_size", "(as the data have)", "an error where the data say otherwise"},
-                {"drop_rate", "0.0", "dropout before the classifier"},
-                {"drop_path", "0.0", "stochastic depth of the last block, rising from 0"}});
+    own.insert(
+        own.begin(),
+        {{"num_classes", "(as the loss asks for)", "an error where the data of a training differ"},
+         {"in_channels", "(as the data have)", "an error where the data say otherwise"},
+         {"image_size", "(as the data have)", "an error where the data say otherwise"},
+         {"drop_rate", "0.0", "dropout before the classifier"},
+         {"drop_path", "0.0", "stochastic depth of the last block, rising from 0"}});
     return own;
   };
   static const NetworkKey stem = {"stem", "\"imagenet\"",

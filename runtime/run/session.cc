@@ -46,6 +46,30 @@ DataSource data_source(const DataConfig& data, const std::string& split) {
   return source;
 }
 
+void resolve_from_data(Config& config, const Dataset& data, Purpose purpose) {
+  ModelTable& table = config.model.table;
+  if (table.get<std::int64_t>("outputs", 0) == 0) {
+    const bool has_targets = data.target() != TargetKind::kNone;
+    // A network that is trained already keeps its outputs, whatever the data that it is shown.
+    std::int64_t outputs =
+        purpose == Purpose::kTrain && has_targets ? 0 : given_count(table, "num_classes");
+    if (outputs == 0 && !has_targets)
+      throw Error(
+          "{}: the data have no targets, which would tell how many outputs the network has; set "
+          "model.outputs, or model.num_classes of a network for pictures",
+          config.data.file);
+    if (outputs == 0) {
+      const std::int64_t classes = data.target() == TargetKind::kClass ? data.class_count() : 0;
+      outputs = network_outputs(config.loss.kind, data.target(), data.target_columns(), classes);
+    }
+    table.set("outputs", {ConfigValue{outputs}, "resolved from the data"});
+  }
+  if (config.data.normalize && config.data.mean.empty()) {
+    config.data.mean = data.info().mean;
+    config.data.std = data.info().std;
+  }
+}
+
 Session::Session(Config config, Purpose purpose, const std::string& split,
                  Communicator& communicator, const NetworkFactory& networks,
                  std::shared_ptr<const Dataset> samples)
@@ -163,29 +187,13 @@ void Session::resolve_outputs(const std::string& split) {
   if (purpose_ != Purpose::kPredict && data.target() == TargetKind::kClass)
     classes_ = {config_.loss.kind, data.class_count(),
                 fmt::format("{} {}", config_.data.file, split)};
-  outputs_ = config_.model.table.get<std::int64_t>("outputs", 0);
-  if (outputs_ == 0) {
-    if (data.target() == TargetKind::kNone) {
-      outputs_ = given_count(config_.model.table, "num_classes");
-      if (outputs_ == 0)
-        throw Error(
-            "{}: the data have no targets, which would tell how many outputs the network has; set "
-            "model.outputs, or model.num_classes of a network for pictures",
-            config_.data.file);
-    } else {
-      std::int64_t classes = classes_.classes;
-      if (classes == 0 && data.target() == TargetKind::kClass) classes = data.class_count();
-      outputs_ = network_outputs(config_.loss.kind, data.target(), data.target_columns(), classes);
-    }
-    config_.model.table.set("outputs", {ConfigValue{outputs_}, "resolved from the data"});
-  } else if (classes_.classes > 0) {
-    network_outputs(config_.loss.kind, TargetKind::kClass, 1, classes_.classes);  // of this loss?
-    check_output({outputs_});  // before transforms mix labels of classes that it does not know
-  }
-  if (config_.data.normalize && config_.data.mean.empty()) {
-    config_.data.mean = data.info().mean;
-    config_.data.std = data.info().std;
-  }
+  ModelTable& table = config_.model.table;
+  const bool of_classes = purpose_ == Purpose::kTrain && table.get<std::int64_t>("outputs", 0) == 0;
+  resolve_from_data(config_, data, purpose_);
+  outputs_ = table.get<std::int64_t>("outputs", 0);
+  if (classes_.classes == 0 || of_classes) return;
+  network_outputs(config_.loss.kind, TargetKind::kClass, 1, classes_.classes);  // of this loss?
+  check_output({outputs_});  // before transforms mix labels of classes that it does not know
 }
 
 void Session::check_output(const Shape& output) const {

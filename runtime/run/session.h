@@ -85,6 +85,10 @@ class Session {
 // read: a network that has no such key refuses it all the same.
 std::int64_t given_count(const ModelTable& table, std::string_view key);
 
+// Writes into the config what it leaves to the data: the network's outputs (model.outputs) and the
+// normalisation. Where nothing is trained, model.num_classes decides, not the data's classes.
+void resolve_from_data(Config& config, const Dataset& data, Purpose purpose);
+
 DataSource data_source(const DataConfig& data, const std::string& split);
 
 }  // namespace lockstep

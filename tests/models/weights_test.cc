@@ -150,7 +150,7 @@ TEST(Weights, AHeadOfAnotherSizeKeepsItsInitialValues) {
   const std::string message =
       message_of([&] { read_weights(file.path(), *rig.backend, rig.params); });
   expect_parts(message, {"'fc2.weight' is (7, 4), the network's is (2, 4)", "'fc2.bias' is (7)",
-                         "7 outputs", "model.outputs = 7"});
+                         "7 outputs", "model.outputs = 7", "model.num_classes = 7"});
 }
 
 TEST(Weights, AnEqualHeadIsRead) {

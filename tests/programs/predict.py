@@ -170,6 +170,82 @@ def weights_without_a_run():
 
 
 @test
+def pretrained_classes():
+    """Weights of 9 classes: num_classes decides what they give, whatever the data that they see."""
+    random = np.random.default_rng(seeded_random().randrange(1 << 32))
+    x = random.integers(0, 256, (12, 8, 8, 3)).astype(np.uint8)
+    write_h5("nine.h5", train_x=x, train_y=np.arange(12) % 9)
+    write_h5("five.h5", train_x=x, train_y=np.arange(12) % 5)
+    png("picture.png", x[2], 2)
+    network = {"network": "resnet18", "stem": "cifar"}
+    normal = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.25]}
+    config = write_config("train.toml", run={"threads": 1}, data={"file": "nine.h5", **normal},
+                          model=network, optimizer={"lr": 0.001},
+                          training={"steps": 1, "batch": 12})
+    succeed("train", config, "--out", "run")
+    succeed("export", "run", "w.safetensors")
+    succeed("predict", "run", "--split", "/train", "--logits", "-o", "expected.npy")
+    succeed("export", "run", "--onnx", "expected.onnx")
+    expected, onnx = np.load("expected.npy"), Path("expected.onnx").read_bytes()
+    succeed("predict", "run", "model.convolution=direct", "--split", "/train", "--logits", "-o", "p.npy")
+    check(np.allclose(np.load("p.npy"), expected, atol=1e-3), "direct convolutions, other logits")
+
+    weights = {**network, "weights": "w.safetensors"}
+    five = write_config("five.toml", run={"threads": 1}, data={"file": "five.h5", **normal},
+                        model={**weights, "num_classes": 9})
+    succeed("predict", five, "--split", "/train", "--logits", "-o", "p.npy")
+    check(np.allclose(np.load("p.npy"), expected, atol=1e-5), "other classes, other logits")
+    succeed("predict", five, "--split", "/train").says("probability")
+    succeed("evaluate", five, "--split", "/train").says("12 rows")
+    succeed("export", five, "--onnx", "five.onnx")
+    check(Path("five.onnx").read_bytes() == onnx, "another ONNX file")
+    succeed("inspect", five).says("fc", "9")
+    refuse("train", five, "training.steps=1", "training.batch=12", "--out", "none",
+           words=["model.num_classes = 9", "5 outputs", "leave the key out"])
+    without = write_config("without.toml", run={"threads": 1}, data={"file": "five.h5"},
+                           model=weights)
+    refuse("predict", without, "--split", "/train", words=["9 outputs", "model.num_classes = 9"])
+
+    # Pictures, from a config whose keys describe them, and from one with the training's data.
+    keys = write_config("keys.toml", run={"threads": 1}, data=normal,
+                        model={**weights, "num_classes": 9, "in_channels": 3, "image_size": 8})
+    nine = write_config("nine.toml", run={"threads": 1}, data={"file": "nine.h5", **normal},
+                        model=weights)
+    for config in (keys, nine):
+        for ranks in (0, 2):
+            succeed("predict", config, "--data", "picture.png", "--logits", "-o", "p.npy",
+                    ranks=ranks)
+            check(np.allclose(np.load("p.npy"), expected[2:3], atol=1e-5), f"{config}: the picture")
+        succeed("export", config, "--onnx", "one.onnx")
+    succeed("export", keys, "--onnx", "keys.onnx")
+    check(Path("keys.onnx").stat().st_size > len(onnx) / 2, "no ONNX file")
+    plain = write_config("plain.toml", run={"threads": 1},
+                         model={**weights, "num_classes": 9, "image_size": 8})
+    refuse("predict", plain, "--data", "picture.png", words=["data.mean", "data.normalize"])
+    nothing = write_config("nothing.toml", run={"threads": 1}, model=weights)
+    refuse("predict", nothing, "--data", "picture.png", words=["data.file", "model.image_size"])
+    refuse("export", nothing, "--onnx", "one.onnx", words=["data.file", "model.image_size"])
+
+
+@test
+def normalisation_of_the_data_file():
+    """A config takes mean and deviation of its data file for pictures too."""
+    random = np.random.default_rng(seeded_random().randrange(1 << 32))
+    for i in range(12):
+        Path("in", str(i % 3)).mkdir(parents=True, exist_ok=True)
+        png(f"in/{i % 3}/{i:02}.png", random.integers(0, 256, (8, 8, 3)), 2)
+    succeed("prepare", "images", "in", "--size", "8", "-o", "d.h5")
+    network = {"network": "mlp", "widths": [8]}
+    succeed("train", write_config("a.toml", run={"threads": 1}, data={"file": "d.h5"}, model=network,
+                                  training={"steps": 2, "batch": 12}), "--out", "run")
+    config = write_config("b.toml", run={"threads": 1}, data={"file": "d.h5"},
+                          model={**network, "weights": "run/weights.safetensors"})
+    for given, to in (("run", "a.npy"), (config, "b.npy")):
+        succeed("predict", given, "--data", "in/0", "in/1", "--logits", "-o", to)
+    check(np.allclose(np.load("a.npy"), np.load("b.npy"), atol=1e-6), "the config predicts otherwise")
+
+
+@test
 def colour_images():
     random = np.random.default_rng(seeded_random().randrange(1 << 32))
     x = random.integers(0, 256, (60, 4, 6, 3)).astype(np.uint8)
