@@ -35,6 +35,7 @@ class PackedCopy {
   // False where another replica is at it.
   template <typename Pack>
   bool refresh_if_free(std::int64_t version, const Pack& pack) {
+    LOCKSTEP_CHECK(version > 0, "weights of version {}", version);
     const auto number = static_cast<std::uint32_t>(version);
     if (state_->packed.reached(number)) return true;
     if (!begin(number)) return false;

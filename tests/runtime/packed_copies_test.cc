@@ -74,6 +74,14 @@ TEST(PackedCopies, ARankThatPacksNothingHoldsUpNobody) {
   EXPECT_EQ(packed, kCopies);
 }
 
+// Zeroed memory would count as packed.
+TEST(PackedCopies, ThereIsNoVersionZero) {
+  on_ranks(kRanks, [&](Communicator& communicator) {
+    Rank rank(communicator, kPatience);
+    EXPECT_NE(error_of([&] { rank.all[0]->refreshed(0, [](Tensor&) {}); }), "");
+  });
+}
+
 TEST(PackedCopies, AStoppedPackerIsNamed) {
   std::atomic<bool> stopped = false, told = false;
   on_ranks(kRanks, [&](Communicator& communicator) {
