@@ -64,18 +64,20 @@ std::int64_t block_rows(const PartRows& part, std::int64_t total_rows,
   const auto count = static_cast<std::int64_t>(part.rows.size());
   const std::int64_t chunk = std::clamp<std::int64_t>(chunk_rows_of(layout, options), 1, count);
   const std::int64_t lists = total_rows * static_cast<std::int64_t>(sizeof(std::int64_t));
-  const std::int64_t least = lists + 2 * chunk * row;
+  const auto kept = static_cast<std::int64_t>(options.source_memory);
+  const std::int64_t least = kept + lists + 2 * chunk * row;
   const auto most = static_cast<std::int64_t>(
       std::min<std::uint64_t>(options.max_memory, std::uint64_t{1} << 62));
   if (most < least)
     throw Error(
         "--max-memory {}: {} bytes are needed, for two times {} of {} bytes each, and the order of "
-        "{} rows",
+        "{} rows{}",
         most, least, chunk == 1 ? "a row" : fmt::format("a chunk of {} rows", chunk), row,
-        total_rows);
+        total_rows,
+        kept == 0 ? "" : fmt::format(", beside {} that reading the source takes", kept));
   // Rows in another order are gathered from all over the source.
   const bool gathered = !std::is_sorted(part.rows.begin(), part.rows.end());
-  std::int64_t budget = (most - lists) / 2;
+  std::int64_t budget = (most - kept - lists) / 2;
   if (!gathered && !part.source->gains_by_large_blocks()) budget = std::min(budget, kBlockBytes);
   return std::min(std::max<std::int64_t>(1, budget / row / chunk) * chunk, count);
 }

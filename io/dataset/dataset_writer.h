@@ -38,6 +38,7 @@ struct DatasetWriteOptions {
   // Bytes that rows and the order of rows may take in memory at once while they are written;
   // reading back takes 8 MiB. The result does not depend on it.
   std::uint64_t max_memory = std::uint64_t{1} << 30;
+  std::uint64_t source_memory = 0;  // of those, what the source of the rows keeps
 };
 
 // Written under a temporary name, read back and compared by checksum, then renamed. Throws if a

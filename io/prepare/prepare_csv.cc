@@ -142,8 +142,8 @@ std::size_t text_block(std::uint64_t max_memory) {
       std::clamp<std::uint64_t>(max_memory / kShare, kLeast, CsvFile::kBlockBytes));
 }
 
-// What is left for the rows that are written, behind a block of text and lists of all rows.
-PrepareOptions with_memory_left(const CsvFile& file, const PrepareOptions& common) {
+// The rows that are written share the memory with a block of text and lists of all rows.
+PrepareOptions beside_text(const CsvFile& file, const PrepareOptions& common) {
   constexpr std::uint64_t kListsBytes = 3 * sizeof(std::int64_t);  // rows, labels, drawn numbers
   const std::uint64_t taken =
       file.memory_bytes() + kListsBytes * static_cast<std::uint64_t>(file.rows());
@@ -152,9 +152,9 @@ PrepareOptions with_memory_left(const CsvFile& file, const PrepareOptions& commo
         "{}: --max-memory {}: {} bytes are needed, for a block of the text ({} bytes) and lists of "
         "its {} rows",
         file.path(), common.write.max_memory, taken, file.memory_bytes(), file.rows());
-  PrepareOptions left = common;
-  left.write.max_memory -= taken;
-  return left;
+  PrepareOptions result = common;
+  result.write.source_memory = taken;
+  return result;
 }
 
 }  // namespace
@@ -163,7 +163,7 @@ void prepare_csv(const CsvPrepareOptions& options, const PrepareOptions& common)
   check_output(common.output, common.write.force);
   const auto file =
       std::make_shared<CsvFile>(options.file, options.format, text_block(common.write.max_memory));
-  const PrepareOptions left = with_memory_left(*file, common);
+  const PrepareOptions left = beside_text(*file, common);
   const Roles roles = find_roles(*file, options);
 
   CsvRowsOptions columns;

@@ -58,16 +58,9 @@ Source open_source(const RepackOptions& options, std::uint64_t max_memory) {
   return source;
 }
 
-// What is left for the rows that are written, behind chunks of the source.
-DatasetWriteOptions with_memory_left(const Source& source, const std::string& file,
-                                     DatasetWriteOptions write) {
-  std::uint64_t taken = 0;
-  for (const DatasetPointer& part : source.parts()) taken += part->cache_bytes();
-  if (taken >= write.max_memory)
-    throw Error(
-        "{}: --max-memory {}: more than {} bytes are needed, for the chunks that hold a row", file,
-        write.max_memory, taken);
-  write.max_memory -= taken;
+// The rows that are written share the memory with unpacked chunks of the source.
+DatasetWriteOptions beside_chunks(const Source& source, DatasetWriteOptions write) {
+  for (const DatasetPointer& part : source.parts()) write.source_memory += part->cache_bytes();
   return write;
 }
 
@@ -171,8 +164,7 @@ void prepare_repack(const RepackOptions& options, const PrepareOptions& common) 
   if (options.shuffle)
     for (PartRows* part : {&contents.train, &contents.validation, &contents.test})
       shuffle(*part, common.seed);
-  write_dataset(common.output, with_memory_left(source, options.file, common.write),
-                std::move(contents));
+  write_dataset(common.output, beside_chunks(source, common.write), std::move(contents));
 }
 
 }  // namespace lockstep

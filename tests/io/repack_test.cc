@@ -52,7 +52,12 @@ TEST_F(Repack, AForeignFileWithChunksAcrossRows) {
   options_.test_x = "/a/held";
   options_.test_y = "/a/held_labels";
   options_.axes = DataSource::Axes::kNchw;
+  // The chunks of a row are kept: 18 of 13 · 16 bytes. Two rows, and the order of all, come to
+  // 1096.
   common_.write.max_memory = 4096;
+  EXPECT_THAT(repack_error(), AllOf(HasSubstr("--max-memory 4096: 4840 bytes are needed"),
+                                    HasSubstr("beside 3744 that reading the source takes")));
+  common_.write.max_memory = 4840;
   prepare_repack(options_, common_);
   EXPECT_EQ(
       python("assert np.array_equal(o['train/x'], i['a/images'][:].transpose(0, 2, 3, 1))\n"
