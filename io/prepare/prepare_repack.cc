@@ -59,8 +59,13 @@ Source open_source(const RepackOptions& options, std::uint64_t max_memory) {
 }
 
 // The rows that are written share the memory with unpacked chunks of the source.
-DatasetWriteOptions beside_chunks(const Source& source, DatasetWriteOptions write) {
+DatasetWriteOptions beside_chunks(const Source& source, const std::string& file,
+                                  DatasetWriteOptions write) {
   for (const DatasetPointer& part : source.parts()) write.source_memory += part->cache_bytes();
+  if (write.source_memory >= write.max_memory)
+    throw Error(
+        "{}: --max-memory {}: more than {} bytes are needed, for the chunks that hold a row", file,
+        write.max_memory, write.source_memory);
   return write;
 }
 
@@ -164,7 +169,8 @@ void prepare_repack(const RepackOptions& options, const PrepareOptions& common) 
   if (options.shuffle)
     for (PartRows* part : {&contents.train, &contents.validation, &contents.test})
       shuffle(*part, common.seed);
-  write_dataset(common.output, beside_chunks(source, common.write), std::move(contents));
+  write_dataset(common.output, beside_chunks(source, options.file, common.write),
+                std::move(contents));
 }
 
 }  // namespace lockstep
