@@ -3,11 +3,10 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "io/base/file.h"
 #include "launch/commands.h"
-#include "runtime/run/run_folder.h"
+#include "launch/compared_run.h"
 
 namespace lockstep {
 
@@ -18,114 +17,56 @@ struct CompareArguments {
   std::string json, csv;
 };
 
-struct ComparedRun {
-  std::string folder, network, outcome, data_checksum, split;
-  std::int64_t parameters = 0, step = 0, epochs = 0;
-  double seconds_per_epoch = 0;
-  std::vector<std::pair<std::string, double>> metrics;  // of the weights that the run ended with
-  bool finished() const { return outcome == "finished"; }
-  std::optional<double> metric(const std::string& name) const {
-    const auto found = std::ranges::find(metrics, name, &std::pair<std::string, double>::first);
-    return found == metrics.end() ? std::nullopt : std::optional(found->second);
-  }
-};
-
 // What the table compares by; of accuracies it shows the share of errors.
 struct Measure {
   std::string metric;
   std::string title;
   bool is_accuracy = false;
-  double value(double metric_value) const { return is_accuracy ? 1 - metric_value : metric_value; }
+  std::optional<double> of(const MeasuredStep& measured) const {
+    const std::optional<double> value = measured.metric(metric);
+    return value && is_accuracy ? 1 - *value : value;
+  }
   std::string text(double shown) const {
     return is_accuracy ? fmt::format("{:.2f} %", 100 * shown) : fmt::format("{:.6g}", shown);
   }
 };
 
-std::vector<nlohmann::ordered_json> read_lines(const std::string& file) {
-  std::vector<nlohmann::ordered_json> lines;
-  std::istringstream text(read_text(file));
-  for (std::string line; std::getline(text, line);) {
-    // The last line of a run that was killed may be unfinished.
-    const auto json = nlohmann::ordered_json::parse(line, nullptr, false);
-    if (json.is_object()) lines.push_back(json);
-  }
-  return lines;
-}
-
-// The metrics of the step whose weights the run ended with; of the training part, where the run has
-// no other.
-void read_metrics(const RunFolder& folder, const Config& config, const RunRecord& record,
-                  ComparedRun& run) {
-  const EarlyStoppingConfig& stopping = config.training.early_stopping;
-  const bool takes_best = stopping.patience > 0 && stopping.restore_best && record.best;
-  run.split = config.data.validation.empty() ? "train" : "validation";
-  for (const auto& line : read_lines(folder.metrics_file())) {
-    if (line.value("split", "") != run.split) continue;
-    const std::int64_t step = line.at("step");
-    if (takes_best && step != record.best->step) continue;
-    run.metrics.clear();
-    for (const auto& [key, value] : line.items())
-      if (value.is_number() && key != "step" && key != "epoch" && key != "phase")
-        run.metrics.emplace_back(key, value);
-  }
-}
-
-ComparedRun read_run(const std::string& path) {
-  const RunFolder folder = RunFolder::open(path);
-  try {
-    const Config config = load_config(folder.config_file());
-    const RunRecord record = folder.read_record();
-    ComparedRun run;
-    run.folder = path;
-    run.network = config.model.network;
-    run.parameters = record.parameters;
-    run.data_checksum = record.data_checksum;
-    if (!record.parts.empty()) {
-      run.outcome = record.parts.back().outcome;
-      run.step = record.parts.back().last_step;
-    }
-    for (const auto& line : read_lines(folder.timing_file())) {
-      run.seconds_per_epoch += line.at("seconds").get<double>();
-      ++run.epochs;
-    }
-    if (run.epochs > 0) run.seconds_per_epoch /= static_cast<double>(run.epochs);
-    read_metrics(folder, config, record, run);
-    return run;
-  } catch (const nlohmann::json::exception& error) {
-    throw Error("{}: the run's record cannot be read: {}", path, error.what());
-  }
-}
-
 // The first that every run with metrics has: the share of errors, a deviation, the loss.
 Measure choose_measure(const std::vector<ComparedRun>& runs) {
   for (const char* metric : {"accuracy", "rmse", "mae"}) {
-    const bool all = std::ranges::all_of(
-        runs, [&](const ComparedRun& run) { return run.metrics.empty() || run.metric(metric); });
+    const bool all = std::ranges::all_of(runs, [&](const ComparedRun& run) {
+      return run.end.metrics.empty() || run.end.metric(metric);
+    });
     const bool is_accuracy = std::string_view(metric) == "accuracy";
     if (all) return {metric, is_accuracy ? "error rate" : metric, is_accuracy};
   }
   return {"loss", "loss", false};
 }
 
-// Of the finished runs on the first run's data the one with the smallest value; none, where fewer
-// than two compete.
-const ComparedRun* find_best(const std::vector<ComparedRun>& runs, const Measure& measure) {
-  const ComparedRun* best = nullptr;
-  int competing = 0;
-  const auto value = [&](const ComparedRun& run) {
-    return measure.value(*run.metric(measure.metric));
-  };
-  for (const ComparedRun& run : runs) {
-    if (!run.finished() || run.data_checksum != runs.front().data_checksum ||
-        run.split != runs.front().split || !run.metric(measure.metric))
-      continue;
-    ++competing;
-    if (best == nullptr || value(run) < value(*best)) best = &run;
-  }
-  return competing < 2 ? nullptr : best;
+bool competes(const ComparedRun& run, const ComparedRun& first, const Measure& measure) {
+  return run.finished() && run.data_checksum == first.data_checksum && run.split == first.split &&
+         measure.of(run.offer());
 }
 
-std::vector<std::string> remarks(const std::vector<ComparedRun>& runs) {
+// Of the finished runs on the first run's data those with the smallest value at the weights that
+// they can give, in the order named; none, where fewer than two compete.
+std::vector<const ComparedRun*> find_best(const std::vector<ComparedRun>& runs,
+                                          const Measure& measure) {
+  std::vector<const ComparedRun*> best;
+  int competing = 0;
+  for (const ComparedRun& run : runs) {
+    if (!competes(run, runs.front(), measure)) continue;
+    ++competing;
+    const double value = *measure.of(run.offer());
+    if (!best.empty() && value < *measure.of(best.front()->offer())) best.clear();
+    if (best.empty() || value == *measure.of(best.front()->offer())) best.push_back(&run);
+  }
+  if (competing < 2) best.clear();
+  return best;
+}
+
+std::vector<std::string> remarks(const std::vector<ComparedRun>& runs, const Measure& measure,
+                                 const std::vector<const ComparedRun*>& best) {
   std::vector<std::string> lines;
   for (const ComparedRun& run : runs) {
     if (!run.finished())
@@ -139,29 +80,57 @@ std::vector<std::string> remarks(const std::vector<ComparedRun>& runs) {
           fmt::format("{}: its figure is of the {} part, that of {} of the {} part: "
                       "not compared",
                       run.folder, run.split, runs.front().folder, runs.front().split));
+    else if (!run.best && competes(run, runs.front(), measure))
+      lines.push_back(
+          fmt::format("{}: kept no best checkpoint: compared by its last weights", run.folder));
   }
+  for (std::size_t i = 1; i < best.size(); ++i)
+    lines.push_back(fmt::format("{}: as good as {}", best[i]->folder, best.front()->folder));
   return lines;
+}
+
+// "4.10 % (epoch 3)"; with the metric that chose it, where that is another than the table's.
+std::string best_text(const ComparedRun& run, const Measure& measure) {
+  const std::optional<double> value = run.best ? measure.of(run.best->at) : std::nullopt;
+  if (!value) return "-";
+  const std::string by = run.best->metric == measure.metric
+                             ? ""
+                             : fmt::format(", {} {:.4g}", run.best->metric, run.best->value);
+  return fmt::format("{} (epoch {}{})", measure.text(*value), run.best->at.epoch, by);
 }
 
 std::string table(const std::vector<ComparedRun>& runs, const Measure& measure,
                   const ComparedRun* best) {
-  std::size_t folder_width = 3, network_width = 5;
+  const std::string best_title = "best checkpoint";
+  std::size_t folder_width = 3, network_width = 5, best_width = best_title.size();
   for (const ComparedRun& run : runs) {
     folder_width = std::max(folder_width, run.folder.size());
     network_width = std::max(network_width, run.network.size());
+    best_width = std::max(best_width, best_text(run, measure).size());
   }
-  std::string text =
-      fmt::format("{:<{}}  {:<{}}  {:>12}  {:>6}  {:>14}  {:>12}\n", "run", folder_width, "model",
-                  network_width, "parameters", "epochs", "time per epoch", measure.title);
+  std::string text = fmt::format("{:<{}}  {:<{}}  {:>12}  {:>6}  {:>14}  {:>12}  {:>{}}\n", "run",
+                                 folder_width, "model", network_width, "parameters", "epochs",
+                                 "time per epoch", measure.title, best_title, best_width);
   for (const ComparedRun& run : runs) {
-    const std::optional<double> value = run.metric(measure.metric);
-    text += fmt::format(
-        "{:<{}}  {:<{}}  {:>12}  {:>6}  {:>14}  {:>12}{}\n", run.folder, folder_width, run.network,
-        network_width, run.parameters > 0 ? std::to_string(run.parameters) : "-", run.epochs,
-        run.epochs > 0 ? fmt::format("{:.2f} s", run.seconds_per_epoch) : "-",
-        value ? measure.text(measure.value(*value)) : "-", &run == best ? "  * best" : "");
+    const std::optional<double> value = measure.of(run.end);
+    text += fmt::format("{:<{}}  {:<{}}  {:>12}  {:>6}  {:>14}  {:>12}  {:>{}}{}\n", run.folder,
+                        folder_width, run.network, network_width,
+                        run.parameters > 0 ? std::to_string(run.parameters) : "-", run.epochs,
+                        run.epochs > 0 ? fmt::format("{:.2f} s", run.seconds_per_epoch) : "-",
+                        value ? measure.text(*value) : "-", best_text(run, measure), best_width,
+                        &run == best ? "  * best" : "");
   }
   return text;
+}
+
+nlohmann::ordered_json or_null(const std::optional<double>& value) {
+  return value ? nlohmann::ordered_json(*value) : nullptr;
+}
+
+nlohmann::ordered_json to_json(const std::vector<std::pair<std::string, double>>& metrics) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  for (const auto& [name, number] : metrics) json[name] = number;
+  return json;
 }
 
 nlohmann::ordered_json to_json(const std::vector<ComparedRun>& runs, const Measure& measure,
@@ -178,10 +147,15 @@ nlohmann::ordered_json to_json(const std::vector<ComparedRun>& runs, const Measu
                                  {"seconds_per_epoch", run.seconds_per_epoch},
                                  {"outcome", run.outcome},
                                  {"split", run.split}};
-    const std::optional<double> value = run.metric(measure.metric);
-    entry["value"] = value ? nlohmann::ordered_json(measure.value(*value)) : nullptr;
-    entry["metrics"] = nlohmann::ordered_json::object();
-    for (const auto& [name, number] : run.metrics) entry["metrics"][name] = number;
+    entry["value"] = or_null(measure.of(run.end));
+    entry["metrics"] = to_json(run.end.metrics);
+    entry["best"] = nullptr;
+    if (run.best)
+      entry["best"] = {{"metric", run.best->metric},
+                       {"epoch", run.best->at.epoch},
+                       {"step", run.best->at.step},
+                       {"value", or_null(measure.of(run.best->at))},
+                       {"metrics", to_json(run.best->at.metrics)}};
     json["runs"].push_back(entry);
   }
   json["remarks"] = lines;
@@ -200,23 +174,32 @@ std::string to_csv(const std::vector<ComparedRun>& runs, const Measure& measure,
                    const ComparedRun* best) {
   std::string title = measure.title;
   std::ranges::replace(title, ' ', '_');
-  std::string text = "run,model,parameters,epochs,seconds_per_epoch," + title + ",outcome,best\n";
+  std::string text = fmt::format(
+      "run,model,parameters,epochs,seconds_per_epoch,{0},outcome,best_{0},best_epoch,best_metric,"
+      "best_metric_value,best\n",
+      title);
+  const auto field = [](const std::optional<double>& value) {
+    return value ? fmt::format("{}", *value) : "";
+  };
   for (const ComparedRun& run : runs) {
-    const std::optional<double> value = run.metric(measure.metric);
-    text += fmt::format("{},{},{},{},{},{},{},{}\n", csv_field(run.folder), csv_field(run.network),
+    text += fmt::format("{},{},{},{},{},{},{}", csv_field(run.folder), csv_field(run.network),
                         run.parameters, run.epochs, run.seconds_per_epoch,
-                        value ? fmt::format("{}", measure.value(*value)) : "",
-                        csv_field(run.outcome), &run == best ? 1 : 0);
+                        field(measure.of(run.end)), csv_field(run.outcome));
+    text += run.best ? fmt::format(",{},{},{},{}", field(measure.of(run.best->at)),
+                                   run.best->at.epoch, run.best->metric, run.best->value)
+                     : ",,,,";
+    text += &run == best ? ",1\n" : ",0\n";
   }
   return text;
 }
 
 int compare(const CompareArguments& arguments) {
   std::vector<ComparedRun> runs;
-  for (const std::string& path : arguments.runs) runs.push_back(read_run(path));
+  for (const std::string& path : arguments.runs) runs.push_back(read_compared_run(path));
   const Measure measure = choose_measure(runs);
-  const ComparedRun* best = find_best(runs, measure);
-  const std::vector<std::string> lines = remarks(runs);
+  const std::vector<const ComparedRun*> winners = find_best(runs, measure);
+  const ComparedRun* best = winners.empty() ? nullptr : winners.front();
+  const std::vector<std::string> lines = remarks(runs, measure, winners);
   fmt::print("{}", table(runs, measure, best));
   for (const std::string& line : lines) fmt::print("{}\n", line);
   if (!arguments.json.empty())
@@ -235,8 +218,10 @@ void add_compare(CLI::App& app, Action& action) {
   command->add_option("--json", arguments->json, "FILE.json: the table for programs");
   command->add_option("--csv", arguments->csv, "FILE.csv: the same for a spreadsheet");
   command->footer(
-      "The error rate (or RMSE, or loss) is that of the validation part, after the step whose\n"
-      "weights the run ended with.\n\nExample:\n"
+      "The error rate (or RMSE, or loss) is that of the validation part, at the weights that the\n"
+      "run ended with and at its best checkpoint, which `--best` of evaluate, predict and export\n"
+      "takes. That one decides which run is the best; of equal ones it is the first named.\n\n"
+      "Example:\n"
       "  lockstep compare runs/resnet34 runs/efficientnet runs/convnext --csv pets.csv\n");
   command->callback([arguments, &action] { action = [arguments] { return compare(*arguments); }; });
 }

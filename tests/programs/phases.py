@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Training in phases: what is frozen keeps its bytes, what begins to train begins like new, and all of
 it has the same bits on any ranks and after a resume before, at and behind a phase's end."""
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -250,7 +251,7 @@ def runs_are_compared():
     said = succeed("compare", "poor", "good", "--json", "c.json", "--csv", "c.csv")
     error = 1 - metrics("good", "validation")[-1]["accuracy"]
     said.says("error rate", "time per epoch", "31146", f"{100 * error:.2f} %")
-    marked = [line for line in said.out.splitlines() if "best" in line]
+    marked = [line for line in said.out.splitlines() if line.endswith("* best")]
     check(len(marked) == 1 and marked[0].startswith("good"), f"marked: {marked}")
     table = json.loads(Path("c.json").read_text())
     check(table["best"] == "good" and abs(table["runs"][1]["value"] - error) < 1e-12, f"{table}")
@@ -270,6 +271,83 @@ def runs_are_compared():
     refuse("compare", ".", words=["not a run folder"])
     Path("broken/run.json").write_text("{}")
     refuse("compare", "poor", "broken", words=["broken/run.json", "not a run's record"])
+
+
+def run_with(name, accuracies, best=None, metric="accuracy"):
+    """A copy of the run `three` with other accuracies; the best checkpoint is that of epoch `best`."""
+    shutil.copytree("three", name)
+    lines = [json.loads(line) for line in Path(f"{name}/metrics.jsonl").read_text().splitlines()]
+    validation = [line for line in lines if line["split"] == "validation"]
+    for line, accuracy in zip(validation, accuracies, strict=True):
+        line["accuracy"] = accuracy
+    Path(f"{name}/metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    record = json.loads(Path(f"{name}/run.json").read_text())
+    del record["best"]
+    if best is not None:
+        line = validation[best - 1]
+        record["best"] = {"metric": metric, "value": line[metric], "step": line["step"]}
+    Path(f"{name}/run.json").write_text(json.dumps(record))
+
+
+def marked(*runs):
+    said = succeed("compare", *runs, "--json", "c.json", "--csv", "c.csv")
+    rows = [line.split()[0] for line in said.out.splitlines() if line.endswith("* best")]
+    table = json.loads(Path("c.json").read_text())
+    check(table["best"] == (rows[0] if rows else None), f"{table} beside {said.out}")
+    with open("c.csv", newline="") as file:
+        cells = list(csv.DictReader(file))
+    check([row["run"] for row in cells if row["best"] == "1"] == rows, f"{cells} beside {rows}")
+    return said, rows, table["runs"], cells
+
+
+@test
+def the_best_checkpoint_decides():
+    config = write_phases({"epochs": 3, "lr": 0.01})
+    succeed("train", config, "checkpoint.best=accuracy", "--out", "three")
+    step = json.loads(Path("three/run.json").read_text())["best"]["step"]
+    true = next(line for line in metrics("three", "validation") if line["step"] == step)
+    said, rows, table, _ = marked("three")
+    said.says("best checkpoint", f"{100 * (1 - true['accuracy']):.2f} % (epoch {true['epoch']})")
+    check(rows == [] and table[0]["best"]["metrics"]["loss"] == true["loss"], f"{rows} {table}")
+
+    run_with("rises", [0.5, 0.7, 0.9], best=3)
+    run_with("falls", [0.5, 0.95, 0.8], best=2)
+    said, rows, table, cells = marked("rises", "falls")
+    said.says("20.00 %  ", "5.00 % (epoch 2)  * best", "10.00 % (epoch 3)")
+    check(rows == ["falls"], f"marked: {rows}")
+    check(abs(table[1]["value"] - 0.2) < 1e-12, f"of the last weights: {table[1]}")
+    check(abs(table[1]["best"]["value"] - 0.05) < 1e-12 and table[1]["best"]["epoch"] == 2, f"{table}")
+    check(cells[1]["best_epoch"] == "2" and float(cells[1]["best_metric_value"]) == 0.95, f"{cells}")
+
+    # Chosen by the loss: its error is what that checkpoint has, though another epoch's is smaller.
+    run_with("by_loss", [0.99, 0.6, 0.7], best=2, metric="loss")
+    said, rows, _, cells = marked("by_loss", "rises")
+    said.says("40.00 % (epoch 2, loss ")
+    check(rows == ["rises"] and cells[0]["best_metric"] == "loss", f"{rows} {cells}")
+
+    run_with("equal", [0.95, 0.5, 0.5], best=1)
+    said, rows, *_ = marked("rises", "equal", "falls")
+    said.says("falls: as good as equal")
+    check(rows == ["equal"], f"of equal ones the first named: {rows}")
+
+    # Without a best checkpoint the last weights count: never kept, or thrown away.
+    run_with("without", [0.5, 0.99, 0.93])
+    for best_file in Path("falls/checkpoints").glob(f"*{table[1]['best']['step']:08}.ckpt"):
+        best_file.unlink()
+    said, rows, table, cells = marked("falls", "rises", "without")
+    said.says("without: kept no best checkpoint", "falls: kept no best checkpoint")
+    check(rows == ["without"] and table[0]["best"] is None, f"{rows} {table}")
+    check(cells[2]["best_epoch"] == "" and cells[2]["best_error_rate"] == "", f"{cells}")
+
+    # Over other data nothing is comparable; of the two that are, the better one is marked.
+    run_with("elsewhere", [0.9, 0.99, 0.99], best=2)
+    record = json.loads(Path("elsewhere/run.json").read_text())
+    record["data_checksum"] = "0" * len(record["data_checksum"])
+    Path("elsewhere/run.json").write_text(json.dumps(record))
+    said, rows, *_ = marked("rises", "elsewhere", "without")
+    said.says("elsewhere: trained on other data than rises: not compared", "1.00 % (epoch 2)")
+    check(rows == ["without"], f"marked: {rows}")
+    check(marked("rises", "elsewhere")[1] == [], "one run alone is no best")
 
 
 @test
