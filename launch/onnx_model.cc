@@ -13,17 +13,22 @@ namespace lockstep {
 
 namespace {
 
-OnnxModel describe(const Config& config, const DataDescription& data) {
+std::string describe_input(const DataDescription& data, bool ids) {
+  if (ids) return "int64, N rows; the ids of the data file";
   const bool pixels = data.x_type == DType::kUInt8;
+  return fmt::format(
+      "float32, {}; the values of the data file{}: normalisation is part of the model",
+      data.sample.rank() == 3 ? "(N, C, H, W)" : "N rows", pixels ? ", 0 to 255" : "");
+}
+
+OnnxModel describe(const Config& config, const DataDescription& data, bool ids) {
   const Head head = probabilities(config.loss.kind);
   OnnxModel model;
   model.name = config.model.network;
   model.producer_version = kVersion;
   model.input.name = "input";
   model.output.name = head == Head::kRaw ? "output" : "logits";
-  model.metadata["input"] =
-      fmt::format("float32, {}; the values of the data file{}: normalisation is part of the model",
-                  data.sample.rank() == 3 ? "(N, C, H, W)" : "N rows", pixels ? ", 0 to 255" : "");
+  model.metadata["input"] = describe_input(data, ids);
   model.metadata["output"] = head == Head::kRaw       ? "values"
                              : head == Head::kSoftmax ? "logits: softmax gives probabilities"
                                                       : "logits: sigmoid gives probabilities";
@@ -53,7 +58,7 @@ void write_onnx_model(const std::string& file, const ModelArguments& arguments,
   export_onnx(file,
               {replica.network(), replica.build(), blueprint.sample, replica.output_shape(),
                blueprint.scale, blueprint.shift},
-              describe(config, data));
+              describe(config, data, replica.network().input_type() == DType::kInt64));
   fmt::print("{}: ONNX, one sample {}, its output {}, from {}\n", file,
              blueprint.sample.to_string(), replica.output_shape().to_string(),
              config.model.weights.empty() ? arguments.run_or_config : config.model.weights);

@@ -29,13 +29,18 @@ namespace node_field {
 enum { kInput = 1, kOutput = 2, kName = 3, kOp = 4, kAttribute = 5 };
 }
 namespace attribute_field {
-enum { kName = 1, kFloat = 2, kInt = 3, kString = 4, kInts = 8, kType = 20 };
+enum { kName = 1, kFloat = 2, kInt = 3, kString = 4, kInts = 8, kStrings = 9, kType = 20 };
 }
 namespace tensor_field {
 enum { kDims = 1, kType = 2, kName = 8, kRaw = 9 };
 }
-enum AttributeType { kFloat = 1, kInt = 2, kString = 3, kInts = 7 };
-enum ElementType { kFloat32 = 1, kInt64 = 7 };
+enum AttributeType { kFloat = 1, kInt = 2, kString = 3, kInts = 7, kStrings = 8 };
+
+std::int64_t element_type(DType type) {
+  LOCKSTEP_CHECK(type == DType::kFloat32 || type == DType::kInt64, "ONNX tensor of {}",
+                 name_of(type));
+  return type == DType::kFloat32 ? 1 : 7;
+}
 
 ProtoMessage message_of(const OnnxAttribute& attribute) {
   ProtoMessage message;
@@ -46,10 +51,13 @@ ProtoMessage message_of(const OnnxAttribute& attribute) {
     message.single(attribute_field::kFloat, *real).integer(attribute_field::kType, kFloat);
   } else if (const auto* text = std::get_if<std::string>(&attribute.value)) {
     message.bytes(attribute_field::kString, *text).integer(attribute_field::kType, kString);
-  } else {
-    for (const std::int64_t value : std::get<std::vector<std::int64_t>>(attribute.value))
-      message.integer(attribute_field::kInts, value);
+  } else if (const auto* numbers = std::get_if<std::vector<std::int64_t>>(&attribute.value)) {
+    for (const std::int64_t value : *numbers) message.integer(attribute_field::kInts, value);
     message.integer(attribute_field::kType, kInts);
+  } else {
+    for (const std::string& one : std::get<std::vector<std::string>>(attribute.value))
+      message.bytes(attribute_field::kStrings, one);
+    message.integer(attribute_field::kType, kStrings);
   }
   return message;
 }
@@ -60,7 +68,7 @@ ProtoMessage message_of(const OnnxPort& port) {
   ProtoMessage shape;
   shape.message(1, ProtoMessage().bytes(2, "N"));
   for (const std::int64_t size : port.sizes) shape.message(1, ProtoMessage().integer(1, size));
-  const ProtoMessage tensor = ProtoMessage().integer(1, kFloat32).message(2, shape);
+  const ProtoMessage tensor = ProtoMessage().integer(1, element_type(port.type)).message(2, shape);
   return ProtoMessage().bytes(1, port.name).message(2, ProtoMessage().message(1, tensor));
 }
 
@@ -73,27 +81,23 @@ std::string OnnxGraph::unique(const std::string& name) {
 
 std::string OnnxGraph::add_node(const std::string& op, const std::string& name,
                                 const std::vector<std::string>& inputs,
-                                const std::vector<OnnxAttribute>& attributes) {
-  std::string output = unique(name);
+                                const std::vector<OnnxAttribute>& attributes, int output) {
+  std::string value = unique(name);
   ProtoMessage node;
   for (const std::string& input : inputs) node.bytes(node_field::kInput, input);
-  node.bytes(node_field::kOutput, output)
-      .bytes(node_field::kName, output)
-      .bytes(node_field::kOp, op);
+  for (int i = 0; i < output; ++i) node.bytes(node_field::kOutput, "");
+  node.bytes(node_field::kOutput, value).bytes(node_field::kName, value).bytes(node_field::kOp, op);
   for (const OnnxAttribute& attribute : attributes)
     node.message(node_field::kAttribute, message_of(attribute));
   message_.message(graph_field::kNode, node);
-  return output;
+  return value;
 }
 
 std::string OnnxGraph::add_constant(const std::string& name, const Tensor& values) {
-  const DType type = values.dtype();
-  LOCKSTEP_CHECK(type == DType::kFloat32 || type == DType::kInt64, "ONNX constant of {}",
-                 name_of(type));
   std::string given = unique(name);
   ProtoMessage tensor;
   for (const std::int64_t size : values.shape().sizes()) tensor.integer(tensor_field::kDims, size);
-  tensor.integer(tensor_field::kType, type == DType::kFloat32 ? kFloat32 : kInt64)
+  tensor.integer(tensor_field::kType, element_type(values.dtype()))
       .bytes(tensor_field::kName, given)
       .bytes(tensor_field::kRaw, {reinterpret_cast<const char*>(values.raw()), values.bytes()});
   message_.message(graph_field::kInitializer, tensor);

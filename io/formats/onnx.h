@@ -16,16 +16,19 @@ namespace lockstep {
 
 struct OnnxAttribute {
   std::string name;
-  std::variant<std::int64_t, float, std::string, std::vector<std::int64_t>> value;
+  std::variant<std::int64_t, float, std::string, std::vector<std::int64_t>,
+               std::vector<std::string>>
+      value;
 };
 
 // Values are known by name; a value is used only behind the node that makes it.
 class OnnxGraph {
  public:
   // `name` is the node's and its output's; it is returned, with a number where it is taken.
+  // `output`: which of the operator's outputs is meant; the others are left out.
   std::string add_node(const std::string& op, const std::string& name,
                        const std::vector<std::string>& inputs,
-                       const std::vector<OnnxAttribute>& attributes = {});
+                       const std::vector<OnnxAttribute>& attributes = {}, int output = 0);
   // A host tensor of float32 or int64 under a name of its own, returned likewise.
   std::string add_constant(const std::string& name, const Tensor& values);
 
@@ -38,10 +41,11 @@ class OnnxGraph {
   std::map<std::string, int> taken_;  // how often
 };
 
-// A float32 tensor of (N, sizes...), N open.
+// A tensor of float32 or int64, (N, sizes...), N open.
 struct OnnxPort {
   std::string name;
   std::vector<std::int64_t> sizes;
+  DType type = DType::kFloat32;
 };
 
 struct OnnxModel {

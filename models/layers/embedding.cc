@@ -1,5 +1,7 @@
 #include "models/layers/embedding.h"
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 Embedding::Embedding(const EmbeddingOptions& options) : options_(options) {
@@ -47,6 +49,10 @@ Tensor Embedding::backward(const Pass& pass, const Tensor& dy) {
                                   weight_->grad);
   pass.ready(weight_);
   return {};  // ids have no gradient
+}
+
+OnnxValue Embedding::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  return {onnx.node("Gather", {onnx.param(*weight_), x.name}), {x.sample[0], options_.width}};
 }
 
 }  // namespace lockstep

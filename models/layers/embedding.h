@@ -22,6 +22,7 @@ class Embedding final : public UnaryLayer {
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& ids) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
+  OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
   DType input_type() const override { return DType::kInt64; }
 
  private:

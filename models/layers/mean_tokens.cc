@@ -1,5 +1,7 @@
 #include "models/layers/mean_tokens.h"
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 namespace {
@@ -43,6 +45,24 @@ Tensor MeanTokens::backward(const Pass& pass, const Tensor& dy) {
   Tensor images = as_images(dx, in_);
   pass.backend.global_avg_pool_backward(pass.stream, dy, images);
   return dx;
+}
+
+OnnxValue MeanTokens::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  const OnnxAttribute without_axis{"keepdims", std::int64_t{0}};
+  const Shape out{in_[1]};
+  if (!padding_)
+    return {
+        onnx.node("ReduceMean", {x.name}, {{"axes", std::vector<std::int64_t>{1}}, without_axis}),
+        out};
+  const std::string counts =
+      onnx.node("Unsqueeze", {onnx.not_padding(*padding_), onnx.integers({2})});  // (N, T, 1)
+  const auto total = [&](const std::string& value) {
+    return onnx.node("ReduceSum", {value, onnx.integers({1})}, {without_axis});
+  };
+  const std::string sum = total(onnx.node("Mul", {x.name, counts}));
+  // Where every token is padding the sum is 0, whatever divides it.
+  const std::string tokens = onnx.node("Max", {total(counts), onnx.number(1.0f)});
+  return {onnx.node("Div", {sum, tokens}), out};
 }
 
 }  // namespace lockstep

@@ -15,6 +15,7 @@ class MeanTokens final : public UnaryLayer {
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
+  OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
 
  private:
   std::optional<std::int64_t> padding_;

@@ -1,5 +1,9 @@
 #include "models/layers/multihead_attention.h"
 
+#include <cmath>
+
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 MultiheadAttention::MultiheadAttention(const AttentionOptions& options) : options_(options) {
@@ -77,6 +81,50 @@ Tensor MultiheadAttention::backward(const Pass& pass, const Tensor& dy) {
   }
   in_projection_.ready(pass);
   return dx;
+}
+
+// 1 where a token may attend to another, else 0, to be multiplied with (N, heads, T, T); empty
+// where every token may attend to all.
+std::string MultiheadAttention::onnx_visible(OnnxExport& onnx) const {
+  std::string visible;
+  if (options_.causal) {
+    const std::int64_t tokens = geometry_.tokens;
+    std::vector<float> values;
+    for (std::int64_t from = 0; from < tokens; ++from)
+      for (std::int64_t to = 0; to < tokens; ++to) values.push_back(to <= from ? 1.0f : 0.0f);
+    visible = onnx.constant(onnx.path() + "/causal", values, {tokens, tokens});
+  }
+  if (!options_.padding) return visible;
+  const std::string tokens =
+      onnx.node("Unsqueeze", {onnx.not_padding(*options_.padding), onnx.integers({1, 2})});
+  return visible.empty() ? tokens : onnx.node("Mul", {visible, tokens});
+}
+
+OnnxValue MultiheadAttention::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  const std::int64_t tokens = geometry_.tokens, heads = geometry_.heads;
+  const std::int64_t width = geometry_.head_width;
+  const std::string qkv = onnx.transposed(
+      onnx.reshaped(in_projection_.to_onnx(onnx, x).name, {0, tokens, 3, heads, width}),
+      {2, 0, 3, 1, 4});  // (3, N, heads, T, width)
+  const auto part = [&](std::int64_t i) {
+    const std::string one = onnx.node("Gather", {qkv, onnx.integers({i})});
+    return onnx.node("Squeeze", {one, onnx.integers({0})});
+  };
+  const std::string key = onnx.transposed(part(1), {0, 1, 3, 2});
+  const float scale = 1.0f / std::sqrt(static_cast<float>(width));
+  std::string scores = onnx.node("MatMul", {onnx.node("Mul", {part(0), onnx.number(scale)}), key});
+  const std::string visible = onnx_visible(onnx);
+  if (!visible.empty()) {
+    // Far below any score, but finite: a token that may attend to none shall get zeros, not NaN.
+    const std::string less = onnx.node("Sub", {visible, onnx.number(1.0f)});
+    scores = onnx.node("Add", {scores, onnx.node("Mul", {less, onnx.number(1e30f)})});
+  }
+  std::string probabilities = onnx.node("Softmax", {scores}, {{"axis", std::int64_t{-1}}});
+  if (!visible.empty()) probabilities = onnx.node("Mul", {probabilities, visible});
+  const std::string attended =
+      onnx.transposed(onnx.node("MatMul", {probabilities, part(2)}), {0, 2, 1, 3});
+  const std::string joined = onnx.reshaped(attended, {0, tokens, heads * width});
+  return out_projection_.to_onnx(onnx, {joined, x.sample});
 }
 
 }  // namespace lockstep

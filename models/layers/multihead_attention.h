@@ -25,8 +25,11 @@ class MultiheadAttention final : public UnaryLayer {
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
+  OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
 
  private:
+  std::string onnx_visible(OnnxExport& onnx) const;
+
   AttentionOptions options_;
   AttentionGeometry geometry_;
   Projection in_projection_, out_projection_;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "io/dataset/dataset.h"
+#include "runtime/step/onnx_export.h"
 
 namespace lockstep {
 
@@ -72,8 +73,8 @@ Shape PositionalEncoding::build(Build& build, const Shape& in) {
     rows_ = build.fixed_buffer(in);
     build.backend().copy(sinusoidal_rows(in[0], in[1]), rows_);
   }
-  build.table.push_back({build.path(), "positions", in,
-                         kind_ == PositionKind::kLearned ? in.elements() : 0});
+  build.table.push_back(
+      {build.path(), "positions", in, kind_ == PositionKind::kLearned ? in.elements() : 0});
   return in;
 }
 
@@ -89,6 +90,14 @@ Tensor PositionalEncoding::backward(const Pass& pass, const Tensor& dy) {
     pass.ready(weight_);
   }
   return data_gradient_ ? dy : Tensor();
+}
+
+OnnxValue PositionalEncoding::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  if (weight_ != nullptr) return {onnx.node("Add", {x.name, onnx.param(*weight_)}), x.sample};
+  const Tensor rows = sinusoidal_rows(x.sample[0], x.sample[1]);
+  const std::vector<float> values(rows.span<float>().begin(), rows.span<float>().end());
+  const std::string constant = onnx.constant(onnx.path() + "/positions", values, x.sample);
+  return {onnx.node("Add", {x.name, constant}), x.sample};
 }
 
 }  // namespace lockstep

@@ -26,6 +26,8 @@ class Projection {
   void ready(const Pass& pass) const;  // both parameters
   OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const;
 
+  const Param* weight() const { return weight_; }
+  const Param* bias() const { return bias_; }  // null: none
   std::int64_t parameters() const;
   std::int64_t multiply_adds() const { return geometry_.in * geometry_.out; }  // a row
 

@@ -1,5 +1,7 @@
 #include "models/layers/recurrence.h"
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 std::int64_t Recurrence::gate_columns() const {
@@ -163,6 +165,32 @@ Activation Recurrence::activation() const {
 
 void Recurrence::backward_data(const Pass& pass, Tensor& dx) {
   input_.backward_data(pass, blocks(gates_x_, tokens_), dx);
+}
+
+namespace {
+
+// Equal blocks, one a gate, in another order.
+void append_gates(const std::vector<std::int64_t>& order, const std::vector<float>& from,
+                  std::vector<float>& to) {
+  const std::size_t block = from.size() / order.size();
+  for (const std::int64_t gate : order) {
+    const auto begin = from.begin() + gate * static_cast<std::ptrdiff_t>(block);
+    to.insert(to.end(), begin, begin + static_cast<std::ptrdiff_t>(block));
+  }
+}
+
+}  // namespace
+
+void Recurrence::append_onnx(OnnxExport& onnx, OnnxRecurrence& parts) const {
+  std::vector<std::int64_t> order = {0};
+  if (options_.kind == RecurrentKind::kLstm) order = {0, 3, 1, 2};  // i f g o -> i o f g
+  if (options_.kind == RecurrentKind::kGru) order = {1, 0, 2};      // r z n -> z r n
+  parts.gate_columns = gate_columns();
+  append_gates(order, onnx.values(*input_.weight()), parts.w);
+  append_gates(order, onnx.values(*hidden_.weight()), parts.r);
+  if (!options_.bias) return;
+  append_gates(order, onnx.values(*input_.bias()), parts.b);
+  append_gates(order, onnx.values(*hidden_.bias()), parts.b);
 }
 
 void Recurrence::ready(const Pass& pass) const {

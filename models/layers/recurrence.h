@@ -15,6 +15,12 @@ struct RecurrenceOptions {
   bool reverse = false;  // from the last token to the first
 };
 
+// The constants of ONNX's operators, gates in their order.
+struct OnnxRecurrence {
+  std::int64_t gate_columns = 0;
+  std::vector<float> w, r, b;  // b empty: no biases
+};
+
 class Recurrence {
  public:
   explicit Recurrence(const RecurrenceOptions& options) : options_(options) {}
@@ -31,6 +37,8 @@ class Recurrence {
   void backward(const Pass& pass, const Tensor& dy);
   void backward_data(const Pass& pass, Tensor& dx);  // dx (T, N, C), after backward
   void ready(const Pass& pass) const;
+
+  void append_onnx(OnnxExport& onnx, OnnxRecurrence& parts) const;
 
   std::int64_t parameters() const;
   std::int64_t multiply_adds() const;  // a token

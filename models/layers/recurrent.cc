@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "runtime/step/onnx_export.h"
+
 namespace lockstep {
 
 namespace {
@@ -172,6 +174,58 @@ void Recurrent::backward_level(const Pass& pass, Level& level, const Tensor& dy,
     }
   }
   for (Recurrence& direction : directions) direction.ready(pass);
+}
+
+// ONNX's RNN, LSTM and GRU take time first, (T, N, C), and give the states of all tokens,
+// (T, directions, N, H), and behind the last one, (directions, N, H).
+OnnxValue Recurrent::to_onnx(OnnxExport& onnx, const OnnxValue& x) const {
+  const std::int64_t directions = options_.bidirectional ? 2 : 1;
+  const std::int64_t width = directions * options_.hidden;
+  std::vector<OnnxAttribute> attributes = {
+      {"hidden_size", options_.hidden},
+      {"direction", std::string(options_.bidirectional ? "bidirectional" : "forward")}};
+  std::string op = "RNN";
+  if (options_.kind == RecurrentKind::kLstm) op = "LSTM";
+  if (options_.kind == RecurrentKind::kGru) {
+    op = "GRU";
+    attributes.push_back({"linear_before_reset", std::int64_t{1}});
+  }
+  if (options_.kind == RecurrentKind::kRnnRelu)
+    attributes.push_back(
+        {"activations", std::vector<std::string>(static_cast<std::size_t>(directions), "Relu")});
+
+  std::string states = onnx.transposed(x.name, {1, 0, 2});
+  for (const Level& level : levels_) {
+    const bool last = &level == &levels_.back();
+    std::vector<std::string> inputs = level_constants(onnx, level);
+    inputs.insert(inputs.begin(), states);
+    if (last && !options_.sequence) {
+      const std::string ends = onnx.node(op, inputs, attributes, 1);
+      return {onnx.reshaped(onnx.transposed(ends, {1, 0, 2}), {0, width}), {width}};
+    }
+    const std::string all = onnx.node(op, inputs, attributes);
+    const std::vector<std::int64_t> samples_first = {2, 0, 1, 3}, time_first = {0, 2, 1, 3};
+    states = onnx.reshaped(onnx.transposed(all, last ? samples_first : time_first), {0, 0, width});
+  }
+  return {states, {tokens_, width}};
+}
+
+// W, R and, of layers with biases, B: of both directions, one behind the other.
+std::vector<std::string> Recurrent::level_constants(OnnxExport& onnx, const Level& level) {
+  OnnxRecurrence parts;
+  for (const Recurrence& direction : level.directions) direction.append_onnx(onnx, parts);
+  const auto directions = static_cast<std::int64_t>(level.directions.size());
+  const std::int64_t gates = parts.gate_columns;
+  const auto constant = [&](const char* name, const std::vector<float>& values,
+                            const Shape& shape) {
+    return onnx.constant(onnx.path() + "/" + name, values, shape);
+  };
+  const auto width = static_cast<std::int64_t>(parts.w.size()) / (directions * gates);
+  const auto hidden = static_cast<std::int64_t>(parts.r.size()) / (directions * gates);
+  std::vector<std::string> names = {constant("W", parts.w, {directions, gates, width}),
+                                    constant("R", parts.r, {directions, gates, hidden})};
+  if (!parts.b.empty()) names.push_back(constant("B", parts.b, {directions, 2 * gates}));
+  return names;
 }
 
 }  // namespace lockstep

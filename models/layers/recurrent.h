@@ -29,6 +29,7 @@ class Recurrent final : public UnaryLayer {
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
+  OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
   // The last state of one direction lies where backward reads it; all others are copies.
   bool keeps_output() const override { return !options_.sequence && !options_.bidirectional; }
 
@@ -42,6 +43,7 @@ class Recurrent final : public UnaryLayer {
   // States (T, N, width) of one level from those of the level below.
   Tensor forward_level(const Pass& pass, Level& level, const Tensor& x);
   Tensor last_states(const Pass& pass);
+  static std::vector<std::string> level_constants(OnnxExport& onnx, const Level& level);
   bool drops(const Pass& pass, const Level& level) const {
     return options_.dropout > 0 && pass.training && &level != &levels_.back();
   }

@@ -7,9 +7,9 @@
 namespace lockstep {
 
 std::string OnnxExport::node(const std::string& op, const std::vector<std::string>& inputs,
-                             const std::vector<OnnxAttribute>& attributes) {
+                             const std::vector<OnnxAttribute>& attributes, int output) {
   return graph_.add_node(op, fmt::format("{}{}{}", path_, path_.empty() ? "" : "/", op), inputs,
-                         attributes);
+                         attributes, output);
 }
 
 OnnxValue OnnxExport::map(const std::string& op, const OnnxValue& x,
@@ -61,14 +61,31 @@ std::string OnnxExport::integers(const std::vector<std::int64_t>& values) {
   return graph_.add_constant(path_ + "/integers", tensor);
 }
 
+std::vector<float> OnnxExport::values(const Param& param) const {
+  const Tensor tensor = file_values(param);
+  return {tensor.span<float>().begin(), tensor.span<float>().end()};
+}
+
+std::string OnnxExport::transposed(const std::string& x, const std::vector<std::int64_t>& axes) {
+  return node("Transpose", {x}, {{"perm", axes}});
+}
+
+std::string OnnxExport::reshaped(const std::string& x, const std::vector<std::int64_t>& sizes) {
+  return node("Reshape", {x, integers(sizes)});
+}
+
+std::string OnnxExport::not_padding(std::int64_t padding) {
+  LOCKSTEP_CHECK(!ids_.empty(), "layer '{}' asks for ids, and the network reads none", path_);
+  const std::string is_padding = node("Equal", {ids_, integers({padding})});
+  return node("Cast", {node("Not", {is_padding})}, {{"to", std::int64_t{1}}});  // float32
+}
+
 std::string OnnxExport::channels_last(const OnnxValue& x) {
-  if (x.sample.rank() != 3) return x.name;
-  return node("Transpose", {x.name}, {{"perm", std::vector<std::int64_t>{0, 2, 3, 1}}});
+  return x.sample.rank() == 3 ? transposed(x.name, {0, 2, 3, 1}) : x.name;
 }
 
 std::string OnnxExport::channels_first(const std::string& name, const Shape& sample) {
-  if (sample.rank() != 3) return name;
-  return node("Transpose", {name}, {{"perm", std::vector<std::int64_t>{0, 3, 1, 2}}});
+  return sample.rank() == 3 ? transposed(name, {0, 3, 1, 2}) : name;
 }
 
 namespace {
@@ -81,7 +98,7 @@ std::vector<std::int64_t> sizes_of(const Shape& sample) {
 }
 
 std::string normalised(OnnxExport& onnx, const OnnxSource& source, const std::string& x) {
-  if (source.scale.empty()) return x;
+  if (source.scale.empty() || source.network.input_type() == DType::kInt64) return x;
   const auto factors = static_cast<std::int64_t>(source.scale.size());
   const Shape shape = source.sample.rank() == 3 ? Shape{factors, 1, 1} : Shape{factors};
   const std::string scaled =
@@ -98,7 +115,9 @@ void export_onnx(const std::string& path, const OnnxSource& source, OnnxModel mo
         "the network ends in the flattened image {}, whose order in ONNX is another; end it with a "
         "linear layer, or leave the flattening to whoever runs it",
         image.to_string());
-  OnnxExport onnx(source.build.backend());
+  model.input.type = source.network.input_type();
+  OnnxExport onnx(source.build.backend(),
+                  model.input.type == DType::kInt64 ? model.input.name : "");
   onnx.enter("normalisation");
   const std::string x = normalised(onnx, source, model.input.name);
   onnx.enter("");

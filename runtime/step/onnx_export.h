@@ -17,7 +17,9 @@ struct OnnxValue {
 
 class OnnxExport {
  public:
-  explicit OnnxExport(Backend& backend) : backend_(backend) {}
+  // `ids`: the graph's input, where the network reads ids.
+  explicit OnnxExport(Backend& backend, std::string ids = {})
+      : backend_(backend), ids_(std::move(ids)) {}
 
   // The layer that speaks, in names of nodes and in messages.
   void enter(std::string path) { path_ = std::move(path); }
@@ -27,7 +29,7 @@ class OnnxExport {
 
   // A node of this layer; gives its output's name.
   std::string node(const std::string& op, const std::vector<std::string>& inputs,
-                   const std::vector<OnnxAttribute>& attributes = {});
+                   const std::vector<OnnxAttribute>& attributes = {}, int output = 0);
   // A node of this layer with one input, whose output has the same shape.
   OnnxValue map(const std::string& op, const OnnxValue& x,
                 const std::vector<OnnxAttribute>& attributes = {});
@@ -39,6 +41,12 @@ class OnnxExport {
                        const Shape& shape);
   std::string number(float value);  // a scalar
   std::string integers(const std::vector<std::int64_t>& values);
+  std::vector<float> values(const Param& param) const;  // in PyTorch's order
+  std::string transposed(const std::string& x, const std::vector<std::int64_t>& axes);
+  // A size of 0 stands for that of x.
+  std::string reshaped(const std::string& x, const std::vector<std::int64_t>& sizes);
+  // (N, T): 1 where the network's input holds another id than `padding`, else 0.
+  std::string not_padding(std::int64_t padding);
 
   // The axis of a value's channels in the graph, and a value with its channels last, and back.
   static std::int64_t channel_axis(const Shape& sample) { return sample.rank() == 3 ? 1 : -1; }
@@ -50,7 +58,7 @@ class OnnxExport {
 
   Backend& backend_;
   OnnxGraph graph_;
-  std::string path_;
+  std::string path_, ids_;
 };
 
 // A network whose values are bound, and what stands before its first layer.
@@ -58,7 +66,8 @@ struct OnnxSource {
   const Layer& network;
   Build& build;  // that it was built with
   Shape sample, output;
-  std::vector<float> scale, shift;  // x · scale + shift, by channel or column; empty: x as it is
+  std::vector<float> scale,
+      shift;  // x · scale + shift, by channel or column; empty, or x of ids: x as it is
 };
 
 // Writes the network in evaluation mode, its normalisation included; `model` has all but the sizes

@@ -8,7 +8,11 @@
 
 #include "models/layers/conv2d.h"
 #include "models/layers/dropout.h"
+#include "models/layers/embedding.h"
 #include "models/layers/flatten.h"
+#include "models/layers/mean_tokens.h"
+#include "models/layers/multihead_attention.h"
+#include "models/layers/positional_encoding.h"
 #include "models/layers/recurrent.h"
 #include "models/zoo.h"
 #include "runtime/step/onnx_export.h"
@@ -72,6 +76,7 @@ struct Model {
   std::vector<Node> nodes;
   std::map<std::string, Constant> constants;
   std::map<std::string, std::string> metadata;
+  std::uint64_t input_type = 0;
 
   std::string ops() const {
     std::string text;
@@ -86,9 +91,11 @@ Model parse_model(const std::string& text) {
   for (const std::string& entry : all(outer, 14))
     model.metadata[all(parse(entry), 1).at(0)] = all(parse(entry), 2).at(0);
   const std::vector<Field> graph = parse(all(outer, 7).at(0));
+  const std::string input = all(graph, 11).at(0);  // name, type: tensor: element type, shape
+  model.input_type = parse(all(parse(all(parse(input), 2).at(0)), 1).at(0)).at(0).value;
   for (const std::string& bytes : all(graph, 1)) {
     const std::vector<Field> node = parse(bytes);
-    model.nodes.push_back({all(node, 4).at(0), all(node, 2).at(0), all(node, 1)});
+    model.nodes.push_back({all(node, 4).at(0), all(node, 2).back(), all(node, 1)});
   }
   for (const std::string& bytes : all(graph, 5)) {
     const std::vector<Field> tensor = parse(bytes);
@@ -201,17 +208,81 @@ TEST(Onnx, LayersAreNodesUnderTheirPathsAndParametersConstants) {
   EXPECT_EQ(exported(rig), text);  // the same bytes
 }
 
+// An own layer whose author gave it no ONNX form.
+class Unheard final : public UnaryLayer {
+ public:
+  Shape build(Build&, const Shape& in) override { return in; }
+  Tensor forward(const Pass&, const Tensor& x) override { return x; }
+  Tensor backward(const Pass&, const Tensor& dy) override { return dy; }
+};
+
 TEST(Onnx, WhatHasNoFormIsNamed) {
   auto network = std::make_unique<Sequential>();
   auto inner = std::make_unique<Sequential>();
   inner->add_named<Dropout>("drop", 0.5);
-  inner->add_named<Recurrent>("lstm", RecurrentOptions{.hidden = 2});
+  inner->add_named<Unheard>("own");
   network->add(std::move(inner), "encoder");
   const std::string message = message_of([&] {
     Rig rig(std::move(network), {4, 3});
     exported(rig);
   });
-  EXPECT_NE(message.find("layer 'encoder.lstm' has no ONNX form"), std::string::npos) << message;
+  EXPECT_NE(message.find("layer 'encoder.own' has no ONNX form"), std::string::npos) << message;
+}
+
+TEST(Onnx, SequencesAreNodesOfStandardOperators) {
+  auto network = std::make_unique<Sequential>();
+  network->add_named<Embedding>("embedding", EmbeddingOptions{Rig::kIds, 4, 0});
+  network->add_named<PositionalEncoding>("positions", PositionKind::kSinusoidal);
+  network->add_named<MultiheadAttention>(
+      "attention", AttentionOptions{.heads = 2, .causal = true, .padding = 0});
+  network->add_named<Recurrent>(
+      "lstm",
+      RecurrentOptions{
+          .hidden = 3, .layers = 2, .bidirectional = true, .sequence = true, .dropout = 0.5});
+  network->add_named<MeanTokens>("mean", 0);
+  Rig rig(std::move(network), {5}, {.input_gradient = false});
+  const Model model = parse_model(exported(rig));
+  EXPECT_EQ(model.ops(),
+            "Gather Add "
+            "MatMul Add Reshape Transpose Gather Squeeze Transpose Gather Squeeze Mul MatMul "
+            "Equal Not Cast Unsqueeze Mul Sub Mul Add Softmax Mul Gather Squeeze MatMul Transpose "
+            "Reshape MatMul Add "
+            "Transpose LSTM Transpose Reshape LSTM Transpose Reshape "
+            "Equal Not Cast Unsqueeze Mul ReduceSum ReduceSum Max Div Identity");
+  EXPECT_EQ(model.input_type, 7u);  // int64
+  const auto dims = [&](const char* name) { return model.constants.at(name).dims; };
+  using Dims = std::vector<std::uint64_t>;
+  EXPECT_EQ(dims("embedding.weight"), (Dims{Rig::kIds, 4}));
+  EXPECT_EQ(dims("lstm/W"), (Dims{2, 12, 4}));
+  EXPECT_EQ(dims("lstm/W_1"), (Dims{2, 12, 6}));
+  EXPECT_EQ(dims("lstm/R_1"), (Dims{2, 12, 3}));
+  EXPECT_EQ(dims("lstm/B"), (Dims{2, 24}));
+}
+
+// The number of its gate in every element of the parameters.
+std::vector<float> gates_of(RecurrentKind kind, const std::string& constant) {
+  auto network = std::make_unique<Sequential>();
+  network->add_named<Recurrent>("r", RecurrentOptions{.kind = kind, .hidden = 2});
+  Rig rig(std::move(network), {3, 1});
+  for (const Param& param : rig.params.all()) {
+    const Tensor values = host_tensor(param.spec.file_shape, DType::kFloat32);
+    const std::int64_t row = param.elements / param.spec.file_shape[0];
+    const float first = param.name.find("_hh") != std::string::npos ? 10.0f : 0.0f;
+    for (std::int64_t i = 0; i < param.elements; ++i)
+      values.data<float>()[i] = first + static_cast<float>(i / row / 2);
+    Tensor value = param.value;
+    rig.backend->from_file_order(param.spec.layout, param.spec.file_shape, values, value);
+  }
+  return parse_model(exported(rig)).constants.at("r/" + constant).values;
+}
+
+TEST(Onnx, GatesStandInOnnxsOrder) {
+  using Values = std::vector<float>;
+  EXPECT_EQ(gates_of(RecurrentKind::kLstm, "W"), (Values{0, 0, 3, 3, 1, 1, 2, 2}));
+  EXPECT_EQ(gates_of(RecurrentKind::kGru, "W"), (Values{1, 1, 0, 0, 2, 2}));
+  EXPECT_EQ(gates_of(RecurrentKind::kGru, "B"), (Values{1, 1, 0, 0, 2, 2, 11, 11, 10, 10, 12, 12}));
+  EXPECT_EQ(gates_of(RecurrentKind::kGru, "R"),
+            (Values{11, 11, 11, 11, 10, 10, 10, 10, 12, 12, 12, 12}));
 }
 
 TEST(Onnx, AFlattenedImageAtTheEndIsRefused) {

@@ -50,14 +50,41 @@ LISTED = {
 { kind = "flatten" }, { kind = "linear" }"""),
 }
 
+# Sequences: of ids below IDS (0 stands for padding), or of columns.
+IDS = 9
+SEQUENCES = {
+    "tokens": ((6,), f"""
+{{ kind = "embedding", ids = {IDS}, width = 8, padding = 0 }}, {{ kind = "sinusoidal_positions" }},
+{{ kind = "residual", layers = [
+  {{ kind = "layer_norm" }}, {{ kind = "attention", heads = 2, causal = true, padding = 0 }} ] }},
+{{ kind = "attention", heads = 4, padding = 0, bias = false }},
+{{ kind = "mean_tokens", padding = 0 }}, {{ kind = "linear" }}"""),
+    "read": ((7,), f"""
+{{ kind = "embedding", ids = {IDS}, width = 5 }}, {{ kind = "learned_positions" }},
+{{ kind = "lstm", hidden = 6, layers = 2, bidirectional = true, dropout = 0.3 }},
+{{ kind = "linear" }}"""),
+    "gated": ((5, 3), """
+{ kind = "gru", hidden = 4, output = "sequence" },
+{ kind = "gru", hidden = 5, layers = 2, bidirectional = true, output = "sequence" },
+{ kind = "attention", heads = 1, causal = true }, { kind = "linear", features = 3 },
+{ kind = "lstm", hidden = 4, bias = false }, { kind = "linear" }"""),
+    "plain": ((4, 2), """
+{ kind = "rnn", hidden = 5, bidirectional = true, output = "sequence", activation = "relu" },
+{ kind = "rnn", hidden = 3, output = "sequence" }, { kind = "attention", heads = 3 },
+{ kind = "mean_tokens" }, { kind = "linear" }"""),
+}
 
-def data(name, sample, classes, rows=70):
+
+def data(name, sample, classes, rows=70, ids=False):
     import h5py
     import numpy
     random = numpy.random.default_rng(SEED)
     with h5py.File(name, "w") as file:
-        x = (random.integers(0, 256, (rows, *sample)).astype("u1") if len(sample) == 3 else
+        x = (random.integers(0, IDS, (rows, *sample)) if ids else
+             random.integers(0, 256, (rows, *sample)).astype("u1") if len(sample) == 3 else
              random.normal(3, 2, (rows, *sample)).astype("f4"))
+        if ids:
+            x[0], x[1, 2:] = 0, 0  # padding alone, and behind what is there
         file["train/x"] = x
         file["train/y"] = (numpy.arange(rows) % classes if classes else
                            random.normal(size=(rows, 1)).astype("f4"))
@@ -74,7 +101,7 @@ def agree(name, x):
     import onnxruntime
     onnx.checker.check_model(f"{name}.onnx", full_check=True)
     session = onnxruntime.InferenceSession(f"{name}.onnx", providers=["CPUExecutionProvider"])
-    x = x.astype("f4")
+    x = x if x.dtype == "i8" else x.astype("f4")
     x = x.transpose(0, 3, 1, 2) if x.ndim == 4 else x
     port, = session.get_inputs()
     if [port.shape[0], *port.shape[1:]] != ["N", *x.shape[1:]]:
@@ -91,7 +118,7 @@ def agree(name, x):
 
 
 def one(lockstep, name, network, sample, classes):
-    x = data(f"{name}.h5", sample, classes)
+    x = data(f"{name}.h5", sample, classes, ids='"embedding"' in network)
     loss = "cross_entropy" if classes else "mse"
     Path(f"{name}.toml").write_text(f"""
 data.file = "{name}.h5"
@@ -141,7 +168,7 @@ def main(lockstep):
     pictures(lockstep, "resnet18", 'stem = "cifar"')
     for name, (keys, sample, classes) in ZOO.items():
         one(lockstep, name, f'network = "{name}"\n{keys}', sample, classes)
-    for name, (sample, layers) in LISTED.items():
+    for name, (sample, layers) in {**LISTED, **SEQUENCES}.items():
         one(lockstep, name, f'network = "layers"\nlayers = [{layers}]', sample, 4)
 
 
