@@ -49,26 +49,55 @@ inline std::vector<double> doubles_of(const Tensor& tensor) {
   return {tensor.span<float>().begin(), tensor.span<float>().end()};
 }
 
+// As hashed.py's set_weights. The seeds follow the order of the parameters.
+template <typename IsFactor>
+void set_weights(Rig& rig, double variance, const IsFactor& is_factor) {
+  std::uint64_t seed = 0;
+  for (const Param& param : rig.params.all()) {
+    std::vector<float> values = hashed(seed++, param.elements);
+    const Shape& shape = param.spec.file_shape;
+    if (shape.rank() > 1) {
+      const double fan_in = static_cast<double>(param.elements / shape[0]);
+      const auto scale = static_cast<float>(std::sqrt(3.0 * variance / fan_in));
+      for (float& value : values) value *= scale;
+    } else {
+      for (float& value : values) value = 0.5f * value + (is_factor(param.name) ? 1.0f : 0.0f);
+    }
+    Tensor target = param.value;
+    rig.backend->from_file_order(param.spec.layout, shape, tensor_of(shape, values), target);
+  }
+}
+
+struct Tolerance {
+  double of_norm, absolute;
+};
+
+// Against hashed.py's summary: norm, product with hashed numbers, first elements.
+inline void expect_summary(const std::vector<double>& found, std::uint64_t seed, const Json& wanted,
+                           const Tolerance& tolerance, const std::string& name) {
+  const std::vector<float> weights = hashed(seed, static_cast<std::int64_t>(found.size()));
+  double squares = 0, projection = 0;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    squares += found[i] * found[i];
+    projection += found[i] * weights[i];
+  }
+  const double norm = wanted["norm"].get<double>();
+  const double allowed = tolerance.of_norm * norm + tolerance.absolute;
+  EXPECT_NEAR(std::sqrt(squares), norm, allowed) << name;
+  EXPECT_NEAR(projection, wanted["projection"].get<double>(), allowed) << name;
+  const auto first = wanted["first"].get<std::vector<double>>();
+  for (std::size_t i = 0; i < first.size(); ++i)
+    EXPECT_NEAR(found[i], first[i], allowed) << name << "[" << i << "]";
+}
+
 // names: PyTorch's order of parameters, which the seeds of the products follow.
 inline void check_gradients(Rig& rig, const Json& names, const Json& gradients) {
   std::size_t seed = 2000;
   for (const Json& name : names) {
     if (!gradients.contains(name.get<std::string>())) continue;  // a statistic
     const Param& param = *rig.params.find(name.get<std::string>());
-    const Json& wanted = gradients[param.name];
-    const std::vector<double> found = file_order(rig, param, param.grad);
-    const std::vector<float> weights = hashed(seed++, param.elements);
-    double squares = 0, projection = 0;
-    for (std::size_t i = 0; i < found.size(); ++i) {
-      squares += found[i] * found[i];
-      projection += found[i] * weights[i];
-    }
-    const double norm = wanted["norm"].get<double>();
-    EXPECT_NEAR(std::sqrt(squares), norm, 2e-5 * norm + 1e-6) << param.name;
-    EXPECT_NEAR(projection, wanted["projection"].get<double>(), 2e-5 * norm + 1e-6) << param.name;
-    const auto first = wanted["first"].get<std::vector<double>>();
-    for (std::size_t i = 0; i < first.size(); ++i)
-      EXPECT_NEAR(found[i], first[i], 2e-5 * norm + 1e-6) << param.name << "[" << i << "]";
+    expect_summary(file_order(rig, param, param.grad), seed++, gradients[param.name], {2e-5, 1e-6},
+                   param.name);
   }
 }
 

@@ -3,6 +3,7 @@
 #include "models/layer_kinds.h"
 
 #include "models/zoo.h"
+#include "tests/error_of.h"
 #include "tests/models/rig.h"
 
 namespace lockstep {
@@ -26,12 +27,7 @@ std::string described(const std::string& layers, const Shape& sample, std::int64
 }
 
 std::string message_of(const std::string& layers, const Shape& sample = {4}) {
-  try {
-    Rig rig(network_of(layers, sample, 2), sample);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
+  return error_of([&] { Rig rig(network_of(layers, sample, 2), sample); });
 }
 
 TEST(LayerKinds, NamesAreThoseOfSequentialUnlessGiven) {

@@ -9,20 +9,11 @@
 #include "models/layers/pool.h"
 #include "models/layers/residual.h"
 #include "models/layers/sequential.h"
+#include "tests/error_of.h"
 #include "tests/models/rig.h"
 
 namespace lockstep {
 namespace {
-
-template <typename Work>
-std::string message_of(Work work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 TEST(Layers, ActivationsWorkInPlaceWhereTheyMay) {
   Random random;
@@ -208,7 +199,7 @@ TEST(Layers, TheFirstLayerThatIsNotFiniteIsNamed) {
   rig.forward(x);
   rig.params.find("block.main.fc2.bias")->value.data<float>()[1] =
       std::numeric_limits<float>::infinity();
-  const std::string message = message_of([&] { rig.forward(x); });
+  const std::string message = error_of([&] { rig.forward(x); });
   EXPECT_NE(message.find("'block.main.fc2'"), std::string::npos) << message;
   EXPECT_NE(message.find("1000"), std::string::npos) << message;  // the sample's place
 }
@@ -236,7 +227,7 @@ TEST(Layers, MessagesNameTheLayerAndWhatToDo) {
   const auto building = [](std::unique_ptr<UnaryLayer> layer, const Shape& sample) {
     auto net = std::make_unique<Sequential>();
     net->add(std::move(layer), "here");
-    return message_of([&] { Rig rig(std::move(net), sample); });
+    return error_of([&] { Rig rig(std::move(net), sample); });
   };
   const auto expect = [](const std::string& message, const char* part) {
     EXPECT_NE(message.find("'here'"), std::string::npos) << message;
@@ -257,10 +248,10 @@ TEST(Layers, MessagesNameTheLayerAndWhatToDo) {
   auto flattened = std::make_unique<Sequential>();
   flattened->add(std::make_unique<Flatten>());
   flattened->add(std::make_unique<BatchNorm>());
-  const std::string message = message_of([&] { Rig rig(std::move(flattened), {2, 2, 3}); });
+  const std::string message = error_of([&] { Rig rig(std::move(flattened), {2, 2, 3}); });
   EXPECT_NE(message.find("normalise before it"), std::string::npos) << message;
-  EXPECT_NE(message_of([] { Dropout(1.0); }).find("[0, 1)"), std::string::npos);
-  EXPECT_NE(message_of([] { parse_activation("swish"); }).find("relu, sigmoid, tanh"),
+  EXPECT_NE(error_of([] { Dropout(1.0); }).find("[0, 1)"), std::string::npos);
+  EXPECT_NE(error_of([] { parse_activation("swish"); }).find("relu, sigmoid, tanh"),
             std::string::npos);
 }
 

@@ -1,20 +1,11 @@
 // Losses: which outputs and targets fit, sums and metrics by hand, gradients by differences.
 #include "runtime/step/loss.h"
 
+#include "tests/error_of.h"
 #include "tests/models/rig.h"
 
 namespace lockstep {
 namespace {
-
-template <typename Work>
-std::string message_of(Work work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 LossConfig config_of(LossKind kind) {
   LossConfig config;
@@ -232,11 +223,11 @@ TEST(Losses, OutputsFollowFromTheData) {
 TEST(Losses, MessagesSayWhatDoesNotFit) {
   const auto outputs = [](LossKind kind, TargetKind target, std::int64_t columns,
                           std::int64_t classes) {
-    return message_of([&] { network_outputs(kind, target, columns, classes); });
+    return error_of([&] { network_outputs(kind, target, columns, classes); });
   };
   const auto build = [](LossConfig config, std::int64_t top_k, const Shape& output,
                         TargetKind target, std::int64_t columns) {
-    return message_of([&] {
+    return error_of([&] {
       const auto backend = make_cpu_backend(best_isa());
       make_loss(config, top_k)->build(*backend, 4, output, target, columns);
     });

@@ -16,6 +16,8 @@
 #include "models/layers/recurrent.h"
 #include "models/zoo.h"
 #include "runtime/step/onnx_export.h"
+#include "tests/error_of.h"
+#include "tests/models/network_keys.h"
 #include "tests/models/rig.h"
 
 namespace lockstep {
@@ -154,16 +156,6 @@ std::string exported(Rig& rig, std::vector<float> scale = {}, std::vector<float>
   return text.str();
 }
 
-template <typename Work>
-std::string message_of(Work work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 TEST(Onnx, AnImageComesAsChannelsRowsColumns) {
   Random random;
   SCOPED_TRACE(fmt::format("seed {}", random.seed()));
@@ -185,11 +177,9 @@ TEST(Onnx, AnImageComesAsChannelsRowsColumns) {
 }
 
 TEST(Onnx, LayersAreNodesUnderTheirPathsAndParametersConstants) {
-  ModelTable keys;
-  keys.set("batch_norm", {{true}, "test.toml:1"});
-  keys.set("dropout", {{0.5}, "test.toml:2"});
   const Shape sample{8, 8, 2};
-  Rig rig(make_network("cnn", keys, {sample, 3}), sample, {.input_gradient = false});
+  Rig rig(make_network("cnn", keys_from({{"batch_norm", {true}}, {"dropout", {0.5}}}), {sample, 3}),
+          sample, {.input_gradient = false});
   const std::string text = exported(rig);
   const Model model = parse_model(text);
   EXPECT_EQ(model.ops(),
@@ -222,7 +212,7 @@ TEST(Onnx, WhatHasNoFormIsNamed) {
   inner->add_named<Dropout>("drop", 0.5);
   inner->add_named<Unheard>("own");
   network->add(std::move(inner), "encoder");
-  const std::string message = message_of([&] {
+  const std::string message = error_of([&] {
     Rig rig(std::move(network), {4, 3});
     exported(rig);
   });
@@ -290,7 +280,7 @@ TEST(Onnx, AFlattenedImageAtTheEndIsRefused) {
   network->add_named<Conv2d>("conv", Conv2dOptions::square(2, 3));
   network->add_named<Flatten>("flatten");
   Rig rig(std::move(network), {4, 4, 1});
-  const std::string message = message_of([&] { exported(rig); });
+  const std::string message = error_of([&] { exported(rig); });
   EXPECT_NE(message.find("ends in the flattened image (2, 2, 2)"), std::string::npos) << message;
 }
 

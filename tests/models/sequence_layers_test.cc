@@ -7,6 +7,7 @@
 #include "models/layers/multihead_attention.h"
 #include "models/layers/recurrent.h"
 #include "models/layers/sequential.h"
+#include "tests/error_of.h"
 #include "tests/models/rig.h"
 
 namespace lockstep {
@@ -22,16 +23,6 @@ std::unique_ptr<UnaryLayer> attention(std::int64_t heads, bool causal) {
   return std::make_unique<MultiheadAttention>(AttentionOptions{.heads = heads, .causal = causal});
 }
 
-template <typename Work>
-std::string complaint(Work work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 // Twice as many tokens, which no id stands for.
 class Doubled final : public UnaryLayer {
  public:
@@ -41,27 +32,27 @@ class Doubled final : public UnaryLayer {
 };
 
 TEST(SequenceLayers, RefuseWhatIsNoSequence) {
-  EXPECT_THAT(complaint([] { Rig rig(lstm({.hidden = 2}), {5}); }), HasSubstr("(T, C), not (5)"));
-  EXPECT_THAT(complaint([] { Rig rig(attention(1, false), {5}); }), HasSubstr("(T, C), not (5)"));
-  EXPECT_THAT(complaint([] {
+  EXPECT_THAT(error_of([] { Rig rig(lstm({.hidden = 2}), {5}); }), HasSubstr("(T, C), not (5)"));
+  EXPECT_THAT(error_of([] { Rig rig(attention(1, false), {5}); }), HasSubstr("(T, C), not (5)"));
+  EXPECT_THAT(error_of([] {
                 Rig rig(attention(4, false), {5, 6});
               }),
               HasSubstr("4 heads do not divide the 6 columns"));
-  EXPECT_THAT(complaint([] { lstm({.hidden = 0}); }), HasSubstr("at least 1"));
-  EXPECT_THAT(complaint([] { lstm({.hidden = 2, .layers = 2, .dropout = 1}); }),
+  EXPECT_THAT(error_of([] { lstm({.hidden = 0}); }), HasSubstr("at least 1"));
+  EXPECT_THAT(error_of([] { lstm({.hidden = 2, .layers = 2, .dropout = 1}); }),
               HasSubstr("[0, 1)"));
-  EXPECT_THAT(complaint([] {
+  EXPECT_THAT(error_of([] {
                 Rig rig(std::make_unique<MeanTokens>(3), {4, 2});
               }),
               HasSubstr("padding 3 is no id of the embedding, which has 0 to 2"));
-  EXPECT_THAT(complaint([] {  // five tokens become ten before the attention
+  EXPECT_THAT(error_of([] {  // five tokens become ten before the attention
                 auto net = std::make_unique<Sequential>();
                 net->add_named<Doubled>("twice");
                 net->add(std::make_unique<MultiheadAttention>(AttentionOptions{.padding = 0}));
                 Rig rig(std::move(net), {5, 2});
               }),
               HasSubstr("one for each of the 10 tokens"));
-  EXPECT_THAT(complaint([] { attention(0, false); }), HasSubstr("0 heads"));
+  EXPECT_THAT(error_of([] { attention(0, false); }), HasSubstr("0 heads"));
 }
 
 TEST(SequenceLayers, RecurrentParametersHaveTorchsNamesAndShapes) {

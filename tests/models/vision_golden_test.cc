@@ -8,46 +8,9 @@
 namespace lockstep {
 namespace {
 
-// As make_vision.py's set_weights, in its order of names.
-void set_weights(Rig& rig) {
-  std::uint64_t seed = 0;
-  for (const Param& param : rig.params.all()) {
-    std::vector<float> values = hashed(seed++, param.elements);
-    const Shape& shape = param.spec.file_shape;
-    if (shape.rank() > 1) {
-      const double fan_in = static_cast<double>(param.elements / shape[0]);
-      const auto scale = static_cast<float>(std::sqrt(6.0 / fan_in));
-      for (float& value : values) value *= scale;
-    } else {
-      const bool factor = param.name.ends_with("running_var") || param.name.ends_with("weight") ||
-                          param.name.ends_with("gamma");
-      for (float& value : values) value = 0.5f * value + (factor ? 1.0f : 0.0f);
-    }
-    Tensor target = param.value;
-    rig.backend->from_file_order(param.spec.layout, shape, tensor_of(shape, values), target);
-  }
-}
-
-// A summary of make_vision.py's: norm, product with hashed numbers, first elements.
-void expect_summary(const std::vector<double>& found, std::uint64_t seed, const Json& wanted,
-                    double tolerance, const std::string& name) {
-  const std::vector<float> weights = hashed(seed, static_cast<std::int64_t>(found.size()));
-  double squares = 0, projection = 0;
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    squares += found[i] * found[i];
-    projection += found[i] * weights[i];
-  }
-  const double norm = wanted["norm"].get<double>(), allowed = tolerance * norm + 1e-5;
-  EXPECT_NEAR(std::sqrt(squares), norm, allowed) << name;
-  EXPECT_NEAR(projection, wanted["projection"].get<double>(), allowed) << name;
-  const auto first = wanted["first"].get<std::vector<double>>();
-  for (std::size_t i = 0; i < first.size(); ++i)
-    EXPECT_NEAR(found[i], first[i], allowed) << name << "[" << i << "]";
-}
-
 // Of gradients, and of what three steps with them give: a ReLU whose input rounds to the other side
 // of zero moves those of a deep network by some thousandths, too little for a wrong sum to hide.
-constexpr double kTrainedTolerance = 1e-2;
+constexpr Tolerance kTrainedTolerance{1e-2, 1e-5};
 
 // The gradients of the mean loss, by the place among the trainable parameters. Some biases before a
 // batch norm have none but rounding errors.
@@ -101,7 +64,9 @@ TEST_P(Vision, ComputesWhatTimmDoes) {
           {.max_rows = rows, .input_gradient = false, .direct_convolutions = true});
   check_state_dict(rig, one["shapes"]);
   if (HasFatalFailure()) return;
-  set_weights(rig);
+  set_weights(rig, 2, [](const std::string& name) {
+    return name.ends_with("running_var") || name.ends_with("weight") || name.ends_with("gamma");
+  });
 
   const Tensor x = tensor_of(sample.with_rows(rows), hashed(1000, rows * sample.elements()));
   expect_near(doubles_of(rig.forward(Rig::copy_of(x), false)),

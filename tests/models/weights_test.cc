@@ -9,26 +9,12 @@
 #include "io/formats/safetensors.h"
 #include "models/layers/linear.h"
 #include "models/zoo.h"
+#include "tests/error_of.h"
+#include "tests/models/network_keys.h"
 #include "tests/models/rig.h"
 
 namespace lockstep {
 namespace {
-
-ModelTable keys_from(const std::map<std::string, ConfigValue>& values) {
-  ModelTable table;
-  for (const auto& [key, value] : values) table.set(key, {value, "test.toml:7"});
-  return table;
-}
-
-template <typename Work>
-std::string message_of(Work work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 void expect_parts(const std::string& message, const std::vector<std::string>& parts) {
   for (const std::string& part : parts)
@@ -47,9 +33,8 @@ Rig cnn_rig() {
 }
 
 Rig mlp_rig(std::int64_t outputs) {
-  return Rig(make_network("mlp", keys_from({{"widths", {ConfigValue::Array{{std::int64_t{4}}}}}}),
-                          {Shape{3}, outputs}),
-             {3}, {.input_gradient = false});
+  return Rig(make_network("mlp", keys_from({{"widths", widths({4})}}), {Shape{3}, outputs}), {3},
+             {.input_gradient = false});
 }
 
 class TemporaryFile {
@@ -118,7 +103,7 @@ TEST(Weights, OfAnotherNetworkAreRefusedWhole) {
                                                           {"fc3.bias", floats({2})},
                                                           {"bn.num_batches_tracked", integers}});
   const std::string message =
-      message_of([&] { read_weights(file.path(), *rig.backend, rig.params); });
+      error_of([&] { read_weights(file.path(), *rig.backend, rig.params); });
   expect_parts(message, {file.path(), "'fc1.bias' is missing",
                          "'fc2.weight' is (2, 5), the network's is (2, 4)", "'fc2.bias' holds I64",
                          "'fc3.bias' is no parameter"});
@@ -148,7 +133,7 @@ TEST(Weights, AHeadOfAnotherSizeKeepsItsInitialValues) {
   EXPECT_EQ(list_of(rig.params.find("fc1.bias")->value), std::vector<float>(4, 0.5f));
 
   const std::string message =
-      message_of([&] { read_weights(file.path(), *rig.backend, rig.params); });
+      error_of([&] { read_weights(file.path(), *rig.backend, rig.params); });
   expect_parts(message, {"'fc2.weight' is (7, 4), the network's is (2, 4)", "'fc2.bias' is (7)",
                          "7 outputs", "model.outputs = 7", "model.num_classes = 7"});
 }
@@ -168,7 +153,7 @@ TEST(Weights, ThePrefixOfAWrappedModuleIsNamed) {
                                                           {"module.fc1.bias", filled({4}, 0)},
                                                           {"module.fc2.weight", filled({2, 4}, 0)},
                                                           {"module.fc2.bias", filled({2}, 0)}});
-  expect_parts(message_of([&] { read_weights(file.path(), *rig.backend, rig.params); }),
+  expect_parts(error_of([&] { read_weights(file.path(), *rig.backend, rig.params); }),
                {"'fc1.weight' is missing", "begin with 'module.' there"});
 }
 
@@ -179,7 +164,7 @@ TEST(Weights, AHeadOfOtherInputsIsAnErrorAllTheSame) {
                                                           {"fc1.bias", filled({4}, 0)},
                                                           {"fc2.weight", filled({7, 5}, 0)},
                                                           {"fc2.bias", filled({7}, 0)}});
-  expect_parts(message_of([&] {
+  expect_parts(error_of([&] {
                  read_weights(file.path(), *rig.backend, rig.params, HeadPolicy::kMayDiffer);
                }),
                {"'fc2.weight' is (7, 5), the network's is (2, 4)", "Check model.network"});
@@ -252,7 +237,7 @@ TEST(Weights, WhatIsNotFiniteIsNamedByElement) {
     const std::vector<float> before = list_of(rig.params.find("fc.weight")->value);
     const TemporaryFile file("nan");
     write_linear(file.path(), values);
-    expect_parts(message_of([&] { read_weights(file.path(), *rig.backend, rig.params); }),
+    expect_parts(error_of([&] { read_weights(file.path(), *rig.backend, rig.params); }),
                  {file.path(), part});
     EXPECT_EQ(list_of(rig.params.find("fc.weight")->value), before);
   }

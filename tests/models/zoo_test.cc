@@ -3,38 +3,18 @@
 #include "models/zoo.h"
 
 #include "models/initial_values.h"
+#include "tests/error_of.h"
+#include "tests/models/network_keys.h"
 #include "tests/models/rig.h"
 
 namespace lockstep {
 namespace {
-
-ModelTable keys_from(const std::map<std::string, ConfigValue>& values) {
-  ModelTable table;
-  for (const auto& [key, value] : values) table.set(key, {value, "test.toml:7"});
-  return table;
-}
-
-ConfigValue widths(std::vector<std::int64_t> numbers) {
-  ConfigValue::Array array;
-  for (const std::int64_t number : numbers) array.push_back({number});
-  return {array};
-}
 
 std::string described(const ParamSet& params) {
   std::string text;
   for (const Param& param : params.all())
     text += fmt::format("{} {}\n", param.name, param.spec.file_shape.to_string());
   return text;
-}
-
-template <typename Work>
-std::string message_of(Work work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 // Whose parameters' names and shapes are tested against timm's: vision_golden_test.cc.
@@ -134,7 +114,7 @@ TEST(Zoo, TheTableNamesTheKeysThatBuildersRead) {
     for (const NetworkKey& key : entry.keys) {
       // Every key of the table is read: a value of the wrong type is refused by name.
       const ModelTable wrong = keys_from({{std::string(key.name), {ConfigValue::Array{{true}}}}});
-      const std::string message = message_of([&] {
+      const std::string message = error_of([&] {
         make_network(std::string(entry.name), wrong, {Shape{28, 28, 1}, 10});
       });
       EXPECT_NE(message.find(std::string(key.name)), std::string::npos) << message;
@@ -150,21 +130,21 @@ TEST(Zoo, MessagesSayWhatIsWrongAndWhere) {
     for (const char* part : parts)
       EXPECT_NE(message.find(part), std::string::npos) << "'" << part << "' in: " << message;
   };
-  expect(message_of([&] { make_network("lennet", {}, image); }), {"lennet", "'lenet'", "mlp"});
-  expect(message_of([&] {
+  expect(error_of([&] { make_network("lennet", {}, image); }), {"lennet", "'lenet'", "mlp"});
+  expect(error_of([&] {
            make_network("mlp", keys_from({{"width", widths({3})}}), image);
          }),
          {"test.toml:7", "model.width", "model.widths"});
-  expect(message_of([&] {
+  expect(error_of([&] {
            make_network("cnn", keys_from({{"widths", widths({3})}}), image);
          }),
          {"test.toml:7", "model.widths"});
-  expect(message_of([&] {
+  expect(error_of([&] {
            make_network("mlp", keys_from({{"widths", widths({8, 0})}}), image);
          }),
          {"test.toml:7", "model.widths", "0"});
   const auto resnet_with = [&](const char* key, ConfigValue value) {
-    return message_of([&] { make_network("resnet18", keys_from({{key, value}}), image); });
+    return error_of([&] { make_network("resnet18", keys_from({{key, value}}), image); });
   };
   expect(resnet_with("num_classes", {std::int64_t{1000}}),
          {"test.toml:7", "model.num_classes", "1000", "10"});
@@ -176,20 +156,20 @@ TEST(Zoo, MessagesSayWhatIsWrongAndWhere) {
   expect(resnet_with("drop_path", {1.0}), {"test.toml:7", "model.drop_path", "[0, 1)"});
   expect(resnet_with("stem", {std::string("cifar10")}),
          {"test.toml:7", "model.stem", "cifar10", "\"cifar\""});
-  expect(message_of([&] {
+  expect(error_of([&] {
            make_network("resnet18", {}, {Shape{4}, 10});
          }),
          {"resnet18", "images", "(4)"});
-  expect(message_of([&] {
+  expect(error_of([&] {
            make_network("mlp", keys_from({{"dropout", {1.0}}}), image);
          }),
          {"test.toml:7", "model.dropout", "[0, 1)"});
-  expect(message_of([&] {
+  expect(error_of([&] {
            make_network("mlp", keys_from({{"activation", {std::string("rely")}}}), image);
          }),
          {"test.toml:7", "rely", "relu, sigmoid, tanh", "gelu"});
-  expect(message_of([&] { make_network("lenet", {}, {Shape{784}, 10}); }), {"lenet", "mlp"});
-  expect(message_of([&] {
+  expect(error_of([&] { make_network("lenet", {}, {Shape{784}, 10}); }), {"lenet", "mlp"});
+  expect(error_of([&] {
            Rig rig(make_network("lenet", {}, {Shape{8, 8, 1}, 10}), {8, 8, 1});
          }),
          {"conv2", "fit"});
@@ -205,7 +185,7 @@ TEST(InitialValues, FillNamedParametersInFileOrder) {
   EXPECT_EQ(list_of(rig.forward(x)), (std::vector<float>{321.25f, 654.25f}));
 
   const auto message = [&](const char* name, InitialValue value) {
-    return message_of([&] { set_initial_values(*rig.backend, rig.params, {{name, value}}); });
+    return error_of([&] { set_initial_values(*rig.backend, rig.params, {{name, value}}); });
   };
   const std::string unknown = message("fc.wieght", {{}, {1}, "a.toml:5"});
   EXPECT_NE(unknown.find("a.toml:5"), std::string::npos) << unknown;
