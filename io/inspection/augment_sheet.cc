@@ -13,6 +13,7 @@ namespace lockstep {
 namespace {
 
 constexpr std::int64_t kGap = 4, kTextScale = 2, kSmallText = kGlyphHeight + 1;
+constexpr std::int64_t kMostLetters = 20;  // of what stands under an image
 
 class Labels {
  public:
@@ -30,12 +31,24 @@ class Labels {
   Tensor labels_;
 };
 
+std::string share_text(double share, const std::string& label) {
+  return fmt::format("{:.2f} {}", share, label);
+}
+
+// A version's place on the sheet: an image, and what is said of it, may be the wider.
+std::int64_t version_width(std::int64_t image, const Labels& labels, std::int64_t rows) {
+  std::int64_t letters = 0;
+  for (std::int64_t row = 0; row < rows; ++row)
+    letters = std::max(letters, static_cast<std::int64_t>(share_text(1, labels.of(row)).size()));
+  return std::max(image, std::min(letters, kMostLetters) * kGlyphAdvance);
+}
+
 void draw_shares(const Tensor& sheet, std::int64_t top, std::int64_t left, std::int64_t width,
                  const Labels& labels, std::int64_t row, const Augmentation::Pair& pair) {
   const double own = static_cast<double>(pair.mix.share) / Mix::kWhole;
   const auto letters = static_cast<std::size_t>(width / kGlyphAdvance);
   const auto line = [&](double share, std::int64_t of) {
-    return fmt::format("{:.2f} {}", share, labels.of(of)).substr(0, letters);
+    return share_text(share, labels.of(of)).substr(0, letters);
   };
   draw_text(sheet, top, left, 1, line(own, row));
   if (pair.mix.share < Mix::kWhole)
@@ -49,7 +62,7 @@ std::string write_augment_sheet(const Dataset& dataset, const Augmentation& augm
   check_drawable(dataset, "data.x");
   const Shape stored_shape = dataset.sample_shape(), shape = augmentation.sample_shape();
   const DrawingScale stored_scale(stored_shape), scale(shape);
-  const std::int64_t first = stored_scale.of(stored_shape[1]), width = scale.of(shape[1]);
+  const std::int64_t first = stored_scale.of(stored_shape[1]);
   const std::int64_t height = std::max(stored_scale.of(stored_shape[0]), scale.of(shape[0]));
   const std::int64_t line = height + kGap + (augmentation.mixes() ? 2 * kSmallText : 0);
   count = std::min({count, dataset.rows(), kMostSheetPixels / line});
@@ -62,6 +75,8 @@ std::string write_augment_sheet(const Dataset& dataset, const Augmentation& augm
   dataset.read(ids, stored.x, stored.y, stored.weight);
   const Labels labels(dataset, stored);
   const GreyLevels levels = find_levels(stored.x);
+  std::int64_t width = scale.of(shape[1]);
+  if (labels && augmentation.mixes()) width = version_width(width, labels, count);
 
   std::vector<std::string> captions;
   std::size_t letters = 0;

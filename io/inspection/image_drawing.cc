@@ -7,7 +7,7 @@ namespace lockstep {
 
 namespace {
 
-constexpr std::int64_t kSmallSide = 56, kLargeSide = 112;  // of an image on the sheet, about
+constexpr std::int64_t kSmallSide = 56, kLargeSide = 112;  // of an image on the sheet, at least and at most
 
 double value_at(const Tensor& x, std::int64_t element) {
   return x.dtype() == DType::kUInt8 ? static_cast<double>(x.data<std::uint8_t>()[element])
@@ -18,7 +18,7 @@ double value_at(const Tensor& x, std::int64_t element) {
 
 DrawingScale::DrawingScale(const Shape& sample) {
   const std::int64_t side = std::max(sample[0], sample[1]);
-  enlarge = std::max<std::int64_t>(1, kSmallSide / side);
+  enlarge = (kSmallSide + side - 1) / side;
   shrink = (side + kLargeSide - 1) / kLargeSide;
 }
 

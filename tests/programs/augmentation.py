@@ -103,6 +103,14 @@ def a_sheet_shows_what_training_sees():
     check(Path("sheet.png").read_bytes()[:4] == b"\x89PNG", "no PNG")
     refuse("inspect", "--augment", write("plain.toml", []), "--images", "s.png",
            words=("plain.toml", "no [[data.augment]]"))
+    # What stands under mixed images is not cut off where they are narrower than it.
+    with h5py.File("d.h5", "a") as file:
+        file.attrs["lockstep_format"] = 1.0  # of those who name classes
+        file.attrs["classes"] = [f"{number} is a number" for number in range(4)]
+    succeed("inspect", "--augment", config, "--images", "named.png", "--count", 5)
+    width = int.from_bytes(Path("named.png").read_bytes()[16:20], "big")
+    least = 6 * (8 * len("0.50 3 is a number") + 2 * len("row 72 3 is a number"))
+    check(width > least, f"captions are cut: {width} pixels")
     flipped = "data.augment=[{kind='horizontal_flip', p=1.0}]"
     for either in ("a.toml", "plain.toml"):
         succeed("inspect", "--augment", either, flipped, "--images", f"{either}.png", "--count", 5)
