@@ -15,11 +15,13 @@ namespace lockstep {
 
 namespace {
 
-constexpr std::int64_t kHeight = 800, kWidth = 1000;
+constexpr std::int64_t kHeight = 800, kLeastWidth = 1000;
 constexpr std::int64_t kTop = 44, kLeft = 44, kSide = 700;  // of the square that holds the points
 constexpr std::int64_t kLegend = kLeft + kSide + 24;        // its left side
 constexpr std::int64_t kTextScale = 2, kLineHeight = 24, kSwatch = 14;
-constexpr double kMargin = 0.03;  // of the range, around the points
+constexpr std::int64_t kLegendText = kLegend + kSwatch + 10;
+constexpr std::int64_t kMostLetters = 60;  // of a class's name
+constexpr double kMargin = 0.03;           // of the range, around the points
 constexpr double kOpacity = 0.55, kBackground = 0.25;
 constexpr std::int64_t kFewPoints = 2000;  // so many are drawn larger
 
@@ -47,14 +49,15 @@ Colour colour_of(std::int64_t label) {
 
 class Canvas {
  public:
-  Canvas() : image_(host_tensor({kHeight, kWidth, 3}, DType::kUInt8)) {
+  explicit Canvas(std::int64_t width) : image_(host_tensor({kHeight, width, 3}, DType::kUInt8)) {
     std::fill_n(image_.data<std::uint8_t>(), image_.elements(), std::uint8_t{255});
   }
 
   const Tensor& image() const { return image_; }
   void blend(std::int64_t y, std::int64_t x, const Colour& colour, double opacity) {
-    if (y < 0 || y >= kHeight || x < 0 || x >= kWidth) return;
-    std::uint8_t* const pixel = image_.data<std::uint8_t>() + (y * kWidth + x) * 3;
+    const std::int64_t width = image_.shape()[1];
+    if (y < 0 || y >= kHeight || x < 0 || x >= width) return;
+    std::uint8_t* const pixel = image_.data<std::uint8_t>() + (y * width + x) * 3;
     for (std::size_t c = 0; c < 3; ++c)
       pixel[c] =
           static_cast<std::uint8_t>(std::lround(pixel[c] * (1 - opacity) + colour[c] * opacity));
@@ -97,13 +100,20 @@ void draw_cells(Canvas& canvas, std::span<const std::int64_t> cells) {
                    colour_of(cells[static_cast<std::size_t>(i)]), kBackground);
 }
 
+std::int64_t width_for(const std::vector<std::string>& classes) {
+  std::int64_t letters = 0;
+  for (const std::string& name : classes) letters = std::max(letters, std::ssize(name));
+  letters = std::min(letters, kMostLetters);
+  return std::max(kLeastWidth, kLegendText + letters * kGlyphAdvance * kTextScale + 10);
+}
+
 void draw_legend(Canvas& canvas, const ScatterPlot& plot) {
   const auto classes = static_cast<std::int64_t>(plot.classes.size());
   const std::int64_t lines = kSide / kLineHeight, shown = classes > lines ? lines - 1 : classes;
   std::int64_t top = kTop;
   for (std::int64_t label = 0; label < shown; ++label, top += kLineHeight) {
     canvas.rectangle(top, kLegend, kSwatch, kSwatch, colour_of(label));
-    canvas.text(top, kLegend + kSwatch + 10, plot.classes[static_cast<std::size_t>(label)]);
+    canvas.text(top, kLegendText, plot.classes[static_cast<std::size_t>(label)]);
   }
   if (shown < classes) canvas.text(top, kLegend, fmt::format("and {} more", classes - shown));
 }
@@ -135,7 +145,7 @@ void write_scatter(const ScatterPlot& plot, const std::string& png) {
                  "{} points with {} labels", plot.points.size(), plot.labels.size());
   LOCKSTEP_CHECK(plot.cells.empty() || std::ssize(plot.cells) == kPlotCells * kPlotCells,
                  "{} cells", plot.cells.size());
-  Canvas canvas;
+  Canvas canvas(width_for(plot.classes));
   draw_cells(canvas, plot.cells);
   const Window window{plot.square};
   const std::int64_t radius = static_cast<std::int64_t>(plot.points.size()) <= kFewPoints ? 3 : 2;

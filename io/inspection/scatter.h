@@ -34,8 +34,8 @@ struct ScatterPlot {
 // The middle of a cell of the background, as cells are counted there.
 std::array<double, 2> middle_of_cell(const PlotSquare& square, std::int64_t cell);
 
-// An RGB picture of 1000 x 800 pixels. Points lie over one another half transparent, drawn in their
-// order; as many classes as fit are named beside them.
+// An RGB picture of 1000 x 800 pixels, wider where names of classes are long. Points lie over one
+// another half transparent, drawn in their order; as many classes as fit are named beside them.
 void write_scatter(const ScatterPlot& plot, const std::string& png);
 
 }  // namespace lockstep

@@ -102,6 +102,18 @@ TEST(Scatter, DrawsEachClassInItsColour) {
   EXPECT_EQ(image.data<std::uint8_t>()[(low * 1000 + low) * 3], 255)
       << "nothing, above on the left";
 
+  // A long name is written out: there is ink where the picture without it ends.
+  plot.classes[1] = "a name of thirty-one letters ...";
+  write_scatter(plot, folder.file("long.png"));
+  const Tensor wider = read_image(folder.file("long.png"), 1);
+  ASSERT_GT(wider.shape()[1], 1000 + 100);
+  std::int64_t ink = 0;
+  for (std::int64_t y = 44; y < 44 + 48; ++y)
+    for (std::int64_t x = 1000; x < wider.shape()[1]; ++x)
+      ink += wider.data<std::uint8_t>()[y * wider.shape()[1] + x] < 128;
+  EXPECT_GT(ink, 20);
+  plot.classes[1] = "dog";
+
   // Behind them the half above is of class 1, the half below of class 0.
   std::vector<std::int64_t> cells;
   for (std::int64_t cell = 0; cell < kPlotCells * kPlotCells; ++cell)
