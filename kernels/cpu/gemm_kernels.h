@@ -56,6 +56,17 @@ struct GemmProduct {
   bool streams_b = false;
 };
 
+// Steps whose rows follow one another are one step. Inlined always: what the callers are compiled
+// for must not reach a processor without it.
+[[gnu::always_inline]] inline void join_steps(GemmProduct& product) {
+  if (!product.transposed && product.c.row_stride != 0 &&
+      product.a_step == product.rows * product.a_stride &&
+      product.c_step == product.rows * product.c.row_stride) {
+    product.rows *= product.steps;
+    product.steps = 1;
+  }
+}
+
 // Lines of `length` floats, copied between grids of lines.
 struct LineCopy {
   const float* from = nullptr;

@@ -112,13 +112,7 @@ static void multiply_chunk(const GemmProduct& product, std::int64_t column, std:
 static void multiply(const GemmProduct& whole) {
   if (whole.rows == 0 || whole.steps == 0) return;
   GemmProduct product = whole;
-  // Steps whose rows follow one another are one step.
-  if (!product.transposed && product.c.row_stride != 0 &&
-      product.a_step == product.rows * product.a_stride &&
-      product.c_step == product.rows * product.c.row_stride) {
-    product.rows *= product.steps;
-    product.steps = 1;
-  }
+  join_steps(product);
   const std::int64_t some_rows = product.steps == 1 ? kRowsInCache : product.rows;
   const std::int64_t some_steps =
       product.rows < kRowsInCache ? kRowsInCache / product.rows : std::int64_t{1};

@@ -295,12 +295,7 @@ template <typename Kernel>
 static void multiply(const GemmProduct& whole) {
   if (whole.rows == 0 || whole.steps == 0) return;
   GemmProduct product = whole;
-  if (!product.transposed && product.c.row_stride != 0 &&
-      product.a_step == product.rows * product.a_stride &&
-      product.c_step == product.rows * product.c.row_stride) {
-    product.rows *= product.steps;
-    product.steps = 1;
-  }
+  join_steps(product);
   Packed<typename Kernel::Form> packed;
   const std::int64_t some_steps =
       product.rows < kRowsOfChunk ? kRowsOfChunk / product.rows : std::int64_t{1};
