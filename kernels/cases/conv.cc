@@ -1,5 +1,6 @@
 // Convolutions (cross-correlations, as PyTorch's Conv2d): x and y (N, H, W, C), weights as in the
 // files: (out, in / groups, kernel_h, kernel_w).
+#include "kernels/cases/epilogue.h"
 #include "kernels/cases/op_list.h"
 
 namespace lockstep::cases {
@@ -142,6 +143,18 @@ OpCase forward_case(const ConvShape& shape, Use use) {
   c.reference = [=](const Values& in, Results& out) {
     out["y"] = forward(shape, in);
     spread_magnitude(shape, out["y"]);
+  };
+  return c;
+}
+
+OpCase inference_case(const ConvShape& shape, const EpilogueForm& form, Use use) {
+  OpCase c = forward_case(shape, use);
+  c.operation = "conv_inference";
+  c.peer.kind = PeerShape::Kind::kNone;
+  follow(form, shape.y(), c);
+  c.run = [=](Backend& b, Stream& s, Tensors& t) {
+    b.conv_inference(s, shape.g, t["x"], t["w"], t["packed"], shape.bias ? t["bias"] : Tensor(),
+                     epilogue_of(form, t), t["y"]);
   };
   return c;
 }
@@ -378,6 +391,14 @@ OpCases conv_cases() {
         depthwise(square(1, 17, 17, 9, 3, 0, 3)), depthwise(square(1, 3, 3, 140, 3, 1)),
         depthwise(square(0, 16, 16, 8, 3, 1)), depthwise(square(1, 8, 8, 12, 11, 5))})
     add(shape, Use::kTest);
+  // By every way in which a forward pass is computed.
+  for (const EpilogueForm& form : epilogue_forms())
+    for (const ConvShape& shape :
+         {square(2, 33, 45, 7, 1, 0), square(1, 70, 29, 9, 3, 1, 2), square(1, 3, 20, 23, 7, 3, 2),
+          square(2, 40, 150, 10, 3, 1), square(3, 20, 64, 3, 1, 0, 2), square(4, 300, 31, 1, 1, 0),
+          depthwise(square(2, 35, 35, 13, 3, 1)), depthwise(square(1, 50, 50, 9, 5, 2, 2))})
+      cases.push_back(inference_case(shape, form, Use::kTest));
+  cases.push_back(inference_case(square(4, 32, 192, 28, 1, 0), epilogue_forms()[2], Use::kBoth));
   for (const bool data_gradient : {false, true})
     for (const ConvShape& shape :
          {square(2, 5, 19, 6, 3, 1), square(1, 3, 18, 9, 5, 2, 2), square(1, 18, 34, 6, 3, 1)})

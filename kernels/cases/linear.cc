@@ -1,5 +1,6 @@
 // Linear layers: y[n][o] = Σ_i x[n][i] · w[o][i] + bias[o], w as in the files: (out, in). Where the
 // inputs are a flattened image, the file's columns run C, H, W and x's run H, W, C.
+#include "kernels/cases/epilogue.h"
 #include "kernels/cases/op_list.h"
 
 namespace lockstep::cases {
@@ -90,6 +91,18 @@ OpCase forward_case(const LinearShape& shape, Use use) {
                      shape.bias ? t["bias"] : Tensor(), t["y"]);
   };
   c.reference = [=](const Values& in, Results& out) { out["y"] = forward(shape, in); };
+  return c;
+}
+
+OpCase inference_case(const LinearShape& shape, const EpilogueForm& form) {
+  OpCase c = forward_case(shape, Use::kTest);
+  c.operation = "linear_inference";
+  c.peer.kind = PeerShape::Kind::kNone;
+  follow(form, {shape.rows, shape.out}, c);
+  c.run = [=](Backend& b, Stream& s, Tensors& t) {
+    b.linear_inference(s, shape.geometry(), t["x"], t["w"], t["packed"],
+                       shape.bias ? t["bias"] : Tensor(), epilogue_of(form, t), t["y"]);
+  };
   return c;
 }
 
@@ -190,6 +203,10 @@ OpCases linear_cases() {
                                    {3, 60, 7, true, {4, 5, 3}},
                                    {14, 7 * 7 * 32, 33, true, {7, 7, 32}}})
     add(shape, Use::kTest);
+  for (const EpilogueForm& form : epilogue_forms())
+    for (const LinearShape& shape :
+         {LinearShape{1, 7, 13}, {0, 5, 3}, {130, 300, 70, false}, {230, 129, 41}})
+      cases.push_back(inference_case(shape, form));
   for (const bool data_gradient : {false, true})
     for (const LinearShape& shape : {LinearShape{3, 37, 19}, {8, 128, 64}})
       cases.push_back(repack_case(shape, data_gradient));

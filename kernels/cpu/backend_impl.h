@@ -8,6 +8,7 @@
 
 namespace lockstep {
 
+struct TileEpilogue;      // kernels/cpu/tile_epilogue.h
 struct VectorKernels;     // kernels/cpu/vector_kernels.h: everything but products
 struct DepthwiseKernels;  // kernels/cpu/depthwise_kernels.h
 struct WinogradKernels;   // kernels/cpu/winograd_kernels.h: transforms around a convolution's
@@ -48,6 +49,9 @@ class CpuBackend final : public Backend {
                    Tensor& packed) override;
   void linear_forward(Stream&, const LinearGeometry&, const Tensor& x, const Tensor& w,
                       const Tensor& packed, const Tensor& bias, Tensor& y) override;
+  void linear_inference(Stream&, const LinearGeometry&, const Tensor& x, const Tensor& w,
+                        const Tensor& packed, const Tensor& bias, const Epilogue&,
+                        Tensor& y) override;
   void linear_backward_data(Stream&, const LinearGeometry&, const Tensor& dy, const Tensor& w,
                             const Tensor& packed, Tensor& dx) override;
   void linear_backward_weights(Stream&, const LinearGeometry&, const Tensor& x, const Tensor& dy,
@@ -59,6 +63,9 @@ class CpuBackend final : public Backend {
                  Tensor& packed) override;
   void conv_forward(Stream&, const ConvGeometry&, const Tensor& x, const Tensor& w,
                     const Tensor& packed, const Tensor& bias, Tensor& y) override;
+  void conv_inference(Stream&, const ConvGeometry&, const Tensor& x, const Tensor& w,
+                      const Tensor& packed, const Tensor& bias, const Epilogue&,
+                      Tensor& y) override;
   void conv_backward_data(Stream&, const ConvGeometry&, const Tensor& dy, const Tensor& w,
                           const Tensor& packed, bool add, Tensor& dx) override;
   bool conv_adds_gradient(const ConvGeometry&, std::int64_t images) override;
@@ -228,6 +235,13 @@ class CpuBackend final : public Backend {
   void running_average(Stream&, float momentum, const Tensor& mean, Tensor& value) override;
 
  private:
+  // epilogue: may be null.
+  void linear_forward(Stream&, const LinearGeometry&, const Tensor& x, const Tensor& w,
+                      const Tensor& bias, const TileEpilogue* epilogue, Tensor& y);
+  void conv_forward(Stream&, const ConvGeometry&, const Tensor& x, const Tensor& w,
+                    const Tensor& packed, const Tensor& bias, const TileEpilogue* epilogue,
+                    Tensor& y);
+
   Isa isa_;
   Products products_kind_;
   const VectorKernels& vector_;

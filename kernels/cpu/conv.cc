@@ -8,6 +8,7 @@
 #include "kernels/cpu/conv_depthwise.h"
 #include "kernels/cpu/conv_pixels.h"
 #include "kernels/cpu/conv_spread.h"
+#include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/panels.h"
 #include "kernels/cpu/winograd.h"
 
@@ -23,8 +24,9 @@ struct RowClass {
 
 class Correlator {
  public:
-  Correlator(const Correlation& c, const SourceColumns& columns, bool add)
-      : c_(c), columns_(columns), add_(add) {}
+  Correlator(const Correlation& c, const SourceColumns& columns, bool add,
+             const TileEpilogue* epilogue)
+      : c_(c), columns_(columns), add_(add), epilogue_(epilogue) {}
 
   // Workspace for the classes of one part: the first and the last tap inside change at most once
   // a tap, so there are at most 2 · taps + 1 classes.
@@ -88,6 +90,7 @@ class Correlator {
     product.runs = rows.runs;
     product.run_count = rows.run_count;
     product.accumulate = add_;
+    product.epilogue = epilogue_;
     for (std::int64_t group = 0; group < c_.groups; ++group) {
       product.a = source + rows.first * product.a_step + group * group_in;
       product.b = {weights + part.weights_before + (group * group_out + some.first) * terms, 0,
@@ -128,7 +131,8 @@ class Correlator {
 
   const Correlation& c_;
   const SourceColumns& columns_;
-  const bool add_;  // to what the output holds
+  const bool add_;                      // to what the output holds
+  const TileEpilogue* const epilogue_;  // may be null
 };
 
 // Weights that stay in the second-level cache while all images of a batch pass over them, and the
@@ -140,11 +144,11 @@ template <typename PartAt>
 void correlate(Stream& stream, const GemmKernels& kernels, const Correlation& c,
                std::int64_t part_count, const PartAt& part_at, std::int64_t images,
                const float* source, const float* weights, const float* bias, bool add,
-               float* output) {
+               const TileEpilogue* epilogue, float* output) {
   SourceColumns columns;
   for (std::int64_t i = 0; i < part_count; ++i) columns.include(c, part_at(i, 0));
   columns.finish(c);
-  const Correlator correlator(c, columns, add);
+  const Correlator correlator(c, columns, add, epilogue);
   const std::int64_t padded_size = c.source_h * columns.width() * c.source_c;
   const std::int64_t some_images =
       std::min(images, std::max<std::int64_t>(1, kImagesAtOnce / padded_size));
@@ -212,7 +216,7 @@ void correlate(Stream& stream, const GemmKernels& kernels, const Correlation& c,
 // The forward pass for few channels, see conv_spread.h.
 void forward_by_spread_images(Stream& stream, const GemmKernels& kernels, const ConvGeometry& g,
                               std::int64_t images, const float* x, const float* w,
-                              const float* bias, float* y) {
+                              const float* bias, const TileEpilogue* epilogue, float* y) {
   const SpreadImages spread(g);
   // The padded image itself serves where lines are shifted ones of their neighbours.
   const std::int64_t rows = spread.shifts() ? 0 : spread.rows_of(g.out_h());
@@ -241,6 +245,7 @@ void forward_by_spread_images(Stream& stream, const GemmKernels& kernels, const 
   product.b = {w, 0, kPanelColumns * terms};
   product.c_step = out_w * g.out_c;
   product.bias = bias;
+  product.epilogue = epilogue;
   product.steps = g.out_h();
   product.rows = out_w;
   product.columns = g.out_c;
@@ -301,6 +306,19 @@ void CpuBackend::conv_pack(Stream& stream, const ConvGeometry& g, bool data_grad
 void CpuBackend::conv_forward(Stream& stream, const ConvGeometry& g, const Tensor& x,
                               const Tensor& w, const Tensor& packed, const Tensor& bias,
                               Tensor& y) {
+  conv_forward(stream, g, x, w, packed, bias, nullptr, y);
+}
+
+void CpuBackend::conv_inference(Stream& stream, const ConvGeometry& g, const Tensor& x,
+                                const Tensor& w, const Tensor& packed, const Tensor& bias,
+                                const Epilogue& epilogue, Tensor& y) {
+  const cpu::OutputEpilogue applied(vector_, epilogue, y);
+  conv_forward(stream, g, x, w, packed, bias, &applied.tile(), y);
+}
+
+void CpuBackend::conv_forward(Stream& stream, const ConvGeometry& g, const Tensor& x,
+                              const Tensor& w, const Tensor& packed, const Tensor& bias,
+                              const TileEpilogue* epilogue, Tensor& y) {
   check_geometry(g);
   check_images("x", x, g.in_h, g.in_w, g.in_c);
   check_conv_elements("w", w, g.weight_elements());
@@ -309,30 +327,30 @@ void CpuBackend::conv_forward(Stream& stream, const ConvGeometry& g, const Tenso
   LOCKSTEP_CHECK(x.rows() == y.rows(), "conv: {} and {} images", x.rows(), y.rows());
   const float* const b = bias ? bias.data<float>() : nullptr;
   if (pixels_suit(g)) {
-    pixels_forward(stream, products_, g, x.rows(), x.data<float>(), w.data<float>(), b,
+    pixels_forward(stream, products_, g, x.rows(), x.data<float>(), w.data<float>(), b, epilogue,
                    y.data<float>());
     return;
   }
   if (winograd_suits(g)) {
     check_conv_elements("packed", packed, winograd_packed_elements(g));
     winograd_forward(stream, {gemm_, winograd_}, g, x.rows(), x.data<float>(), packed.data<float>(),
-                     b, y.data<float>());
+                     b, epilogue, y.data<float>());
     return;
   }
   if (is_depthwise(g)) {
     depthwise_forward(stream, depthwise_, g, x.rows(), x.data<float>(), w.data<float>(), b,
-                      y.data<float>());
+                      epilogue, y.data<float>());
     return;
   }
   if (SpreadImages::suits(g)) {
     forward_by_spread_images(stream, products_, g, x.rows(), x.data<float>(), w.data<float>(), b,
-                             y.data<float>());
+                             epilogue, y.data<float>());
     return;
   }
   correlate(
       stream, products_, forward_correlation(g), 1,
       [&](std::int64_t, std::int64_t) { return forward_part(g); }, x.rows(), x.data<float>(),
-      w.data<float>(), b, false, y.data<float>());
+      w.data<float>(), b, false, epilogue, y.data<float>());
 }
 
 void CpuBackend::conv_backward_data(Stream& stream, const ConvGeometry& g, const Tensor& dy,
@@ -361,7 +379,7 @@ void CpuBackend::conv_backward_data(Stream& stream, const ConvGeometry& g, const
   correlate(
       stream, products_, data_correlation(g), data_parts(g),
       [&](std::int64_t i, std::int64_t before) { return data_part(g, i, before); }, dy.rows(),
-      dy.data<float>(), packed.data<float>(), nullptr, add, dx.data<float>());
+      dy.data<float>(), packed.data<float>(), nullptr, add, nullptr, dx.data<float>());
 }
 
 }  // namespace lockstep

@@ -28,7 +28,8 @@ class Correlator {
   }
 
   void run(const DepthwiseKernels& kernels, Workspace& workspace, std::int64_t images,
-           const float* source, const float* w, const float* bias, bool add, float* output) const {
+           const float* source, const float* w, const float* bias, bool add,
+           const TileEpilogue* epilogue, float* output) const {
     auto* const classes = workspace.take<ColumnClass>(most_classes(part_));
     auto* const taps = workspace.take<DepthwiseTap>(part_.h.count * part_.w.count);
     const std::int64_t count = classify(classes);
@@ -54,6 +55,9 @@ class Correlator {
           row.y = to + (output_row * c_.output_w + column) * channels;
           kernels.row(row);
         }
+        if (epilogue != nullptr)
+          epilogue->apply(*epilogue, to + output_row * c_.output_w * channels, c_.output_w,
+                          channels, channels);
       }
     }
   }
@@ -171,11 +175,11 @@ class WeightGradient {
 
 void depthwise_forward(Stream& stream, const DepthwiseKernels& kernels, const ConvGeometry& g,
                        std::int64_t images, const float* x, const float* w, const float* bias,
-                       float* y) {
+                       const TileEpilogue* epilogue, float* y) {
   const Correlation c = forward_correlation(g);
   const ConvPart part = forward_part(g);
   Workspace workspace(stream, Correlator::bytes(part));
-  Correlator(g, c, part).run(kernels, workspace, images, x, w, bias, false, y);
+  Correlator(g, c, part).run(kernels, workspace, images, x, w, bias, false, epilogue, y);
 }
 
 void depthwise_backward_data(Stream& stream, const DepthwiseKernels& kernels, const ConvGeometry& g,
@@ -185,7 +189,7 @@ void depthwise_backward_data(Stream& stream, const DepthwiseKernels& kernels, co
   for (std::int64_t i = 0; i < data_parts(g); ++i) {
     const ConvPart part = data_part(g, i, 0);
     Workspace workspace(stream, Correlator::bytes(part));
-    Correlator(g, c, part).run(kernels, workspace, images, dy, w, nullptr, add, dx);
+    Correlator(g, c, part).run(kernels, workspace, images, dy, w, nullptr, add, nullptr, dx);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/depthwise_kernels.h"
+#include "kernels/cpu/tile_epilogue.h"
 
 namespace lockstep {
 
@@ -16,7 +17,7 @@ inline bool is_depthwise(const ConvGeometry& g) {
 
 void depthwise_forward(Stream& stream, const DepthwiseKernels& kernels, const ConvGeometry& g,
                        std::int64_t images, const float* x, const float* w, const float* bias,
-                       float* y);
+                       const TileEpilogue* epilogue, float* y);
 void depthwise_backward_data(Stream& stream, const DepthwiseKernels& kernels, const ConvGeometry& g,
                              std::int64_t images, const float* dy, const float* w, bool add,
                              float* dx);

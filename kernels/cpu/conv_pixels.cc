@@ -66,7 +66,8 @@ struct Products {
 template <typename ForEachSeen>
 void multiply_pixels(Stream& stream, const GemmKernels& kernels, const Products& p,
                      std::int64_t images, const float* from, const float* weights,
-                     const float* bias, bool add, float* to, const ForEachSeen& for_each_seen) {
+                     const float* bias, bool add, const TileEpilogue* epilogue, float* to,
+                     const ForEachSeen& for_each_seen) {
   const std::int64_t most_pieces = RunBuilder::pieces_needed(p.from_pixels, p.terms);
   Workspace workspace(stream, Workspace::bytes_of<GemmPiece>(most_pieces) +
                                   Workspace::bytes_of<GemmRun>(runs_of(p.terms)));
@@ -94,6 +95,7 @@ void multiply_pixels(Stream& stream, const GemmKernels& kernels, const Products&
       product.b = {weights + column * p.terms, 0, kPanelColumns * p.terms};
       product.c = {to + pixel * p.to_channels + column, p.to_pixels * p.to_channels, kPanelColumns};
       product.bias = bias ? bias + column : nullptr;
+      product.epilogue = epilogue;
       kernels.multiply(product);
     }
   }
@@ -126,7 +128,7 @@ void pixels_pack(const ConvGeometry& g, const float* w, float* packed) {
 
 void pixels_forward(Stream& stream, const GemmKernels& kernels, const ConvGeometry& g,
                     std::int64_t images, const float* x, const float* w, const float* bias,
-                    float* y) {
+                    const TileEpilogue* epilogue, float* y) {
   const Axes axes(g);
   const auto for_each_seen = [&](std::int64_t pixel, const auto& visit) {
     for (std::int64_t kh = 0; kh < g.kernel_h; ++kh) {
@@ -140,7 +142,7 @@ void pixels_forward(Stream& stream, const GemmKernels& kernels, const ConvGeomet
   };
   multiply_pixels(stream, kernels,
                   {axes.inputs(), g.in_c, axes.outputs(), g.out_c, axes.taps() * g.in_c}, images, x,
-                  w, bias, false, y, for_each_seen);
+                  w, bias, false, epilogue, y, for_each_seen);
 }
 
 void pixels_backward_data(Stream& stream, const GemmKernels& kernels, const ConvGeometry& g,
@@ -160,7 +162,7 @@ void pixels_backward_data(Stream& stream, const GemmKernels& kernels, const Conv
   };
   multiply_pixels(stream, kernels,
                   {axes.outputs(), g.out_c, axes.inputs(), g.in_c, h.count() * v.count() * g.out_c},
-                  images, dy, packed, nullptr, add, dx, for_each_seen);
+                  images, dy, packed, nullptr, add, nullptr, dx, for_each_seen);
 }
 
 bool pixels_add_gradient(const ConvGeometry& g, std::int64_t images) {

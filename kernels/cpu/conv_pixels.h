@@ -16,7 +16,7 @@ void pixels_pack(const ConvGeometry& g, const float* w, float* packed);
 
 void pixels_forward(Stream& stream, const GemmKernels& kernels, const ConvGeometry& g,
                     std::int64_t images, const float* x, const float* w, const float* bias,
-                    float* y);
+                    const TileEpilogue* epilogue, float* y);
 void pixels_backward_data(Stream& stream, const GemmKernels& kernels, const ConvGeometry& g,
                           std::int64_t images, const float* dy, const float* packed, bool add,
                           float* dx);

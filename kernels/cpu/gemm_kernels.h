@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/tile_epilogue.h"
+
 namespace lockstep {
 
 // Weights and their gradients lie in panels of this many columns, as wide as two registers of the
@@ -47,7 +49,8 @@ struct GemmProduct {
   ColumnPanels<const float> b;
   ColumnPanels<float> c;
   std::int64_t c_step = 0;
-  const float* bias = nullptr;  // added after the last run; may be missing
+  const float* bias = nullptr;             // added after the last run; may be missing
+  const TileEpilogue* epilogue = nullptr;  // of finished sums, c's rows a row_stride apart; or null
   std::int64_t steps = 1, rows = 0, columns = 0;
   const GemmRun* runs = nullptr;
   std::int64_t run_count = 0;

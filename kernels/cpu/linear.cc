@@ -2,6 +2,7 @@
 // panels of columns (gemm_kernels.h), so that the forward pass packs nothing.
 #include "kernels/cpu/backend_impl.h"
 #include "kernels/cpu/conv_weights.h"
+#include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/gemm_kernels.h"
 #include "kernels/cpu/gemm_runs.h"
 #include "kernels/cpu/panels.h"
@@ -57,6 +58,19 @@ void CpuBackend::linear_pack(Stream&, const LinearGeometry& g, bool data_gradien
 
 void CpuBackend::linear_forward(Stream& stream, const LinearGeometry& g, const Tensor& x,
                                 const Tensor& w, const Tensor&, const Tensor& bias, Tensor& y) {
+  linear_forward(stream, g, x, w, bias, nullptr, y);
+}
+
+void CpuBackend::linear_inference(Stream& stream, const LinearGeometry& g, const Tensor& x,
+                                  const Tensor& w, const Tensor&, const Tensor& bias,
+                                  const Epilogue& epilogue, Tensor& y) {
+  const cpu::OutputEpilogue applied(vector_, epilogue, y);
+  linear_forward(stream, g, x, w, bias, &applied.tile(), y);
+}
+
+void CpuBackend::linear_forward(Stream& stream, const LinearGeometry& g, const Tensor& x,
+                                const Tensor& w, const Tensor& bias, const TileEpilogue* epilogue,
+                                Tensor& y) {
   check_matrix("x", x, g.in);
   check_elements("w", w, g.in * g.out);
   if (bias) check_elements("bias", bias, g.out);
@@ -68,6 +82,7 @@ void CpuBackend::linear_forward(Stream& stream, const LinearGeometry& g, const T
   product.b = {w.data<float>(), 0, kPanelColumns * g.in};
   product.c = {y.data<float>(), g.out, kPanelColumns};
   product.bias = bias ? bias.data<float>() : nullptr;
+  product.epilogue = epilogue;
   product.streams_b = streams(g);
   product.rows = x.rows();
   product.columns = g.out;

@@ -25,6 +25,8 @@
 //   multiply_wide(a, b, hi, lo)  the halves of unsigned 32 x 32 products
 //   load_u8, store_u8            bytes to floats; floats that are integers in [0, 255] to bytes
 //   to_double(v), to_float(d)    between V and D
+//   times_power_of_two(a, f, k)  a 2^k, f = k in [-126, 128], where the result is a normal number
+//                                or infinite
 #pragma once
 
 #include <cstddef>

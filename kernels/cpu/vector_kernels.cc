@@ -7,6 +7,7 @@
 #define LOCKSTEP_VECTOR_TABLE(isa)                       \
   namespace lockstep::cpu::isa {                         \
   extern const ActivationKernels kActivationKernels;     \
+  extern const EpilogueKernels kEpilogueKernels;         \
   extern const ElementwiseKernels kElementwiseKernels;   \
   extern const PoolKernels kPoolKernels;                 \
   extern const AdaptivePoolKernels kAdaptivePoolKernels; \
@@ -20,6 +21,7 @@
   extern const UpdateKernels kUpdateKernels;             \
   static const VectorKernels kVectorKernels = {          \
       .activation = kActivationKernels,                  \
+      .epilogue = kEpilogueKernels,                      \
       .elementwise = kElementwiseKernels,                \
       .pool = kPoolKernels,                              \
       .adaptive_pool = kAdaptivePoolKernels,             \

@@ -8,6 +8,8 @@
 
 namespace lockstep {
 
+struct TileEpilogue;  // tile_epilogue.h
+
 // One function with its gradient. `kept` is x or y, as Activation::backward_reads_input says.
 struct ActivationKernel {
   void (*forward)(float parameter, const float* x, float* y, std::int64_t n);
@@ -16,6 +18,13 @@ struct ActivationKernel {
 
 struct ActivationKernels {
   ActivationKernel relu, sigmoid, tanh, leaky_relu, elu, gelu, gelu_tanh, silu;
+};
+
+// What follows finished sums, by the activation at its end.
+struct EpilogueKernels {
+  using Apply = void (*)(const TileEpilogue&, float* tile, std::int64_t rows,
+                         std::int64_t row_stride, std::int64_t columns);
+  Apply none, relu, sigmoid, tanh, leaky_relu, elu, gelu, gelu_tanh, silu;
 };
 
 struct ElementwiseKernels {
@@ -119,8 +128,7 @@ struct BatchNormKernels {
   // dx = a d - (b + c (x - mean)), dresidual = d; dresidual may be null, and either may be dy
   void (*relu_gradient_data)(const float* x, const float* dy, const std::uint8_t* mask,
                              const float* mean, const float* a, const float* b, const float* c,
-                             std::int64_t rows, std::int64_t channels, float* dx,
-                             float* dresidual);
+                             std::int64_t rows, std::int64_t channels, float* dx, float* dresidual);
 };
 
 struct LossKernels {
@@ -219,6 +227,7 @@ inline constexpr int kMaxTreeDepth = 32;
 
 struct VectorKernels {
   const ActivationKernels& activation;
+  const EpilogueKernels& epilogue;
   const ElementwiseKernels& elementwise;
   const PoolKernels& pool;
   const AdaptivePoolKernels& adaptive_pool;

@@ -49,7 +49,7 @@ struct Sizes {
 
 void correlate(Stream& stream, const WinogradTables& tables, const Sizes& sizes,
                std::int64_t images, const float* source, const float* weights, const float* bias,
-               bool add, float* output) {
+               bool add, const TileEpilogue* epilogue, float* output) {
   const std::int64_t in = sizes.source.channels, out = sizes.output.channels;
   const WinogradTiles tiles(images, sizes.output.height, sizes.output.width);
   const EvenBlocks blocks(tiles.count(), tiles_at_once(in));
@@ -101,6 +101,10 @@ void correlate(Stream& stream, const WinogradTables& tables, const Sizes& sizes,
             {tile.points_h, tile.points_w, product.columns,
              out_points + (t - first) * out_planes.row_stride, out_planes.plane_stride},
             bias ? bias + column : nullptr, add, writer.places(tile, column));
+        if (epilogue != nullptr)
+          writer.for_each_row(tile, column, [&](float* row, std::int64_t pixels) {
+            epilogue->apply(*epilogue, row, pixels, out, product.columns);
+          });
       }
     }
   }
@@ -164,10 +168,10 @@ void winograd_pack(Stream& stream, const WinogradKernels& kernels, const ConvGeo
 
 void winograd_forward(Stream& stream, const WinogradTables& tables, const ConvGeometry& g,
                       std::int64_t images, const float* x, const float* packed, const float* bias,
-                      float* y) {
+                      const TileEpilogue* epilogue, float* y) {
   correlate(stream, tables,
             {{g.in_h, g.in_w, g.in_c}, {g.out_h(), g.out_w(), g.out_c}, g.pad_h, g.pad_w}, images,
-            x, packed, bias, false, y);
+            x, packed, bias, false, epilogue, y);
 }
 
 void winograd_backward_data(Stream& stream, const WinogradTables& tables, const ConvGeometry& g,
@@ -175,7 +179,7 @@ void winograd_backward_data(Stream& stream, const WinogradTables& tables, const 
                             float* dx) {
   correlate(stream, tables,
             {{g.out_h(), g.out_w(), g.out_c}, {g.in_h, g.in_w, g.in_c}, 2 - g.pad_h, 2 - g.pad_w},
-            images, dy, packed, nullptr, add, dx);
+            images, dy, packed, nullptr, add, nullptr, dx);
 }
 
 }  // namespace lockstep

@@ -26,7 +26,7 @@ struct WinogradTables {
 
 void winograd_forward(Stream& stream, const WinogradTables& tables, const ConvGeometry& g,
                       std::int64_t images, const float* x, const float* packed, const float* bias,
-                      float* y);
+                      const TileEpilogue* epilogue, float* y);
 void winograd_backward_data(Stream& stream, const WinogradTables& tables, const ConvGeometry& g,
                             std::int64_t images, const float* dy, const float* packed, bool add,
                             float* dx);

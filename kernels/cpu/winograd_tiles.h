@@ -126,6 +126,16 @@ class TileWriter {
     return places_;
   }
 
+  // visit(first pixel, pixels) for each row of the tile's outputs inside the image, from `channel`
+  // on.
+  template <typename Visit>
+  void for_each_row(const WinogradTiles::Tile& tile, std::int64_t channel, const Visit& visit) {
+    const std::int64_t rows = std::min<std::int64_t>(tile.points_h - 2, batch_.height - tile.y);
+    const std::int64_t pixels = std::min<std::int64_t>(tile.points_w - 2, batch_.width - tile.x);
+    for (std::int64_t i = 0; i < rows; ++i)
+      visit(images_ + batch_.pixel(tile.image, tile.y + i, tile.x) + channel, pixels);
+  }
+
  private:
   ImageBatch batch_;
   float* images_;

@@ -45,6 +45,12 @@ Tensor ActivationLayer::forward(const Pass& pass, const Tensor& x) {
   return y;
 }
 
+std::optional<Epilogue> ActivationLayer::as_epilogue() const {
+  Epilogue epilogue;
+  epilogue.activation = activation_;
+  return epilogue;
+}
+
 Tensor ActivationLayer::backward(const Pass& pass, const Tensor& dy) {
   if (!data_gradient_) return {};
   Tensor dx = dy;

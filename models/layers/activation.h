@@ -15,6 +15,7 @@ class ActivationLayer final : public UnaryLayer {
   Tensor forward(const Pass& pass, const Tensor& x) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
   OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
+  std::optional<Epilogue> as_epilogue() const override;
   // In place, the input is where the output is; else what backward reads may be the input alone.
   bool keeps_output() const override { return !activation_.backward_reads_input(); }
 

@@ -1,8 +1,5 @@
 #include "models/layers/batch_norm.h"
 
-#include <algorithm>
-
-#include "io/dataset/dataset.h"
 #include "runtime/step/onnx_export.h"
 
 namespace lockstep {
@@ -49,11 +46,8 @@ Shape BatchNorm::build(Build& build, const Shape& in) {
   saved_mean_ = build.fixed_buffer({channels});
   saved_inv_std_ = build.fixed_buffer({channels});
   if (frozen_) {
-    zeros_ = build.backend().zeros({channels}, DType::kFloat32);
-    ones_ = build.fixed_buffer({channels});
-    const Tensor ones = host_tensor({channels}, DType::kFloat32);
-    std::ranges::fill(ones.span<float>(), 1.0f);
-    build.backend().copy(ones, ones_);
+    zeros_ = build.constant({channels}, 0.0f);
+    ones_ = build.constant({channels}, 1.0f);
   }
   if (!pools()) y_ = build.buffer(in);
   if (data_gradient_ || relu_) dx_ = build.gradient_buffer(in);
@@ -93,6 +87,19 @@ Tensor BatchNorm::forward(const Pass& pass, const Tensor& x, const Tensor& resid
                                     running_var_->grad);
   }
   return y;
+}
+
+std::optional<Epilogue> BatchNorm::as_epilogue() const {
+  if (pools()) return {};
+  Epilogue epilogue{.batch_norm = options_,
+                    .gamma = weight_->value,
+                    .beta = bias_->value,
+                    .running_mean = running_mean_->value,
+                    .running_var = running_var_->value,
+                    .residual = {},
+                    .activation = {}};
+  if (relu_) epilogue.activation = Activation::kRelu;
+  return epilogue;
 }
 
 // The frozen form has no mask: its ReLU goes by y.

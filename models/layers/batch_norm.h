@@ -26,6 +26,7 @@ class BatchNorm final : public UnaryLayer {
   using UnaryLayer::forward;
   Tensor forward(const Pass& pass, const Tensor& x) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
+  std::optional<Epilogue> as_epilogue() const override;
   // Only with the ReLU: residual, and its gradient; either may be undefined.
   Tensor forward(const Pass& pass, const Tensor& x, const Tensor& residual);
   Tensor backward(const Pass& pass, const Tensor& dy, Tensor& dresidual);

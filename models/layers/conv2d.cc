@@ -102,6 +102,14 @@ Tensor Conv2d::forward(const Pass& pass, const Tensor& x) {
   return y;
 }
 
+Tensor Conv2d::forward_with(const Pass& pass, const Tensor& x, const Epilogue& epilogue) {
+  const Tensor& packed = packed_forward_.refreshed(pass);
+  Tensor y = y_.head(x.rows());
+  pass.backend.conv_inference(pass.stream, geometry_, x, weight_->value, packed,
+                              has_bias_ ? bias_->value : Tensor(), epilogue, y);
+  return y;
+}
+
 Tensor Conv2d::backward(const Pass& pass, const Tensor& dy) {
   Tensor dx;
   if (dx_) dx = dx_.head(dy.rows());

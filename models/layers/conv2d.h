@@ -29,6 +29,8 @@ class Conv2d final : public UnaryLayer {
 
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
+  bool takes(const Epilogue&) const override { return true; }
+  Tensor forward_with(const Pass& pass, const Tensor& x, const Epilogue& epilogue) override;
   using UnaryLayer::backward;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
   void add_backward(const Pass& pass, const Tensor& dy, Tensor& sum) override;

@@ -15,6 +15,7 @@ class Dropout final : public UnaryLayer {
   Tensor forward(const Pass& pass, const Tensor& x) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
   OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
+  std::optional<Epilogue> as_epilogue() const override { return Epilogue{}; }  // nothing
   // In evaluation the output is the input, so what the producer keeps must stay here too.
   bool keeps_output() const override { return !in_place_; }
 

@@ -39,11 +39,37 @@ Shape LayerScale::build(Build& build, const Shape& in) {
   layer_backward_ = build.gradient_flows;
   build.gradient_flows = layer_backward_ || gamma_->trains;
   y_ = build.buffer(out);
+  zeros_ = build.constant({channels_}, 0.0f);
+  ones_ = build.constant({channels_}, 1.0f);
   build.table.push_back({build.path(), "layer_scale", out, channels_});
   return out;
 }
 
+// gamma · x, as batch norm has it for the mean 0 and the variance 1.
+Epilogue LayerScale::epilogue() const {
+  return {.batch_norm = {.epsilon = 0},
+          .gamma = gamma_->value,
+          .beta = zeros_,
+          .running_mean = zeros_,
+          .running_var = ones_,
+          .residual = {},
+          .activation = {}};
+}
+
+bool LayerScale::takes(const Epilogue& after) const {
+  Epilogue both = epilogue();
+  return both.append(after) && layer_->takes(both);
+}
+
+Tensor LayerScale::forward_with(const Pass& pass, const Tensor& x, const Epilogue& after) {
+  Epilogue both = epilogue();
+  const bool whole = both.append(after);
+  LOCKSTEP_CHECK(whole, "a layer scale was given an epilogue that it does not take");
+  return layer_->forward_with(pass, x, both);
+}
+
 Tensor LayerScale::forward(const Pass& pass, const Tensor& x) {
+  if (pass.joins_layers() && takes({})) return forward_with(pass, x, {});
   scaled_ = layer_->forward(pass, x);
   Tensor y = y_.head(x.rows()), samples = as_one_sample(y);
   pass.backend.scale_channels(pass.stream, as_one_sample(scaled_), as_one_row(gamma_->value),

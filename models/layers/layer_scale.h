@@ -13,10 +13,14 @@ class LayerScale final : public UnaryLayer {
 
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
+  bool takes(const Epilogue& after) const override;
+  Tensor forward_with(const Pass& pass, const Tensor& x, const Epilogue& after) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
   OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
 
  private:
+  Epilogue epilogue() const;
+
   std::unique_ptr<UnaryLayer> layer_;
   std::int64_t channels_;
   double start_;
@@ -24,6 +28,7 @@ class LayerScale final : public UnaryLayer {
   bool layer_backward_ = false;  // gradients flow into the layer
   Tensor scaled_;                // of the last forward: what gamma multiplies
   Tensor y_;
+  Tensor zeros_, ones_;  // (channels)
 };
 
 }  // namespace lockstep

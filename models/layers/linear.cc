@@ -39,6 +39,12 @@ Tensor Linear::forward(const Pass& pass, const Tensor& x) {
   return y;
 }
 
+Tensor Linear::forward_with(const Pass& pass, const Tensor& x, const Epilogue& epilogue) {
+  Tensor y = y_.head(x.rows());
+  projection_.forward_with(pass, x, epilogue, y);
+  return y;
+}
+
 Tensor Linear::backward(const Pass& pass, const Tensor& dy) {
   projection_.backward_weights(pass, x_, dy);
   Tensor dx;

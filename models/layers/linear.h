@@ -25,6 +25,8 @@ class Linear final : public UnaryLayer {
 
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
+  bool takes(const Epilogue&) const override { return true; }
+  Tensor forward_with(const Pass& pass, const Tensor& x, const Epilogue& epilogue) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
   OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
 

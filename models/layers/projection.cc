@@ -36,6 +36,16 @@ void Projection::forward(const Pass& pass, const Tensor& x, Tensor& y) {
                               bias_ != nullptr ? bias_->value : Tensor(), rows);
 }
 
+void Projection::forward_with(const Pass& pass, const Tensor& x, const Epilogue& epilogue,
+                              Tensor& y) {
+  const Tensor& packed = packed_forward_.refreshed(pass);
+  Tensor rows = outputs(y);
+  Epilogue of_rows = epilogue;
+  if (of_rows.residual) of_rows.residual = outputs(of_rows.residual);
+  pass.backend.linear_inference(pass.stream, geometry_, inputs(x), weight_->value, packed,
+                                bias_ != nullptr ? bias_->value : Tensor(), of_rows, rows);
+}
+
 void Projection::backward_data(const Pass& pass, const Tensor& dy, Tensor& dx) {
   const Tensor& packed = packed_backward_.refreshed(pass);
   Tensor rows = inputs(dx);

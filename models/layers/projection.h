@@ -21,6 +21,8 @@ class Projection {
 
   // x (..., in), y (..., out); all axes but the last count as rows.
   void forward(const Pass& pass, const Tensor& x, Tensor& y);
+  // The same and what follows it, in evaluation.
+  void forward_with(const Pass& pass, const Tensor& x, const Epilogue& epilogue, Tensor& y);
   void backward_data(const Pass& pass, const Tensor& dy, Tensor& dx);
   void backward_weights(const Pass& pass, const Tensor& x, const Tensor& dy);
   void ready(const Pass& pass) const;  // both parameters

@@ -75,8 +75,14 @@ Shape Residual::build(Build& build, const Shape& in) {
 }
 
 Tensor Residual::forward(const Pass& pass, const Tensor& x) {
-  const Tensor main = main_.layer->forward(pass, x);
   const Tensor shortcut = shortcut_.layer != nullptr ? shortcut_.layer->forward(pass, x) : x;
+  if (pass.joins_layers()) {
+    Epilogue end;
+    if (norm_ != nullptr) end = norm_->as_epilogue().value();
+    end.residual = shortcut;
+    if (main_.layer->takes(end)) return main_.layer->forward_with(pass, x, end);
+  }
+  const Tensor main = main_.layer->forward(pass, x);
   if (norm_ != nullptr) return norm_->forward(pass, main, shortcut);
   Tensor y = y_ ? y_.head(x.rows()) : main;
   pass.backend.add(pass.stream, main, shortcut, y);

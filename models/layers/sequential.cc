@@ -56,12 +56,58 @@ DType Sequential::input_type() const {
 }
 
 Tensor Sequential::forward(const Pass& pass, const Tensor& x) {
+  if (pass.joins_layers()) return forward_joined(pass, x, {});
   Tensor y = x;
   for (Child& child : children_) {
     const ProfileScope scope(pass.stream.profile(), child.path);
     y = child.layer->forward(pass, y);
     if (pass.check_finite) check_finite(pass, child.path, y);
     if (pass.observer != nullptr) pass.observer->output(child.path, y);
+  }
+  return y;
+}
+
+std::size_t Sequential::join(std::size_t first, Epilogue& epilogue) const {
+  const UnaryLayer& layer = *children_[first].layer;
+  std::size_t end = first + 1;
+  for (; end < children_.size(); ++end) {
+    const std::optional<Epilogue> next = children_[end].layer->as_epilogue();
+    Epilogue both = epilogue;
+    if (!next || !both.append(*next) || !layer.takes(both)) break;
+    epilogue = both;
+  }
+  return end;
+}
+
+bool Sequential::takes(const Epilogue& after) const {
+  for (std::size_t i = 0; i < children_.size();) {
+    Epilogue epilogue;
+    const std::size_t end = join(i, epilogue);
+    if (end == children_.size())
+      return epilogue.append(after) && children_[i].layer->takes(epilogue);
+    i = end;
+  }
+  return false;
+}
+
+Tensor Sequential::forward_with(const Pass& pass, const Tensor& x, const Epilogue& epilogue) {
+  return forward_joined(pass, x, epilogue);
+}
+
+Tensor Sequential::forward_joined(const Pass& pass, const Tensor& x, const Epilogue& after) {
+  Tensor y = x;
+  for (std::size_t i = 0; i < children_.size();) {
+    const Child& child = children_[i];
+    const ProfileScope scope(pass.stream.profile(), child.path);
+    Epilogue epilogue;
+    const std::size_t end = join(i, epilogue);
+    if (end == children_.size() && !after.empty()) {
+      const bool whole = epilogue.append(after);
+      LOCKSTEP_CHECK(whole, "{} was given an epilogue that it does not take", child.path);
+    }
+    y = epilogue.empty() ? child.layer->forward(pass, y)
+                         : child.layer->forward_with(pass, y, epilogue);
+    i = end;
   }
   return y;
 }

@@ -20,6 +20,8 @@ class Sequential final : public UnaryLayer {
 
   Shape build(Build& build, const Shape& in) override;
   Tensor forward(const Pass& pass, const Tensor& x) override;
+  bool takes(const Epilogue& epilogue) const override;
+  Tensor forward_with(const Pass& pass, const Tensor& x, const Epilogue& epilogue) override;
   Tensor backward(const Pass& pass, const Tensor& dy) override;
   void add_backward(const Pass& pass, const Tensor& dy, Tensor& sum) override;
   OnnxValue to_onnx(OnnxExport& onnx, const OnnxValue& x) const override;
@@ -31,6 +33,11 @@ class Sequential final : public UnaryLayer {
   // Calls visit(child, gradient of its output, whether it is the first), from the last child on.
   template <typename Visit>
   void for_each_in_backward(const Pass& pass, const Tensor& dy, const Visit& visit);
+  // Each child with those behind it that can be its epilogue; `after` follows the last.
+  Tensor forward_joined(const Pass& pass, const Tensor& x, const Epilogue& after);
+  // The children from `first` on that one operation can do: the end of their range, and what
+  // follows the first of them.
+  std::size_t join(std::size_t first, Epilogue& epilogue) const;
   static Shape build_child(Child& child, Build& build, const Shape& in);
 
   struct Child {

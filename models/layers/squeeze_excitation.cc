@@ -28,6 +28,7 @@ Shape SqueezeExcitation::build(Build& build, const Shape& in) {
   const std::int64_t channels = in[2];
   places_ = in[0] * in[1];
   data_gradient_ = build.gradient_flows;
+  input_overwritable_ = build.input_overwritable;
   gate_.add_named<Conv2d>("conv_reduce", gate_conv(reduced_));
   gate_.add_named<ActivationLayer>("act1", Activation::kSilu);
   gate_.add_named<Conv2d>("conv_expand", gate_conv(channels));
@@ -54,7 +55,7 @@ Tensor SqueezeExcitation::forward(const Pass& pass, const Tensor& x) {
   pass.backend.global_avg_pool_forward(pass.stream, x, averages);
   x_ = x;
   factor_ = gate_.forward(pass, mean).view(per_sample);
-  Tensor y = y_.head(rows);
+  Tensor y = input_overwritable_ && !pass.training ? x : y_.head(rows);  // backward reads x
   pass.backend.scale_channels(pass.stream, x, factor_, Tensor(), y);
   return y;
 }

@@ -20,6 +20,7 @@ class SqueezeExcitation final : public UnaryLayer {
   std::int64_t reduced_, places_ = 0;
   Sequential gate_;
   bool data_gradient_ = false;
+  bool input_overwritable_ = false;
   Tensor mean_, dfactor_;  // (channels)
   Tensor x_, factor_;      // of the last forward
   Tensor y_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "io/dataset/dataset.h"
 #include "runtime/step/onnx_export.h"
 
 namespace lockstep {
@@ -46,6 +47,7 @@ Param* Build::param(const std::string& name, const ParamSpec& spec) {
 Tensor Build::buffer(const Shape& sample, DType type) {
   Tensor tensor = backend_.empty(sample.with_rows(max_rows_), type);
   buffer_bytes_ += tensor.bytes();
+  activation_bytes_ += tensor.bytes();
   return tensor;
 }
 
@@ -60,6 +62,14 @@ Tensor Build::gradient_copy(const Shape& sample, std::size_t mark) {
 Tensor Build::fixed_buffer(const Shape& shape, DType type) {
   Tensor tensor = backend_.empty(shape, type);
   buffer_bytes_ += tensor.bytes();
+  return tensor;
+}
+
+Tensor Build::constant(const Shape& shape, float value) {
+  const Tensor host = host_tensor(shape, DType::kFloat32);
+  std::ranges::fill(host.span<float>(), value);
+  Tensor tensor = fixed_buffer(shape);
+  backend_.copy(host, tensor);
   return tensor;
 }
 
@@ -91,6 +101,10 @@ void UnaryLayer::backward(const Pass& pass, const Tensor& dy, std::span<Tensor> 
 void UnaryLayer::add_backward(const Pass& pass, const Tensor& dy, Tensor& sum) {
   const Tensor dx = backward(pass, dy);
   pass.backend.add(pass.stream, sum, dx, sum);
+}
+
+Tensor UnaryLayer::forward_with(const Pass&, const Tensor&, const Epilogue&) {
+  throw Error("a layer was given an epilogue that it does not take");
 }
 
 bool any_trains(std::initializer_list<const Param*> params) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -47,6 +48,9 @@ struct Pass {
   bool check_finite = false;
   LayerObserver* observer = nullptr;
 
+  // Whether layers may run in one operation with those that follow them: every output that somebody
+  // wants to see is a tensor of its own, and so is what backward reads.
+  bool joins_layers() const { return !training && !check_finite && observer == nullptr; }
   void ready(const Param* param) const {
     if (param != nullptr && param->trains && on_ready) on_ready(*param);
   }
@@ -85,6 +89,7 @@ class Build {
   GradientSlots& gradients() { return gradients_; }
   // What does not grow with the rows, such as statistics of a shard.
   Tensor fixed_buffer(const Shape& shape, DType type = DType::kFloat32);
+  Tensor constant(const Shape& shape, float value);
   // Of weights, for an operation that reads them in another order; lives as long as
   // `packed_copies`.
   PackedCopy& packed_copy(std::int64_t elements);
@@ -127,6 +132,7 @@ class Build {
     std::int64_t multiply_adds = 0;
   };
   std::vector<Row> table;
+  std::size_t activation_bytes() const { return activation_bytes_; }  // of all rows
   std::size_t buffer_bytes() const { return buffer_bytes_ + gradients_.bytes(); }
   std::size_t packed_bytes() const { return packed_bytes_; }  // of packed copies
 
@@ -137,7 +143,7 @@ class Build {
   std::string prefix_;
   std::uint32_t random_layers_ = 0;
   std::size_t packed_count_ = 0;
-  std::size_t buffer_bytes_ = 0, packed_bytes_ = 0;
+  std::size_t activation_bytes_ = 0, buffer_bytes_ = 0, packed_bytes_ = 0;
   GradientSlots gradients_;
 };
 
@@ -168,6 +174,12 @@ class UnaryLayer : public Layer {
   virtual Shape build(Build& build, const Shape& in) = 0;
   virtual Tensor forward(const Pass& pass, const Tensor& x) = 0;
   virtual Tensor backward(const Pass& pass, const Tensor& dy) = 0;
+  // Where Pass::joins_layers: forward and what follows it in one operation; only where the layer
+  // takes that epilogue.
+  virtual bool takes(const Epilogue&) const { return false; }
+  virtual Tensor forward_with(const Pass& pass, const Tensor& x, const Epilogue& epilogue);
+  // What the layer does in evaluation, where that can be an epilogue of the layer before it.
+  virtual std::optional<Epilogue> as_epilogue() const { return {}; }
   // backward, whose dx is added to `sum`. Only where a gradient flows to x.
   virtual void add_backward(const Pass& pass, const Tensor& dy, Tensor& sum);
 

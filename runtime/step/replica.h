@@ -70,6 +70,8 @@ class Replica {
   Tensor input(const Tensor& x);
   void prepare(const Pass& pass);  // once for each version of the weights
   Tensor forward(const Pass& pass, const Tensor& x);
+  // In evaluation: some rows at a time through all layers.
+  Tensor forward_evaluating(const Pass& pass, const Tensor& x);
   void backward(const Pass& pass, const Tensor& doutput);
   Tensor score(const Pass& pass, const ShardBatch& batch, const Tensor& output, bool gradient,
                ShardScalars& scalars);
@@ -85,6 +87,8 @@ class Replica {
   Shape output_shape_;
   Tensor x_, scale_, shift_;            // normalised input; its factors
   Tensor frozen_gradients_;             // that nobody reads
+  std::int64_t rows_at_once_;           // in evaluation
+  Tensor output_;                       // of all rows, where not all go at once
   std::int64_t prepared_version_ = -1;  // of the weights; none yet
   Tensor loss_sums_, metric_sums_;
 };

@@ -217,4 +217,8 @@ LOCKSTEP_INLINE D fma(D a, D b, D c) {
   return {_mm512_fmadd_pd(a.low, b.low, c.low), _mm512_fmadd_pd(a.high, b.high, c.high)};
 }
 
+LOCKSTEP_INLINE V times_power_of_two(V a, V k, I) {
+  return _mm512_scalef_ps(a, k);
+}
+
 }  // namespace lockstep::cpu::LOCKSTEP_ISA

@@ -85,6 +85,17 @@ static std::int64_t least(std::int64_t a, std::int64_t b) {
   return a < b ? a : b;
 }
 
+// Tiles of a residual lie far apart: they are asked for while the sums are made.
+static void fetch_residual(const TileEpilogue& epilogue, const float* tile, std::int64_t rows,
+                           std::int64_t row_stride, std::int64_t width) {
+  if (epilogue.residual == nullptr) return;
+  const float* from = epilogue.residual + (tile - epilogue.output);
+  for (std::int64_t row = 0; row < rows; ++row, from += row_stride) {
+    for (std::int64_t n = 0; n < width; n += kWidth) __builtin_prefetch(from + n);
+    __builtin_prefetch(from + width - 1);
+  }
+}
+
 // The columns of one block, for steps and rows of one chunk.
 static void multiply_chunk(const GemmProduct& product, std::int64_t column, std::int64_t step,
                            std::int64_t steps, std::int64_t row, std::int64_t rows) {
@@ -102,10 +113,18 @@ static void multiply_chunk(const GemmProduct& product, std::int64_t column, std:
             (product.c.first_row + row) * block.c_stride + step * product.c_step;
   block.bias = product.bias ? product.bias + column : nullptr;
   block.tail = static_cast<int>(width > kWidth ? width - kWidth : width);
+  float* const c = block.c;
+  for (std::int64_t s = 0; product.epilogue != nullptr && s < steps; ++s) {
+    fetch_residual(*product.epilogue, c + s * product.c_step, rows, block.c_stride, width);
+  }
   if (width > kWidth) {
     multiply_columns<2>(product, block, steps, rows);
   } else {
     multiply_columns<1>(product, block, steps, rows);
+  }
+  if (product.epilogue == nullptr) return;
+  for (std::int64_t s = 0; s < steps; ++s) {
+    product.epilogue->apply(*product.epilogue, c + s * product.c_step, rows, block.c_stride, width);
   }
 }
 

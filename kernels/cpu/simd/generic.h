@@ -237,4 +237,11 @@ LOCKSTEP_INLINE D fma(D a, D b, D c) {
   return c;
 }
 
+// In two factors, since 2^128 is no float.
+LOCKSTEP_INLINE V times_power_of_two(V a, V, I k) {
+  const I half = shift_right_signed<1>(k), bias = set1_int(127);
+  a = mul(a, float_of_bits(shift_left<23>(add(half, bias))));
+  return mul(a, float_of_bits(shift_left<23>(add(sub(k, half), bias))));
+}
+
 }  // namespace lockstep::cpu::LOCKSTEP_ISA

@@ -26,8 +26,8 @@ LOCKSTEP_INLINE V with_sign(V magnitude, V sign) {
 // e^r = 1 + r + r² p(r) for |r| <= ln 2 / 2, and x = k ln 2 + r (Cody and Waite: ln 2 in two parts,
 // k ln2_high is exact).
 struct ExpParts {
-  V r, p;
-  I k;
+  V r, p, power;
+  I k;  // and power are the same number
 };
 LOCKSTEP_INLINE ExpParts exp_parts(V x) {
   const V magic = set1(12582912.0f);  // 1.5 · 2^23: adding it rounds to an integer in the low bits
@@ -41,24 +41,22 @@ LOCKSTEP_INLINE ExpParts exp_parts(V x) {
   p = fma(p, r, set1(4.1665795894e-2f));
   p = fma(p, r, set1(1.6666665459e-1f));
   p = fma(p, r, set1(5.0000001201e-1f));
-  return {r, p, sub(bits_of(shifted), bits_of(magic))};
+  return {r, p, k, sub(bits_of(shifted), bits_of(magic))};
 }
 
-// e^x = 2^k e^r
+// e^x = 2^k e^r for x in [-87, 88], or NaN.
+LOCKSTEP_INLINE V exp_within(V x) {
+  const ExpParts parts = exp_parts(x);
+  const V p = add(fma(parts.p, mul(parts.r, parts.r), parts.r), set1(1.0f));
+  return times_power_of_two(p, parts.power, parts.k);
+}
+
 LOCKSTEP_INLINE V exp(V x) {
   const V low = set1(-87.33654022f);  // smallest float whose exponential is a normal number
-  const V high = set1(88.72283173f);  // largest float whose exponential is finite
+  const V high = set1(89.0f);         // its exponential is infinite
   // NaN stays: both return the second operand
-  const ExpParts parts = exp_parts(min(high, max(low, x)));
-  V p = add(fma(parts.p, mul(parts.r, parts.r), parts.r), set1(1.0f));
-  // 2^k in two factors, since 2^128 is no float.
-  const I half = shift_right_signed<1>(parts.k);
-  const I bias = set1_int(127);
-  p = mul(p, float_of_bits(shift_left<23>(add(half, bias))));
-  p = mul(p, float_of_bits(shift_left<23>(add(sub(parts.k, half), bias))));
-  p = select(less(x, low), set1(0.0f), p);
-  p = select(less(high, x), infinity(), p);
-  return select(equal(x, x), p, x);
+  const V y = exp_within(min(high, max(low, x)));
+  return select(less(x, low), set1(0.0f), y);
 }
 
 // e^x - 1 for x <= 0: 2^k (e^r - 1) + (2^k - 1), where nothing cancels. It is -1 below -30 or so.
@@ -141,7 +139,7 @@ LOCKSTEP_INLINE V erf(V x) {
   large = fma(large, t, set1(-6.34846687e-1f));
   large = fma(large, t, set1(-1.28717512e-1f));
   large = fma(large, t, sub(set1(0.0f), t));
-  large = sub(set1(1.0f), exp(large));
+  large = sub(set1(1.0f), exp_within(large));
   V small = set1(-5.96761703e-4f);
   small = fma(small, s, set1(4.99119423e-3f));
   small = fma(small, s, set1(-2.67681349e-2f));

@@ -6,6 +6,7 @@
 namespace lockstep::cpu::LOCKSTEP_ISA {
 
 extern const ActivationKernels kActivationKernels;
+extern const EpilogueKernels kEpilogueKernels;
 extern const ElementwiseKernels kElementwiseKernels;
 extern const PoolKernels kPoolKernels;
 extern const AdaptivePoolKernels kAdaptivePoolKernels;

@@ -289,6 +289,13 @@ static void multiply_chunk(const GemmProduct& product, const Chunk& chunk,
       Kernel::multiply(packed, product.transposed, chunk, terms, target);
     }
   }
+  if (product.epilogue == nullptr) return;
+  float* const c = product.c.data + (product.c.first_row + chunk.row) * product.c.row_stride +
+                   chunk.step * product.c_step;
+  for (std::int64_t step = 0; step < chunk.steps; ++step) {
+    product.epilogue->apply(*product.epilogue, c + step * product.c_step, chunk.rows,
+                            product.c.row_stride, product.columns);
+  }
 }
 
 template <typename Kernel>
