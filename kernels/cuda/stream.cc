@@ -1,0 +1,85 @@
+#include "kernels/cuda/stream.h"
+
+namespace lockstep {
+
+namespace {
+
+class CudaEvent final : public Event {
+ public:
+  explicit CudaEvent(gpu::RawStream stream) : raw_(gpu::make_event()) {
+    try {
+      gpu::record(raw_, stream);
+    } catch (...) {
+      gpu::destroy(raw_);
+      throw;
+    }
+  }
+  ~CudaEvent() override { gpu::destroy(raw_); }
+  CudaEvent(const CudaEvent&) = delete;
+  CudaEvent& operator=(const CudaEvent&) = delete;
+
+  bool reached() const override { return gpu::reached(raw_); }
+  void synchronize() override { gpu::synchronize(raw_); }
+  gpu::RawEvent raw() const { return raw_; }
+
+ private:
+  gpu::RawEvent raw_;
+};
+
+}  // namespace
+
+CudaStream::CudaStream(Device& device, gpu::StreamPriority priority)
+    : device_(device), raw_(gpu::make_stream(priority)) {}
+
+CudaStream::~CudaStream() {
+  try {
+    gpu::synchronize(raw_);  // the workspace may still be in use
+  } catch (const Error&) {
+    // Whoever asked for the work has met this error, or will at the next call of the runtime.
+  }
+  gpu::destroy(raw_);
+}
+
+std::shared_ptr<Event> CudaStream::record() {
+  return std::make_shared<CudaEvent>(raw_);
+}
+
+void CudaStream::wait(std::shared_ptr<Event> event) {
+  if (const auto* ours = dynamic_cast<const CudaEvent*>(event.get())) {
+    gpu::wait(raw_, ours->raw());
+  } else {
+    event->synchronize();  // of the host: what it marks is done before the call returns
+  }
+}
+
+void CudaStream::synchronize() {
+  gpu::synchronize(raw_);
+}
+
+std::byte* CudaStream::workspace(std::size_t bytes) {
+  if (bytes > workspace_bytes_) {
+    gpu::synchronize(raw_);  // kernels of earlier operations may still use the smaller one
+    workspace_.reset();
+    workspace_ = allocate_device(bytes);
+    workspace_bytes_ = bytes;
+  }
+  return workspace_.get();
+}
+
+CudaStream& cuda_stream(Stream& stream) {
+  auto* const ours = dynamic_cast<CudaStream*>(&stream);
+  LOCKSTEP_CHECK(ours != nullptr, "an operation of the CUDA back end on a stream of another");
+  return *ours;
+}
+
+std::shared_ptr<std::byte> allocate_device(std::size_t bytes) {
+  return {static_cast<std::byte*>(gpu::allocate(bytes)),
+          [](std::byte* memory) { gpu::free_memory(memory); }};
+}
+
+std::shared_ptr<std::byte> allocate_pinned_host(std::size_t bytes) {
+  return {static_cast<std::byte*>(gpu::allocate_pinned(bytes)),
+          [](std::byte* memory) { gpu::free_pinned(memory); }};
+}
+
+}  // namespace lockstep

@@ -1,0 +1,41 @@
+// CudaStream: a stream of the GPU with a workspace of its own. Work is queued by the caller:
+// submit() runs the function at once, and the operations in it queue kernels.
+#pragma once
+
+#include "kernels/core/device.h"
+#include "kernels/cuda/gpu.h"
+
+namespace lockstep {
+
+class CudaStream final : public Stream {
+ public:
+  CudaStream(Device& device, gpu::StreamPriority priority);
+  ~CudaStream() override;  // waits for the work that has been queued
+  CudaStream(const CudaStream&) = delete;
+  CudaStream& operator=(const CudaStream&) = delete;
+
+  Device& device() override { return device_; }
+  void submit(std::function<void()> work) override { work(); }
+  std::shared_ptr<Event> record() override;
+  void wait(std::shared_ptr<Event> event) override;
+  void synchronize() override;
+  // Device memory, 256-byte aligned. The first call of a size grows it: warm it up before a step.
+  std::byte* workspace(std::size_t bytes) override;
+
+  gpu::RawStream raw() const { return raw_; }
+
+ private:
+  Device& device_;
+  gpu::RawStream raw_;
+  std::shared_ptr<std::byte> workspace_;
+  std::size_t workspace_bytes_ = 0;
+};
+
+// The CudaStream that a Stream of the CUDA back end is; an Error where it is another's.
+CudaStream& cuda_stream(Stream& stream);
+
+// Device and pinned memory that frees itself.
+std::shared_ptr<std::byte> allocate_device(std::size_t bytes);
+std::shared_ptr<std::byte> allocate_pinned_host(std::size_t bytes);
+
+}  // namespace lockstep
