@@ -1,0 +1,74 @@
+// What stands between an operation and its kernels: checks of tensors, their element types as
+// C++'s, and the scratch memory of a stream.
+#pragma once
+
+#include "kernels/cuda/backend_impl.h"
+#include "kernels/cuda/kernel.h"
+
+namespace lockstep {
+
+template <>
+constexpr DType dtype_of<gpu::BFloat16>() {
+  return DType::kBFloat16;
+}
+
+namespace gpu {
+
+inline void check_type(const Tensor& tensor, DType type, const char* name) {
+  LOCKSTEP_CHECK(tensor.defined(), "{} is undefined", name);
+  LOCKSTEP_CHECK(tensor.dtype() == type, "{} is {}, not {}", name, name_of(tensor.dtype()),
+                 name_of(type));
+}
+
+inline void check_shape(const Tensor& tensor, const Shape& shape, const char* name,
+                        DType type = DType::kFloat32) {
+  check_type(tensor, type, name);
+  LOCKSTEP_CHECK(tensor.shape() == shape, "{} is {}, not {}", name, tensor.shape().to_string(),
+                 shape.to_string());
+}
+
+// As `like` in shape and type.
+inline void check_like(const Tensor& tensor, const Tensor& like, const char* name) {
+  check_shape(tensor, like.shape(), name, like.dtype());
+}
+
+// `count` elements in any shape.
+inline void check_count(const Tensor& tensor, std::int64_t count, const char* name,
+                        DType type = DType::kFloat32) {
+  check_type(tensor, type, name);
+  LOCKSTEP_CHECK(tensor.elements() == count, "{} has {} elements, not {}", name, tensor.elements(),
+                 count);
+}
+
+// Null where the tensor is undefined.
+template <typename T>
+T* optional_data(const Tensor& tensor) {
+  return tensor.defined() ? tensor.data<T>() : nullptr;
+}
+
+// run(T{}) with the type that activations of this tensor have in memory.
+template <typename Run>
+void for_element_type(const Tensor& tensor, const char* name, const Run& run) {
+  LOCKSTEP_CHECK(tensor.defined(), "{} is undefined", name);
+  switch (tensor.dtype()) {
+    case DType::kFloat32:
+      return run(float{});
+    case DType::kBFloat16:
+      return run(BFloat16{});
+    default:
+      throw Error("{} is {}, neither float32 nor bfloat16", name, name_of(tensor.dtype()));
+  }
+}
+
+// The stream's workspace, all of it as one array.
+template <typename T>
+T* workspace_of(Stream& stream, std::int64_t count) {
+  return reinterpret_cast<T*>(stream.workspace(static_cast<std::size_t>(count) * sizeof(T)));
+}
+
+inline RawStream raw(Stream& stream) {
+  return cuda_stream(stream).raw();
+}
+
+}  // namespace gpu
+}  // namespace lockstep

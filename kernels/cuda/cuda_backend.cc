@@ -1,0 +1,89 @@
+// A GPU as a device: its memory, copies, streams.
+#include "kernels/cuda/cuda_backend.h"
+
+#include <cstring>
+
+#include "kernels/cuda/backend_impl.h"
+
+namespace lockstep {
+
+namespace {
+
+std::size_t bytes_of(const Shape& shape, DType type) {
+  return static_cast<std::size_t>(shape.elements()) * size_of(type);
+}
+
+void check_copy(const Tensor& from, const Tensor& to) {
+  LOCKSTEP_CHECK(from.dtype() == to.dtype() && from.elements() == to.elements(),
+                 "copy of {} {} to {} {}", name_of(from.dtype()), from.shape().to_string(),
+                 name_of(to.dtype()), to.shape().to_string());
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cuda_backend(const CudaDevice& device,
+                                           std::unique_ptr<gpu::Libraries> libraries) {
+  return std::make_unique<CudaBackend>(device, std::move(libraries));
+}
+
+CudaBackend::CudaBackend(const CudaDevice& device, std::unique_ptr<gpu::Libraries> libraries)
+    : device_(device),
+      isa_(fmt::format("sm_{}{}", device.major, device.minor)),
+      libraries_(std::move(libraries)) {
+  gpu::use_device(device_.index);
+}
+
+std::string CudaBackend::description() const {
+  return fmt::format("{}, {}, {}", device_.name, isa_, libraries_->versions());
+}
+
+std::string_view CudaBackend::isa() const {
+  return isa_;
+}
+
+Tensor CudaBackend::empty(const Shape& shape, DType type) {
+  return Tensor(allocate_device(bytes_of(shape, type)), shape, type, this);
+}
+
+Tensor CudaBackend::zeros(const Shape& shape, DType type) {
+  Tensor result = empty(shape, type);
+  const auto stream = make_stream(0);
+  gpu::set_bytes(result.raw(), 0, result.bytes(), cuda_stream(*stream).raw());
+  stream->synchronize();
+  return result;
+}
+
+// Its device is none: the host reads it, and to_host() gives it as it is.
+Tensor CudaBackend::empty_pinned(const Shape& shape, DType type) {
+  return Tensor(allocate_pinned_host(bytes_of(shape, type)), shape, type, nullptr);
+}
+
+void CudaBackend::copy(const Tensor& from, Tensor& to) {
+  check_copy(from, to);
+  gpu::copy(to.raw(), from.raw(), from.bytes());
+}
+
+void CudaBackend::copy_async(Stream& stream, const Tensor& from, Tensor& to) {
+  check_copy(from, to);
+  gpu::copy_async(to.raw(), from.raw(), from.bytes(), cuda_stream(stream).raw());
+}
+
+Tensor CudaBackend::to_host(const Tensor& tensor) {
+  Tensor host = empty_pinned(tensor.shape(), tensor.dtype());
+  copy(tensor, host);
+  return host;
+}
+
+Tensor CudaBackend::upload(Stream& stream, const Tensor& host) {
+  if (!host.defined()) return host;
+  Tensor there = empty(host.shape(), host.dtype());
+  copy_async(stream, host, there);
+  return there;
+}
+
+std::unique_ptr<Stream> CudaBackend::make_stream(int index) {
+  LOCKSTEP_CHECK(index >= 0, "stream {}", index);
+  return std::make_unique<CudaStream>(*this, gpu::StreamPriority::kNormal);
+}
+
+}  // namespace lockstep
