@@ -3,14 +3,9 @@
 #pragma once
 
 #include "kernels/cuda/backend_impl.h"
-#include "kernels/cuda/kernel.h"
+#include "kernels/cuda/elements.h"
 
 namespace lockstep {
-
-template <>
-constexpr DType dtype_of<gpu::BFloat16>() {
-  return DType::kBFloat16;
-}
 
 namespace gpu {
 
@@ -64,6 +59,19 @@ void for_element_type(const Tensor& tensor, const char* name, const Run& run) {
 template <typename T>
 T* workspace_of(Stream& stream, std::int64_t count) {
   return reinterpret_cast<T*>(stream.workspace(static_cast<std::size_t>(count) * sizeof(T)));
+}
+
+// The same as what sum_columns takes.
+inline auto floats_of(Stream& stream) {
+  return [&stream](std::int64_t count) { return workspace_of<float>(stream, count); };
+}
+
+// Whether packs of N elements may be read from all of these; an undefined tensor does not matter.
+template <int N, typename T>
+bool all_aligned(std::initializer_list<const Tensor*> tensors) {
+  for (const Tensor* tensor : tensors)
+    if (tensor->defined() && !aligned<N>(tensor->data<T>())) return false;
+  return true;
 }
 
 inline RawStream raw(Stream& stream) {

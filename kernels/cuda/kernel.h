@@ -13,16 +13,12 @@
 
 #include <cstdint>
 
-#include "kernels/core/dtype.h"
+#include "kernels/cuda/elements.h"
 
 namespace lockstep::gpu {
 
 inline constexpr unsigned kWarp = 32;
 inline constexpr unsigned kWholeWarp = 0xffffffffu;
-
-struct BFloat16 {
-  std::uint16_t bits;
-};
 
 // ---- elements: what is in memory, and what arithmetic sees
 __device__ __forceinline__ float load(const float* p) {
@@ -56,24 +52,8 @@ __device__ __forceinline__ void store(std::int64_t* p, std::int64_t value) {
   *p = value;
 }
 
-template <typename T>
-struct ValueOf {
-  using Type = T;
-};
-template <>
-struct ValueOf<BFloat16> {
-  using Type = float;
-};
-template <typename T>
-using Value = typename ValueOf<T>::Type;  // of an element in a register
-
 // ---- vectors: a thread's share of N neighbours in one or two accesses of 16 bytes, or in smaller
 // ones where the tensors do not start or end with a vector. Which is which changes no result.
-template <typename T, int N>
-struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Pack {
-  T element[N];
-};
-
 template <int N, typename T>
 __device__ __forceinline__ void load_pack(const T* p, Value<T> (&values)[N]) {
   const Pack<T, N> pack = *reinterpret_cast<const Pack<T, N>*>(p);
@@ -115,16 +95,6 @@ __device__ __forceinline__ void store_some(T* p, std::int64_t count, bool whole,
   for (int i = 0; i < N; ++i)
     if (i < count) store(p + i, values[i]);
 }
-
-// Whether packs of N may be read at p.
-template <int N, typename T>
-bool aligned(const T* p) {
-  return reinterpret_cast<std::uintptr_t>(p) % alignof(Pack<T, N>) == 0;
-}
-
-// How many elements of this type fill 16 bytes; never more than 8.
-template <typename T>
-inline constexpr int kPack = sizeof(T) == 1 ? 8 : static_cast<int>(16 / sizeof(T));
 
 // ---- sums over the lanes of a warp, all of which get the result: pairs at a distance of 16, 8, 4,
 // 2, 1, so that the order is the same for every lane

@@ -12,64 +12,6 @@ namespace {
 
 }  // namespace
 
-void CudaBackend::from_file_order(const ParamLayout&, const Shape&, const Tensor&, Tensor&) {
-  missing("from_file_order");
-}
-
-void CudaBackend::to_file_order(const ParamLayout&, const Shape&, const Tensor&, Tensor&) {
-  missing("to_file_order");
-}
-
-std::int64_t CudaBackend::linear_packed_elements(const LinearGeometry&, bool) {
-  missing("linear_packed_elements");
-}
-
-void CudaBackend::linear_pack(Stream&, const LinearGeometry&, bool, const Tensor&, Tensor&) {
-  missing("linear_pack");
-}
-
-void CudaBackend::linear_forward(Stream&, const LinearGeometry&, const Tensor&, const Tensor&,
-                                 const Tensor&, const Tensor&, Tensor&) {
-  missing("linear_forward");
-}
-
-void CudaBackend::linear_backward_data(Stream&, const LinearGeometry&, const Tensor&, const Tensor&,
-                                       const Tensor&, Tensor&) {
-  missing("linear_backward_data");
-}
-
-void CudaBackend::linear_backward_weights(Stream&, const LinearGeometry&, const Tensor&,
-                                          const Tensor&, Tensor&, Tensor&) {
-  missing("linear_backward_weights");
-}
-
-std::int64_t CudaBackend::conv_packed_elements(const ConvGeometry&, bool) {
-  missing("conv_packed_elements");
-}
-
-void CudaBackend::conv_pack(Stream&, const ConvGeometry&, bool, const Tensor&, Tensor&) {
-  missing("conv_pack");
-}
-
-void CudaBackend::conv_forward(Stream&, const ConvGeometry&, const Tensor&, const Tensor&,
-                               const Tensor&, const Tensor&, Tensor&) {
-  missing("conv_forward");
-}
-
-void CudaBackend::conv_backward_data(Stream&, const ConvGeometry&, const Tensor&, const Tensor&,
-                                     const Tensor&, bool, Tensor&) {
-  missing("conv_backward_data");
-}
-
-bool CudaBackend::conv_adds_gradient(const ConvGeometry&, std::int64_t) {
-  missing("conv_adds_gradient");
-}
-
-void CudaBackend::conv_backward_weights(Stream&, const ConvGeometry&, const Tensor&, const Tensor&,
-                                        bool, Tensor&, Tensor&) {
-  missing("conv_backward_weights");
-}
-
 void CudaBackend::max_pool_forward(Stream&, const PoolGeometry&, const Tensor&, Tensor&, Tensor&) {
   missing("max_pool_forward");
 }
@@ -198,40 +140,6 @@ void CudaBackend::quadratic_forward(Stream&, const Tensor&, const Tensor&, const
 void CudaBackend::quadratic_backward(Stream&, const Tensor&, const Tensor&, const Tensor&,
                                      const Tensor&, Tensor&, Tensor&, Tensor&, Tensor&) {
   missing("quadratic_backward");
-}
-
-void CudaBackend::batch_norm_forward(Stream&, const BatchNormOptions&, const Tensor&, const Tensor&,
-                                     const Tensor&, Tensor&, Tensor&, Tensor&, Tensor&, Tensor&) {
-  missing("batch_norm_forward");
-}
-
-void CudaBackend::batch_norm_inference(Stream&, const BatchNormOptions&, const Tensor&,
-                                       const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                                       Tensor&) {
-  missing("batch_norm_inference");
-}
-
-void CudaBackend::batch_norm_backward(Stream&, const Tensor&, const Tensor&, const Tensor&,
-                                      const Tensor&, const Tensor&, Tensor&, Tensor&, Tensor&) {
-  missing("batch_norm_backward");
-}
-
-void CudaBackend::batch_norm_relu_forward(Stream&, const BatchNormOptions&, const Tensor&,
-                                          const Tensor&, const Tensor&, const Tensor&, Tensor&,
-                                          Tensor&, Tensor&, Tensor&, Tensor&, Tensor&) {
-  missing("batch_norm_relu_forward");
-}
-
-void CudaBackend::batch_norm_relu_inference(Stream&, const BatchNormOptions&, const Tensor&,
-                                            const Tensor&, const Tensor&, const Tensor&,
-                                            const Tensor&, const Tensor&, Tensor&) {
-  missing("batch_norm_relu_inference");
-}
-
-void CudaBackend::batch_norm_relu_backward(Stream&, const Tensor&, const Tensor&, const Tensor&,
-                                           const Tensor&, const Tensor&, const Tensor&, Tensor&,
-                                           Tensor&, Tensor&, Tensor&) {
-  missing("batch_norm_relu_backward");
 }
 
 void CudaBackend::batch_norm_relu_max_pool_forward(Stream&, const BatchNormOptions&,

@@ -56,14 +56,22 @@ void CudaStream::synchronize() {
   gpu::synchronize(raw_);
 }
 
+void CudaStream::grow(Scratch& scratch, std::size_t bytes) {
+  if (bytes <= scratch.bytes) return;
+  gpu::synchronize(raw_);  // kernels of earlier operations may still use the smaller one
+  scratch = {};
+  scratch.memory = allocate_device(bytes);
+  scratch.bytes = bytes;
+}
+
 std::byte* CudaStream::workspace(std::size_t bytes) {
-  if (bytes > workspace_bytes_) {
-    gpu::synchronize(raw_);  // kernels of earlier operations may still use the smaller one
-    workspace_.reset();
-    workspace_ = allocate_device(bytes);
-    workspace_bytes_ = bytes;
-  }
-  return workspace_.get();
+  grow(workspace_, bytes);
+  return workspace_.memory.get();
+}
+
+std::shared_ptr<std::byte> CudaStream::second_workspace(std::size_t bytes) {
+  grow(second_workspace_, bytes);
+  return second_workspace_.memory;
 }
 
 CudaStream& cuda_stream(Stream& stream) {

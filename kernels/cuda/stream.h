@@ -22,13 +22,21 @@ class CudaStream final : public Stream {
   // Device memory, 256-byte aligned. The first call of a size grows it: warm it up before a step.
   std::byte* workspace(std::size_t bytes) override;
 
+  // The same, for a result that an operation keeps while what it calls uses the workspace.
+  std::shared_ptr<std::byte> second_workspace(std::size_t bytes);
+
   gpu::RawStream raw() const { return raw_; }
 
  private:
   Device& device_;
   gpu::RawStream raw_;
-  std::shared_ptr<std::byte> workspace_;
-  std::size_t workspace_bytes_ = 0;
+  struct Scratch {
+    std::shared_ptr<std::byte> memory;
+    std::size_t bytes = 0;
+  };
+  void grow(Scratch& scratch, std::size_t bytes);
+
+  Scratch workspace_, second_workspace_;
 };
 
 // The CudaStream that a Stream of the CUDA back end is; an Error where it is another's.
