@@ -200,6 +200,29 @@ __device__ __forceinline__ void add_sums(float (&a)[kCount], const float (&b)[kC
   for (int s = 0; s < kCount; ++s) a[s] += b[s];
 }
 
+// The plain sum of a tensor's rows.
+template <typename T>
+struct RowTotal {
+  static constexpr int kPack = gpu::kPack<T>, kSums = 1;
+  const T* x;
+  float total[kPack] = {};
+
+  __device__ void begin(std::int64_t, std::int64_t, std::int64_t, bool) {}
+  __device__ void add(std::int64_t, std::int64_t offset, std::int64_t count, bool whole) {
+    float values[kPack];
+    load_some<kPack>(x + offset, count, whole, values);
+#pragma unroll
+    for (int i = 0; i < kPack; ++i) total[i] += values[i];
+  }
+  __device__ void result(float (&sums)[kSums][kPack], float) const {
+#pragma unroll
+    for (int i = 0; i < kPack; ++i) sums[0][i] = total[i];
+  }
+  __device__ static void merge(float (&a)[kSums], float, const float (&b)[kSums], float) {
+    add_sums(a, b);
+  }
+};
+
 // rows, groups and channels are positive. workspace(bytes) gives scratch memory of the device.
 template <typename Sum, typename Finish, typename Workspace>
 void sum_columns(RawStream stream, const char* name, const Sum& sum, const Finish& finish,

@@ -12,51 +12,6 @@ namespace {
 
 }  // namespace
 
-void CudaBackend::max_pool_forward(Stream&, const PoolGeometry&, const Tensor&, Tensor&, Tensor&) {
-  missing("max_pool_forward");
-}
-
-void CudaBackend::max_pool_backward(Stream&, const PoolGeometry&, const Tensor&, const Tensor&,
-                                    Tensor&) {
-  missing("max_pool_backward");
-}
-
-void CudaBackend::avg_pool_forward(Stream&, const PoolGeometry&, const Tensor&, Tensor&) {
-  missing("avg_pool_forward");
-}
-
-void CudaBackend::avg_pool_backward(Stream&, const PoolGeometry&, const Tensor&, Tensor&) {
-  missing("avg_pool_backward");
-}
-
-void CudaBackend::global_avg_pool_forward(Stream&, const Tensor&, Tensor&) {
-  missing("global_avg_pool_forward");
-}
-
-void CudaBackend::global_avg_pool_backward(Stream&, const Tensor&, Tensor&) {
-  missing("global_avg_pool_backward");
-}
-
-void CudaBackend::adaptive_max_pool_forward(Stream&, const AdaptivePoolGeometry&, const Tensor&,
-                                            Tensor&, Tensor&) {
-  missing("adaptive_max_pool_forward");
-}
-
-void CudaBackend::adaptive_max_pool_backward(Stream&, const AdaptivePoolGeometry&, const Tensor&,
-                                             const Tensor&, Tensor&) {
-  missing("adaptive_max_pool_backward");
-}
-
-void CudaBackend::adaptive_avg_pool_forward(Stream&, const AdaptivePoolGeometry&, const Tensor&,
-                                            Tensor&) {
-  missing("adaptive_avg_pool_forward");
-}
-
-void CudaBackend::adaptive_avg_pool_backward(Stream&, const AdaptivePoolGeometry&, const Tensor&,
-                                             Tensor&) {
-  missing("adaptive_avg_pool_backward");
-}
-
 void CudaBackend::scale_channels(Stream&, const Tensor&, const Tensor&, const Tensor&, Tensor&) {
   missing("scale_channels");
 }
@@ -140,27 +95,6 @@ void CudaBackend::quadratic_forward(Stream&, const Tensor&, const Tensor&, const
 void CudaBackend::quadratic_backward(Stream&, const Tensor&, const Tensor&, const Tensor&,
                                      const Tensor&, Tensor&, Tensor&, Tensor&, Tensor&) {
   missing("quadratic_backward");
-}
-
-void CudaBackend::batch_norm_relu_max_pool_forward(Stream&, const BatchNormOptions&,
-                                                   const PoolGeometry&, const Tensor&,
-                                                   const Tensor&, const Tensor&, Tensor&, Tensor&,
-                                                   Tensor&, Tensor&, Tensor&, Tensor&) {
-  missing("batch_norm_relu_max_pool_forward");
-}
-
-void CudaBackend::batch_norm_relu_max_pool_inference(Stream&, const BatchNormOptions&,
-                                                     const PoolGeometry&, const Tensor&,
-                                                     const Tensor&, const Tensor&, const Tensor&,
-                                                     const Tensor&, Tensor&) {
-  missing("batch_norm_relu_max_pool_inference");
-}
-
-void CudaBackend::batch_norm_relu_max_pool_backward(Stream&, const PoolGeometry&, const Tensor&,
-                                                    const Tensor&, const Tensor&, const Tensor&,
-                                                    const Tensor&, const Tensor&, const Tensor&,
-                                                    Tensor&, Tensor&, Tensor&) {
-  missing("batch_norm_relu_max_pool_backward");
 }
 
 void CudaBackend::embedding_forward(Stream&, const Tensor&, const Tensor&, const Tensor&, Tensor&) {
