@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "kernels/cuda/elements.h"
+#include "kernels/cuda/faults.h"
 
 namespace lockstep::gpu {
 
@@ -133,6 +134,15 @@ __device__ __forceinline__ T block_sum(T value) {
 // ---- the place of a thread in a grid of one dimension
 __device__ __forceinline__ std::int64_t thread_number() {
   return static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+}
+
+// ---- values that cannot be used
+__device__ __forceinline__ void report_fault(FaultSlot slot, std::int64_t place,
+                                             std::int64_t value) {
+  const std::int64_t most = 0x7fffffff;
+  const std::int64_t cut = value > most ? most : value < -most ? -most : value;
+  atomicMin(slot, static_cast<unsigned long long>(place) << 32 |
+                      (static_cast<unsigned long long>(cut) & 0xffffffffull));
 }
 
 inline unsigned blocks_for(std::int64_t items, std::int64_t per_block) {

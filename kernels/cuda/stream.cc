@@ -53,7 +53,39 @@ void CudaStream::wait(std::shared_ptr<Event> event) {
 }
 
 void CudaStream::synchronize() {
+  if (fault_keys_ == nullptr) {
+    gpu::synchronize(raw_);
+    return;
+  }
+  constexpr std::size_t kBytes = gpu::kFaultKinds * sizeof(unsigned long long);
+  gpu::copy_async(fault_keys_on_host_.get(), fault_keys_.get(), kBytes, raw_);
   gpu::synchronize(raw_);
+  throw_faults();
+}
+
+gpu::FaultSlot CudaStream::fault_slot(gpu::FaultKind kind, gpu::FaultMessage message) {
+  constexpr std::size_t kBytes = gpu::kFaultKinds * sizeof(unsigned long long);
+  static_assert(gpu::kNoFault == ~0ull, "a slot is cleared by bytes");
+  if (fault_keys_ == nullptr) {
+    fault_keys_ = allocate_device(kBytes);
+    fault_keys_on_host_ = allocate_pinned_host(kBytes);
+    gpu::set_bytes(fault_keys_.get(), 0xFF, kBytes, raw_);
+  }
+  const auto index = static_cast<std::size_t>(kind);
+  fault_messages_[index] = std::move(message);
+  return reinterpret_cast<gpu::FaultSlot>(fault_keys_.get()) + index;
+}
+
+void CudaStream::throw_faults() {
+  const auto* const keys = reinterpret_cast<const unsigned long long*>(fault_keys_on_host_.get());
+  for (std::size_t kind = 0; kind < gpu::kFaultKinds; ++kind) {
+    if (keys[kind] == gpu::kNoFault) continue;
+    const auto place = static_cast<std::int64_t>(keys[kind] >> 32);
+    const auto value = static_cast<std::int32_t>(keys[kind] & 0xffffffffu);
+    gpu::set_bytes(fault_keys_.get() + kind * sizeof(unsigned long long), 0xFF,
+                   sizeof(unsigned long long), raw_);
+    throw Error(fault_messages_[kind](place, value));
+  }
 }
 
 void CudaStream::grow(Scratch& scratch, std::size_t bytes) {

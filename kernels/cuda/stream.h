@@ -2,7 +2,10 @@
 // submit() runs the function at once, and the operations in it queue kernels.
 #pragma once
 
+#include <array>
+
 #include "kernels/core/device.h"
+#include "kernels/cuda/faults.h"
 #include "kernels/cuda/gpu.h"
 
 namespace lockstep {
@@ -18,12 +21,16 @@ class CudaStream final : public Stream {
   void submit(std::function<void()> work) override { work(); }
   std::shared_ptr<Event> record() override;
   void wait(std::shared_ptr<Event> event) override;
-  void synchronize() override;
+  void synchronize() override;  // throws what kernels have found wrong in their inputs, too
   // Device memory, 256-byte aligned. The first call of a size grows it: warm it up before a step.
   std::byte* workspace(std::size_t bytes) override;
 
   // The same, for a result that an operation keeps while what it calls uses the workspace.
   std::shared_ptr<std::byte> second_workspace(std::size_t bytes);
+
+  // Where a kernel that is queued next reports values that it cannot use; `message` makes the Error
+  // of the first of them, in the order of the places.
+  gpu::FaultSlot fault_slot(gpu::FaultKind kind, gpu::FaultMessage message);
 
   gpu::RawStream raw() const { return raw_; }
 
@@ -35,8 +42,11 @@ class CudaStream final : public Stream {
     std::size_t bytes = 0;
   };
   void grow(Scratch& scratch, std::size_t bytes);
+  void throw_faults();
 
   Scratch workspace_, second_workspace_;
+  std::shared_ptr<std::byte> fault_keys_, fault_keys_on_host_;  // null until a kernel needs them
+  std::array<gpu::FaultMessage, gpu::kFaultKinds> fault_messages_;
 };
 
 // The CudaStream that a Stream of the CUDA back end is; an Error where it is another's.
