@@ -97,6 +97,18 @@ __device__ __forceinline__ void store_some(T* p, std::int64_t count, bool whole,
     if (i < count) store(p + i, values[i]);
 }
 
+// Elements as they are, bit by bit.
+template <int N, typename T>
+__device__ __forceinline__ void copy_some(const T* from, T* to, std::int64_t count, bool whole) {
+  if (whole) {
+    *reinterpret_cast<Pack<T, N>*>(to) = *reinterpret_cast<const Pack<T, N>*>(from);
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < N; ++i)
+    if (i < count) to[i] = from[i];
+}
+
 // ---- sums over the lanes of a warp, all of which get the result: pairs at a distance of 16, 8, 4,
 // 2, 1, so that the order is the same for every lane
 template <typename T>

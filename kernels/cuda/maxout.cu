@@ -1,6 +1,4 @@
 // Maxout, and columns of one tensor as another.
-#include <type_traits>
-
 #include "kernels/cuda/checks.h"
 #include "kernels/cuda/columns.h"
 
@@ -63,24 +61,18 @@ struct MaxoutBackward {
   }
 };
 
-// `narrow` is the (rows, channels) array over which the threads walk.
-template <typename T, bool kWrite>
+// Threads walk over the narrow tensor's elements.
+template <typename T>
 struct CopyColumns {
   static constexpr int kPack = gpu::kPack<T>;
-  std::conditional_t<kWrite, const T*, T*> narrow;
-  std::conditional_t<kWrite, T*, const T*> wide;  // at the first of the columns
-  std::int64_t wide_channels, channel = 0;
+  const T* from;
+  T* to;
+  std::int64_t from_channels, to_channels, channel = 0;  // of a row in memory
 
   __device__ void begin(std::int64_t, std::int64_t first, std::int64_t, bool) { channel = first; }
-  __device__ void at(std::int64_t row, std::int64_t offset, std::int64_t count, bool whole) const {
-    float values[kPack];
-    if constexpr (kWrite) {
-      load_some<kPack>(narrow + offset, count, whole, values);
-      store_some<kPack>(wide + row * wide_channels + channel, count, whole, values);
-    } else {
-      load_some<kPack>(wide + row * wide_channels + channel, count, whole, values);
-      store_some<kPack>(narrow + offset, count, whole, values);
-    }
+  __device__ void at(std::int64_t row, std::int64_t, std::int64_t count, bool whole) const {
+    copy_some<kPack>(from + row * from_channels + channel, to + row * to_channels + channel, count,
+                     whole);
   }
 };
 
@@ -99,13 +91,12 @@ Columns check_columns(std::int64_t first, const Tensor& narrow, const Tensor& wi
   return {rows, c, all};
 }
 
-template <typename T, bool kWrite, typename Narrow, typename Wide>
-void copy_columns(Stream& stream, const char* name, const Columns& columns, Narrow* narrow,
-                  Wide* wide) {
+template <typename T>
+void copy_columns(Stream& stream, const char* name, const Columns& columns,
+                  const CopyColumns<T>& map) {
   constexpr int N = kPack<T>;
-  const CopyColumns<T, kWrite> map{narrow, wide, columns.wide};
   map_columns(raw(stream), name, map, 1, columns.rows, columns.narrow,
-              aligned<N>(narrow) && aligned<N>(wide) && columns.wide % N == 0);
+              aligned<N>(map.from) && aligned<N>(map.to) && columns.wide % N == 0);
 }
 
 // The number of channels that are left of x's.
@@ -157,8 +148,8 @@ void CudaBackend::write_columns(Stream& stream, std::int64_t first, const Tensor
                                 Tensor& wide) {
   const gpu::Columns columns = gpu::check_columns(first, narrow, wide);
   gpu::for_element_type(narrow, "the narrow tensor", [&]<typename T>(T) {
-    gpu::copy_columns<T, true>(stream, "write_columns", columns,
-                               static_cast<const T*>(narrow.data<T>()), wide.data<T>() + first);
+    gpu::copy_columns<T>(stream, "write_columns", columns,
+                         {narrow.data<T>(), wide.data<T>() + first, columns.narrow, columns.wide});
   });
 }
 
@@ -166,8 +157,8 @@ void CudaBackend::read_columns(Stream& stream, std::int64_t first, const Tensor&
                                Tensor& narrow) {
   const gpu::Columns columns = gpu::check_columns(first, narrow, wide);
   gpu::for_element_type(narrow, "the narrow tensor", [&]<typename T>(T) {
-    gpu::copy_columns<T, false>(stream, "read_columns", columns, narrow.data<T>(),
-                                static_cast<const T*>(wide.data<T>() + first));
+    gpu::copy_columns<T>(stream, "read_columns", columns,
+                         {wide.data<T>() + first, narrow.data<T>(), columns.wide, columns.narrow});
   });
 }
 
