@@ -28,8 +28,4 @@ std::string bundled_data(const std::string& name) {
                          fs::path(LOCKSTEP_SOURCE_DATA) / name});
 }
 
-std::string plugin_file(const std::string& name) {
-  return first_existing({own_folder() / name, own_folder() / "../lib/lockstep" / name});
-}
-
 }  // namespace lockstep

@@ -10,7 +10,4 @@ namespace lockstep {
 // first, for a message.
 std::string bundled_data(const std::string& name);
 
-// Where a plug-in is: in the executable's folder or in ../lib/lockstep of it.
-std::string plugin_file(const std::string& name);
-
 }  // namespace lockstep

@@ -20,7 +20,11 @@ int lockstep_main(int argc, char** argv, std::vector<NetworkEntry> own_networks)
         "  mpirun -np 2 lockstep train launch/configs/fashion-mnist.toml --out runs/first\n"
         "  lockstep evaluate runs/first\n",
         std::filesystem::path(argv[0]).filename().string()};
-    app.set_version_flag("--version", version_text());
+    bool verbose = false;
+    CLI::Option* const more = app.add_flag(
+        "--verbose", verbose, "With --version: the CUDA plug-in, its libraries and the GPUs");
+    more->needs(app.set_version_flag(
+        "--version", [&verbose] { return verbose ? verbose_version_text() : version_text(); }));
     app.require_subcommand(1);
     app.fallthrough(false);
     Action action;

@@ -2,6 +2,10 @@
 
 namespace lockstep {
 
+Event::~Event() = default;
+Stream::~Stream() = default;
+Device::~Device() = default;
+
 Tensor Device::borrow(void* data, const Shape& shape, DType type) {
   return Tensor({std::shared_ptr<void>(), static_cast<std::byte*>(data)}, shape, type, this);
 }

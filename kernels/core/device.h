@@ -15,14 +15,14 @@ class Profile;
 
 class Event {
  public:
-  virtual ~Event() = default;
+  virtual ~Event();  // these three in the core library: one type for every plug-in
   virtual bool reached() const = 0;
   virtual void synchronize() = 0;  // blocks the caller; rethrows what the stream's work threw
 };
 
 class Stream {
  public:
-  virtual ~Stream() = default;
+  virtual ~Stream();
 
   virtual Device& device() = 0;
   // Queues `work`, in which operations are called with this stream. On a CPU the stream's thread
@@ -44,7 +44,7 @@ class Stream {
 
 class Device {
  public:
-  virtual ~Device() = default;
+  virtual ~Device();
 
   virtual std::string description() const = 0;
   virtual Tensor empty(const Shape& shape, DType type = DType::kFloat32) = 0;  // not initialised

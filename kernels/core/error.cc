@@ -1,9 +1,15 @@
 #include "kernels/core/error.h"
 
-namespace lockstep::detail {
+namespace lockstep {
+
+Error::~Error() = default;
+
+namespace detail {
 
 void check_failed(const char* file, int line, const char* condition, const std::string& message) {
   throw Error("{}:{}: check '{}' failed: {}", file, line, condition, message);
 }
 
-}  // namespace lockstep::detail
+}  // namespace detail
+
+}  // namespace lockstep

@@ -17,6 +17,9 @@ class Error : public std::runtime_error {
   Error(fmt::format_string<First, Rest...> format, First&& first, Rest&&... rest)
       : std::runtime_error(
             fmt::format(format, std::forward<First>(first), std::forward<Rest>(rest)...)) {}
+  Error(const Error&) = default;
+  Error& operator=(const Error&) = default;
+  ~Error() override;  // in the core library, and with it the one type that plug-ins throw, too
 };
 
 namespace detail {

@@ -85,7 +85,7 @@ struct InitialValue {
 enum class DeviceKind { kAuto, kCpu, kCuda };
 enum class Reduction { kTree, kFast };
 enum class ExchangeType { kFloat32, kBFloat16 };
-enum class Precision { kFloat32, kBFloat16 };
+enum class Precision { kFloat32, kBFloat16, kTf32 };
 enum class IsaChoice { kAuto, kAvx512, kAvx2, kNeon, kGeneric };
 enum class TransportChoice { kAuto, kMessages };
 enum class AxesChoice { kNhwc, kNchw };
@@ -113,6 +113,7 @@ struct RunConfig {
   std::string name = "run";
   std::uint64_t seed = 0;
   DeviceKind device = DeviceKind::kAuto;
+  bool share_gpu = false;    // more than one rank may compute on a GPU
   std::int64_t shards = 0;   // V, a power of two; 0: "auto", resolved once and then stored
   std::int64_t threads = 0;  // worker threads of a rank; 0: "auto"
   Reduction reduction = Reduction::kTree;

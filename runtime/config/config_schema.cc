@@ -25,7 +25,7 @@ Names names(ExchangeType) {
   return kNames;
 }
 Names names(Precision) {
-  static constexpr std::array<std::string_view, 2> kNames{"float32", "bfloat16"};
+  static constexpr std::array<std::string_view, 3> kNames{"float32", "bfloat16", "tf32"};
   return kNames;
 }
 Names names(IsaChoice) {
@@ -122,7 +122,10 @@ void add_run_and_data(std::vector<ConfigKey>& keys) {
   constexpr KeyRole kOperational = KeyRole::kOperational;
   LOCKSTEP_KEY(kOperational, run.name, "name of the run; its folder is runs/<name>-<date>-<time>");
   LOCKSTEP_KEY(kMath, run.seed, "of weights, order of samples, dropout").at_least(0);
-  LOCKSTEP_KEY(kOperational, run.device, "where to compute");
+  LOCKSTEP_KEY(kOperational, run.device,
+               "where to compute; auto: on GPUs where every rank has one, else on the CPU");
+  LOCKSTEP_KEY(kOperational, run.share_gpu,
+               "more ranks than GPUs: some compute on one GPU, and exchange over the host");
   LOCKSTEP_KEY(kMath, run.shards, "virtual shards of a batch, at least as many as ranks")
       .within("a power of two", is_power_of_two)
       .integer_or_auto();
@@ -137,7 +140,7 @@ void add_run_and_data(std::vector<ConfigKey>& keys) {
                "what gradients travel as; bfloat16 belongs to reduction = \"fast\"");
   LOCKSTEP_KEY(kMath, run.precision,
                "operands of linear layers and of convolutions other than Winograd's; all else is "
-               "float32; bfloat16 needs avx512_bf16");
+               "float32; bfloat16 needs avx512_bf16 or a GPU, tf32 a GPU");
   LOCKSTEP_KEY(kOperational, run.isa, "instruction set of the CPU kernels; never changes results");
   LOCKSTEP_KEY(kOperational, run.transport,
                "between ranks: shared memory inside a node (auto), or messages everywhere");

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "io/augment/centre_view.h"
-#include "kernels/cpu/cpu_backend.h"
 #include "runtime/communication/agreement.h"
 #include "runtime/config/augment_kinds.h"
 #include "runtime/run/cpu_resources.h"
@@ -17,14 +16,12 @@ namespace {
 
 // Batch norm and the vector kernels want this many rows a shard on a CPU.
 constexpr std::int64_t kMinShardRows = 8;
+// A GPU has idle multiprocessors with fewer.
+constexpr std::int64_t kMinShardRowsOfGpu = 64;
 // Rows at once where a config that trains nothing says none.
 constexpr std::int64_t kDefaultBatch = 32;
 // The share of a rank's memory that unpacked chunks of a dataset may take.
 constexpr std::size_t kCacheShare = 16;
-
-std::string missing_gpu_reason() {
-  return "no CUDA back end is part of this build";
-}
 
 }  // namespace
 
@@ -77,19 +74,15 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
   if (purpose != Purpose::kTrain && config_.training.batch == 0)
     config_.training.batch = kDefaultBatch;
   std::vector<int> threads;
+  device_ = choose_device(config_.run, communicator);
   together(communicator, [&] {
-    if (config_.run.device == DeviceKind::kCuda)
-      throw Error("run.device = \"cuda\": {}. Set run.device = \"cpu\" or \"auto\"",
-                  missing_gpu_reason());
-    const Isa isa = parse_isa(std::string(name_of(config_.run.isa)));
-    backend_ =
-        make_cpu_backend(isa, config_.run.precision == Precision::kBFloat16 ? bfloat16_products(isa)
-                                                                            : Products::kFloat32);
-    const ThreadChoice choice =
-        resolve_threads(config_.run.threads, communicator.local_size(), communicator.local_rank());
-    threads_ = choice.threads;
-    if (!choice.warning.empty()) log_.push_back("warning: " + choice.warning);
-    probe_ = arithmetic_probe(*backend_);
+    if (!device_.gpu) {  // whose kernels are threads enough
+      const ThreadChoice choice = resolve_threads(config_.run.threads, communicator.local_size(),
+                                                  communicator.local_rank());
+      threads_ = choice.threads;
+      if (!choice.warning.empty()) log_.push_back("warning: " + choice.warning);
+    }
+    probe_ = arithmetic_probe(backend());
   });
 
   data_ = samples ? NodeDataset{samples, true, samples->access()} : open_stored(split);
@@ -100,7 +93,8 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
           "data.y",
           config_.data.file, split, config_.data.y, name_of(config_.loss.kind));
     if (config_.run.shards == 0)
-      config_.run.shards = auto_shards(config_.training.batch, kMinShardRows);
+      config_.run.shards =
+          auto_shards(config_.training.batch, device_.gpu ? kMinShardRowsOfGpu : kMinShardRows);
     resolve_outputs(split);
     augment(purpose);
     if (purpose == Purpose::kTrain && !data_.resident) {  // a rank unpacks for a step's own rows
@@ -112,17 +106,15 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
   });
   for (const std::string& text : communicator.all_gather(std::to_string(threads_)))
     threads.push_back(std::stoi(text));
-  log_.insert(
-      log_.begin(),
-      fmt::format("device: CPU ({}){}; {}; {} thread{} a rank", backend_->description(),
-                  config_.run.device == DeviceKind::kAuto ? ", " + missing_gpu_reason() : "",
-                  communicator.description(), threads_, threads_ == 1 ? "" : "s"));
+  log_.insert(log_.begin(),
+              fmt::format("device: {}; {}; {} thread{} a rank", device_.text,
+                          communicator.description(), threads_, threads_ == 1 ? "" : "s"));
   together(communicator, [&] {
     const ShardPlan plan(config_.run.shards, threads);
     const std::int64_t max_rows =
         (config_.training.batch + config_.run.shards - 1) / config_.run.shards;
     blueprint_ = make_blueprint(purpose, networks);
-    team_ = std::make_unique<Team>(blueprint_, plan, max_rows, communicator, *backend_);
+    team_ = std::make_unique<Team>(blueprint_, plan, max_rows, communicator, backend());
     const Shape& output = team_->replica().output_shape();
     if (purpose == Purpose::kTrain && classes_.classes > 0)
       outputs_note_ = spare_outputs_note(classes_, output.back());
@@ -143,7 +135,7 @@ std::size_t Session::allowed_memory() const {
 
 void Session::fit_threads_to_memory(const Blueprint& blueprint, Purpose purpose) {
   MemoryQuestion question;
-  question.replica = measure_replica(blueprint, *backend_);
+  question.replica = measure_replica(blueprint, *device_.backend);
   question.allowed = static_cast<double>(allowed_memory());
   question.taken = data_.resident ? static_cast<double>(resident_bytes(*data_.data)) : 0;
   // A validation part is opened later, and keeps as much.

@@ -12,6 +12,7 @@
 #include "runtime/communication/node_dataset.h"
 #include "runtime/config/config.h"
 #include "runtime/run/class_check.h"
+#include "runtime/run/device_choice.h"
 #include "runtime/step/team.h"
 
 namespace lockstep {
@@ -36,7 +37,7 @@ class Session {
 
   const Config& config() const { return config_; }
   Communicator& communicator() { return communicator_; }
-  Backend& backend() { return *backend_; }
+  Backend& backend() { return *device_.backend; }
   Team& team() { return *team_; }
   const Blueprint& blueprint() const { return blueprint_; }  // valid as long as the session
   // The split: for training as it is stored, else as evaluated() gives it.
@@ -67,7 +68,7 @@ class Session {
   Config config_;
   Purpose purpose_;
   Communicator& communicator_;
-  std::unique_ptr<Backend> backend_;
+  DeviceChoice device_;
   NodeDataset data_;
   Shape stored_sample_, sample_;  // in the file; as the network sees it
   std::shared_ptr<const Augmentation> augmentation_;

@@ -1,0 +1,75 @@
+// The CUDA plug-in as the program sees it. liblockstep_cuda.so holds all that knows of CUDA; the
+// program loads it where it is wanted and speaks to it through this interface alone.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/backend.h"
+
+namespace lockstep {
+
+struct GpuInfo {
+  int device = 0;           // CUDA's number of it in this process
+  std::string name;         // "NVIDIA H100 80GB HBM3"
+  std::string uuid;         // "GPU-8f6c..."; of an instance of a divided GPU, that instance's own
+  std::string capability;   // "sm_90"
+  std::string pci_address;  // "0000:1b:00.0"
+  std::size_t memory_bytes = 0;
+  std::vector<int> peers;  // devices of this process whose memory it can address
+};
+
+struct VisibleGpus {
+  std::vector<GpuInfo> gpus;  // in CUDA's order
+  std::string why_none;       // not empty where gpus is
+};
+
+struct LibraryVersion {
+  std::string name, version;  // "cuDNN", "9.14.0"
+};
+
+enum class GpuProducts { kFloat32, kTf32, kBFloat16 };  // operands of matrix products
+
+struct GpuOptions {
+  int device = 0;
+  GpuProducts products = GpuProducts::kFloat32;
+};
+
+class GpuLibrary {
+ public:
+  virtual ~GpuLibrary() = default;
+  // Of the driver and of all libraries that the plug-in uses. Needs no GPU.
+  virtual std::vector<LibraryVersion> versions() const = 0;
+  // What this process may use. Creates no context, so that it may be asked before a GPU is chosen.
+  virtual VisibleGpus visible_gpus() const = 0;
+  // On one of them, which from then on is this process's. Throws Error.
+  virtual std::unique_ptr<Backend> make_backend(const GpuOptions& options) = 0;
+};
+
+// What the plug-in's one C function returns. The place of `abi` never changes, and the rest is
+// looked at only where `abi` is the reader's own stamp.
+struct GpuPlugin {
+  const char* abi;
+  GpuLibrary& (*library)();
+};
+using GpuPluginEntry = const GpuPlugin* (*)();
+inline constexpr const char* kGpuPluginEntry = "lockstep_cuda_plugin";
+inline constexpr const char* kGpuPluginFile = "liblockstep_cuda.so";
+
+// A stamp of the version and of every header through which the program and its plug-ins meet.
+const char* gpu_plugin_abi();
+
+struct LoadedGpuLibrary {
+  GpuLibrary* library = nullptr;  // never unloaded
+  std::string file;               // that was loaded, where there is one
+  std::string why_not;            // one line, where library is null
+};
+
+LoadedGpuLibrary load_gpu_library();  // the one that comes with the program
+// From the first of these places. `not_built`: why this build made no plug-in, or empty.
+LoadedGpuLibrary load_gpu_library(const std::vector<std::string>& places,
+                                  const std::string& not_built);
+
+}  // namespace lockstep

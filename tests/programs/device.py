@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""On what a run computes: which libraries the executable needs, and what it says and does where the
+CUDA plug-in, the driver or a GPU is missing or wrong. Every test has a copy of the program in a
+folder of its own, beside which it puts the plug-in that it wants."""
+import re
+
+import lockstep_run
+from lockstep_run import *  # noqa: F403 (the test vocabulary)
+
+BUILD = Path(sys.argv[1]).resolve().parents[1]
+PLUGIN = "liblockstep_cuda.so"
+
+
+def program_with(plugin=None):
+    """Lets run() use a copy of the program, with this file in the plug-in's place."""
+    folder = Path("copy/bin").resolve()
+    library = folder.parent / "lib/lockstep"
+    for made in (folder, library):
+        made.mkdir(parents=True, exist_ok=True)
+    program = folder / "lockstep"
+    shutil.copy(BUILD / "launch/lockstep", program)
+    shutil.copy(BUILD / "kernels/liblockstep_core.so", library)
+    (library / PLUGIN).unlink(missing_ok=True)
+    if plugin:
+        shutil.copy(plugin, library / PLUGIN)
+    return str(program)
+
+
+def environment(**changes):
+    library = str(Path("copy/lib/lockstep").resolve())
+    return dict(ENVIRONMENT, LD_LIBRARY_PATH=f"{library}:{os.environ.get('LD_LIBRARY_PATH', '')}",
+                **changes)
+
+
+def small_run(**run):
+    succeed("prepare", "digits", "-o", "d.h5")
+    return write_config("a.toml", run={"shards": 2, "threads": 1, **run}, data={"file": "d.h5"},
+                        model={"network": "linear"}, loss={"kind": "cross_entropy"},
+                        training={"epochs": 1, "batch": 100})
+
+
+def needed(file):
+    text = subprocess.run(["readelf", "-d", file], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"\(NEEDED\).*\[(.*)\]", text)
+
+
+@test
+def executable_needs_no_cuda():
+    libraries = needed(lockstep_run.LOCKSTEP)
+    check("liblockstep_core.so" in libraries, f"the core is not among {libraries}")
+    core = needed(BUILD / "kernels/liblockstep_core.so")
+    for library in libraries + core:
+        check(not re.search(r"cuda|cudnn|cublas|nccl|nvidia", library), f"needs {library}")
+    plugin = BUILD / "launch" / PLUGIN
+    if plugin.exists():
+        check("liblockstep_core.so" in needed(plugin), "the plug-in has a core of its own")
+        check(not [name for name in needed(plugin) if "mpi" in name], "the plug-in calls MPI")
+
+
+@test
+def auto_steps_down_with_one_line():
+    """Whatever the machine has, one line says what is used; without a GPU it gives the reason, and
+    trains what the CPU trains."""
+    config = small_run(device="auto")
+    result = succeed("train", config, "--out", "one")
+    lines = [line for line in result.out.splitlines() if line.startswith("device: ")]
+    check(len(lines) == 1, f"{len(lines)} lines about the device:\n{result}")
+    if lines[0].startswith("device: GPU"):
+        return
+    check(re.match(r"device: CPU \(.*\), no GPU: .", lines[0]), lines[0])
+    succeed("train", config, "--out", "two", ranks=2).says(", no GPU: ")
+    succeed("train", config, "run.device=cpu", "--out", "cpu").says("device: CPU")
+    same_run("one", "two")
+    same_run("one", "cpu")
+
+
+@test
+def plugins_of_all_kinds():
+    """Each is named; "auto" goes on, "cuda" does not, and one rank alone speaks."""
+    config = small_run()
+    Path("damaged").write_text("no library at all\n" * 20)
+    fakes = BUILD / "tests"
+    cases = [(None, ["CUDA plug-in"]),
+             ("damaged", [PLUGIN, "could not be loaded"]),
+             (fakes / "libfake_gpu_plugin_old.so", ["another build", "0.0.1-000000000000"]),
+             (fakes / "libfake_gpu_plugin_empty.so", ["undefined symbol"]),
+             (fakes / "libfake_gpu_plugin.so", ["the fake driver finds no GPU"])]
+    for number, (plugin, words) in enumerate(cases):
+        if plugin and not Path(plugin).exists():
+            raise Failure(f"{plugin} was not built")
+        lockstep_run.LOCKSTEP = program_with(plugin)
+        env = environment()
+        succeed("train", config, "run.device=auto", "--out", f"a{number}", env=env).says(
+            "device: CPU", ", no GPU: ", *words)
+        for ranks in (0, 2):
+            refuse("train", config, "run.device=cuda", "--out", f"c{number}", ranks=ranks, env=env,
+                   words=['run.device = "cuda"', '"auto"', *words])
+        succeed("--version", "--verbose", env=env).says("lockstep ", *words)
+
+
+@test
+def drivers_of_all_kinds():
+    """The plug-in itself, where this build has one: without a driver, and with a driver too old (a
+    fake of which the CUDA runtime asks nothing but its version)."""
+    plugin = BUILD / "launch" / PLUGIN
+    if not plugin.exists():
+        print("this build has no CUDA plug-in: nothing to test")
+        return
+    result = succeed("--version", "--verbose").says("CUDA plug-in: ", "CUDA runtime: ", "cuDNN: ",
+                                                    "cuBLASLt: ", "NVIDIA driver: ")
+    config = small_run(device="auto")
+    if "GPUs: none" in result.out:
+        result.says("NVIDIA driver")
+    Path("driver").mkdir()
+    Path("driver.c").write_text(FAKE_DRIVER)
+    subprocess.run(["cc", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o",
+                    "driver/libcuda.so.1", "driver.c"], check=True)
+    env = dict(ENVIRONMENT, LD_LIBRARY_PATH=str(Path("driver").resolve()))
+    succeed("train", config, "--out", "old", env=env).says("device: CPU", "driver is too old",
+                                                           "CUDA 11.4")
+    refuse("train", config, "run.device=cuda", "--out", "x", ranks=2, env=env,
+           words=["driver is too old", "CUDA 11.4"])
+
+
+FAKE_DRIVER = """
+int cuDriverGetVersion(int* version) { *version = 11040; return 0; }
+int cuInit(unsigned flags) { return flags == 0 ? 0 : 1; }
+"""
+
+
+if __name__ == "__main__":
+    main()
