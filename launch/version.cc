@@ -40,9 +40,9 @@ std::string gpu_text() {
   const VisibleGpus visible = loaded.library->visible_gpus();
   if (visible.gpus.empty()) return text + fmt::format("GPUs: none, {}\n", visible.why_none);
   for (const GpuInfo& gpu : visible.gpus)
-    text += fmt::format("GPU {}: {}, {}, {}, {:.0f} GiB, at {}\n", gpu.device, gpu.name, gpu.uuid,
-                        gpu.capability, static_cast<double>(gpu.memory_bytes) / (1 << 30),
-                        gpu.pci_address);
+    text += fmt::format("GPU {}: {}, {}, sm_{}{}, {:.0f} GiB, at {}\n", gpu.device, gpu.name,
+                        gpu.uuid, gpu.major, gpu.minor,
+                        static_cast<double>(gpu.memory_bytes) / (1 << 30), gpu.pci_address);
   return text + (visible.gpus.size() > 1 ? peer_table(visible.gpus) : "");
 }
 

@@ -70,7 +70,8 @@ GpuInfo describe(int device, int count) {
   info.device = device;
   info.name = properties.name;
   info.uuid = uuid_text(properties.uuid);
-  info.capability = fmt::format("sm_{}{}", properties.major, properties.minor);
+  info.major = properties.major;
+  info.minor = properties.minor;
   info.pci_address = fmt::format("{:04x}:{:02x}:{:02x}.0", properties.pciDomainID,
                                  properties.pciBusID, properties.pciDeviceID);
   info.memory_bytes = properties.totalGlobalMem;

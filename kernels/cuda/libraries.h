@@ -5,6 +5,7 @@
 // the same algorithm in every run, one whose bits never vary.
 #pragma once
 
+#include <compare>
 #include <memory>
 
 #include "kernels/backend.h"
@@ -18,6 +19,7 @@ struct MatrixProduct {  // c (rows, columns) = a (rows, inner) · b (inner, colu
   bool transposed_b = false;         // b as (columns, inner)
   DType operands = DType::kFloat32;  // of a and b; bfloat16 is multiplied into float32 sums
   DType result = DType::kFloat32;    // of c
+  friend auto operator<=>(const MatrixProduct&, const MatrixProduct&) = default;
 };
 
 struct Convolution {  // x, y as Backend has them; w (out_c, kernel_h, kernel_w, in_c / groups)

@@ -1,5 +1,7 @@
 // The plug-in's one entry point.
+#include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/devices.h"
+#include "kernels/cuda/libraries.h"
 
 namespace lockstep {
 
@@ -10,7 +12,20 @@ class CudaLibrary final : public GpuLibrary {
   std::vector<LibraryVersion> versions() const override { return gpu::library_versions(); }
   VisibleGpus visible_gpus() const override { return gpu::visible_gpus(); }
   std::unique_ptr<Backend> make_backend(const GpuOptions& options) override {
-    throw Error("GPU {}: the CUDA plug-in has no kernels", options.device);
+    const std::vector<GpuInfo> gpus = gpu::visible_gpus().gpus;
+    const auto place = static_cast<std::size_t>(options.device);
+    LOCKSTEP_CHECK(place < gpus.size(), "GPU {} of {}", options.device, gpus.size());
+    const GpuInfo& gpu = gpus[place];
+    if (gpu.major < 8)
+      throw Error("GPU {} ({}, sm_{}{}) is too old: this build has kernels from sm_80 on",
+                  gpu.device, gpu.name, gpu.major, gpu.minor);
+    if (options.products == GpuProducts::kBFloat16)
+      throw Error("run.precision = \"bfloat16\" is not there on GPUs; set \"float32\" or \"tf32\"");
+    gpu::use_device(gpu.device);  // before anything that would open another
+    return make_cuda_backend({gpu.device, gpu.name, gpu.major, gpu.minor},
+                             gpu::make_libraries(options.products == GpuProducts::kTf32
+                                                     ? gpu::Float32Products::kTf32
+                                                     : gpu::Float32Products::kStrict));
   }
 };
 

@@ -12,11 +12,11 @@
 namespace lockstep {
 
 struct GpuInfo {
-  int device = 0;           // CUDA's number of it in this process
-  std::string name;         // "NVIDIA H100 80GB HBM3"
-  std::string uuid;         // "GPU-8f6c..."; of an instance of a divided GPU, that instance's own
-  std::string capability;   // "sm_90"
-  std::string pci_address;  // "0000:1b:00.0"
+  int device = 0;            // CUDA's number of it in this process
+  std::string name;          // "NVIDIA H100 80GB HBM3"
+  std::string uuid;          // "GPU-8f6c..."; of an instance of a divided GPU, that instance's own
+  std::string pci_address;   // "0000:1b:00.0"
+  int major = 0, minor = 0;  // compute capability: 9, 0
   std::size_t memory_bytes = 0;
   std::vector<int> peers;  // devices of this process whose memory it can address
 };

@@ -1,0 +1,171 @@
+#include "kernels/cuda/cublaslt_products.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "kernels/cuda/channel_bias.h"
+
+namespace lockstep::gpu {
+
+namespace {
+
+constexpr std::size_t kWorkspaceLimit = std::size_t{32} << 20;  // NVIDIA's advice for sm_90
+
+void check_cublas(cublasStatus_t status, const char* what) {
+  if (status != CUBLAS_STATUS_SUCCESS)
+    throw Error("cuBLASLt: {}: {}", what, cublaslt().cublasLtGetStatusString(status));
+}
+
+cudaDataType_t cuda_type(DType type) {
+  LOCKSTEP_CHECK(type == DType::kFloat32 || type == DType::kBFloat16, "a matrix of {}",
+                 name_of(type));
+  return type == DType::kFloat32 ? CUDA_R_32F : CUDA_R_16BF;
+}
+
+// The largest power of two, up to 16, that divides the address.
+unsigned alignment_of(const void* memory) {
+  const auto address = reinterpret_cast<std::uintptr_t>(memory);
+  return 1u << std::min(4, std::countr_zero(address));
+}
+
+std::string text_of(const MatrixProduct& p) {
+  return fmt::format("({}, {}){} · ({}, {}){}, {} to {}", p.rows, p.inner,
+                     p.transposed_a ? " transposed" : "", p.inner, p.columns,
+                     p.transposed_b ? " transposed" : "", name_of(p.operands), name_of(p.result));
+}
+
+// A descriptor of cuBLASLt's with the function that ends it.
+template <typename Handle>
+class Descriptor {
+ public:
+  using Destroy = cublasStatus_t (*)(Handle);
+  Descriptor(Handle raw, Destroy destroy) : raw_(raw), destroy_(destroy) {}
+  ~Descriptor() { destroy_(raw_); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  Handle raw() const { return raw_; }
+
+ private:
+  Handle raw_;
+  Destroy destroy_;
+};
+
+// cuBLASLt's matrices run down their columns: a row-major matrix is its transpose to it.
+cublasLtMatrixLayout_t layout(DType type, std::int64_t rows, std::int64_t columns) {
+  cublasLtMatrixLayout_t raw = nullptr;
+  check_cublas(cublaslt().cublasLtMatrixLayoutCreate(&raw, cuda_type(type),
+                                                     static_cast<std::uint64_t>(columns),
+                                                     static_cast<std::uint64_t>(rows), columns),
+               "a matrix");
+  return raw;
+}
+
+cublasLtMatmulDesc_t operation(const MatrixProduct& p, Float32Products products, bool bias) {
+  const bool tf32 = p.operands == DType::kFloat32 && products == Float32Products::kTf32;
+  cublasLtMatmulDesc_t raw = nullptr;
+  check_cublas(cublaslt().cublasLtMatmulDescCreate(
+                   &raw, tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
+               "a product");
+  const auto set = [&](cublasLtMatmulDescAttributes_t name, const auto& value) {
+    check_cublas(cublaslt().cublasLtMatmulDescSetAttribute(raw, name, &value, sizeof value),
+                 "an attribute of a product");
+  };
+  // cᵀ = bᵀ · aᵀ, so b comes first.
+  set(CUBLASLT_MATMUL_DESC_TRANSA, p.transposed_b ? CUBLAS_OP_T : CUBLAS_OP_N);
+  set(CUBLASLT_MATMUL_DESC_TRANSB, p.transposed_a ? CUBLAS_OP_T : CUBLAS_OP_N);
+  if (bias) set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+  return raw;
+}
+
+}  // namespace
+
+class CublasLtProduct {
+ public:
+  CublasLtProduct(cublasLtHandle_t handle, const MatrixProduct& p, Float32Products products,
+                  bool bias, unsigned alignment)
+      : operation_(operation(p, products, bias), cublaslt().cublasLtMatmulDescDestroy),
+        a_(p.transposed_a ? layout(p.operands, p.inner, p.rows)
+                          : layout(p.operands, p.rows, p.inner),
+           cublaslt().cublasLtMatrixLayoutDestroy),
+        b_(p.transposed_b ? layout(p.operands, p.columns, p.inner)
+                          : layout(p.operands, p.inner, p.columns),
+           cublaslt().cublasLtMatrixLayoutDestroy),
+        c_(layout(p.result, p.rows, p.columns), cublaslt().cublasLtMatrixLayoutDestroy) {
+    cublasLtMatmulPreference_t raw = nullptr;
+    check_cublas(cublaslt().cublasLtMatmulPreferenceCreate(&raw), "a preference");
+    const Descriptor preference(raw, cublaslt().cublasLtMatmulPreferenceDestroy);
+    const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t name, const auto& value) {
+      check_cublas(cublaslt().cublasLtMatmulPreferenceSetAttribute(raw, name, &value, sizeof value),
+                   "an attribute of a preference");
+    };
+    // Beside one pass, which is always allowed: parts in a workspace, joined in one order.
+    prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+           std::uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
+    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspaceLimit);
+    for (const auto name :
+         {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+          CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+      prefer(name, std::uint32_t{alignment});
+    int found = 0;
+    const cublasStatus_t status = cublaslt().cublasLtMatmulAlgoGetHeuristic(
+        handle, operation_.raw(), b_.raw(), a_.raw(), c_.raw(), c_.raw(), preference.raw(), 1,
+        &choice_, &found);
+    if (status != CUBLAS_STATUS_SUCCESS || found == 0 || choice_.state != CUBLAS_STATUS_SUCCESS)
+      throw Error("cuBLASLt has no algorithm for {}{}: {}", gpu::text_of(p),
+                  bias ? " with bias" : "", cublaslt().cublasLtGetStatusString(status));
+  }
+
+  // By one thread at a time: the bias is an attribute of the operation.
+  void run(cublasLtHandle_t handle, CudaStream& stream, const void* a, const void* b,
+           const float* bias, void* c) {
+    if (bias != nullptr)
+      check_cublas(cublaslt().cublasLtMatmulDescSetAttribute(
+                       operation_.raw(), CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias),
+                   "a bias");
+    const float one = 1, zero = 0;
+    void* const workspace =
+        choice_.workspaceSize > 0 ? stream.workspace(choice_.workspaceSize) : nullptr;
+    check_cublas(cublaslt().cublasLtMatmul(handle, operation_.raw(), &one, b, b_.raw(), a, a_.raw(),
+                                           &zero, c, c_.raw(), c, c_.raw(), &choice_.algo,
+                                           workspace, choice_.workspaceSize, stream.raw()),
+                 "a product");
+  }
+
+ private:
+  Descriptor<cublasLtMatmulDesc_t> operation_;
+  Descriptor<cublasLtMatrixLayout_t> a_, b_, c_;
+  cublasLtMatmulHeuristicResult_t choice_{};
+};
+
+CublasLtProducts::CublasLtProducts(Float32Products products) : products_(products) {
+  check_cublas(cublaslt().cublasLtCreate(&handle_), "a handle");
+}
+
+CublasLtProducts::~CublasLtProducts() {
+  plans_.clear();
+  cublaslt().cublasLtDestroy(handle_);
+}
+
+CublasLtProduct& CublasLtProducts::planned(const Question& question) {
+  std::unique_ptr<CublasLtProduct>& plan = plans_[question];
+  if (!plan)
+    plan = std::make_unique<CublasLtProduct>(handle_, question.product, products_, question.bias,
+                                             question.alignment);
+  return *plan;
+}
+
+void CublasLtProducts::multiply(CudaStream& stream, const MatrixProduct& product, const void* a,
+                                const void* b, const float* bias, void* c) {
+  // The epilogue wants a bias of the result's type.
+  const bool fused = bias != nullptr && product.result == DType::kFloat32;
+  Question question{product, fused, std::min({alignment_of(a), alignment_of(b), alignment_of(c)})};
+  if (fused) question.alignment = std::min(question.alignment, alignment_of(bias));
+  {
+    const std::lock_guard lock(mutex_);
+    planned(question).run(handle_, stream, a, b, fused ? bias : nullptr, c);
+  }
+  if (bias != nullptr && !fused)
+    add_channel_bias(stream.raw(), product.rows * product.columns, product.columns, bias, c);
+}
+
+}  // namespace lockstep::gpu
