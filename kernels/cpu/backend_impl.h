@@ -21,7 +21,7 @@ GemmKernels product_kernels(Isa isa, Products products);
 const WinogradKernels& winograd_kernels(Isa isa);
 const DepthwiseKernels& depthwise_kernels(Isa isa);
 
-class CpuBackend final : public Backend {
+class CpuBackend : public Backend {
  public:
   CpuBackend(Isa isa, Products products);
 

@@ -76,7 +76,8 @@ Tensor CudaBackend::to_host(const Tensor& tensor) {
 
 Tensor CudaBackend::upload(Stream& stream, const Tensor& host) {
   if (!host.defined()) return host;
-  Tensor there = empty(host.shape(), host.dtype());
+  Tensor there(cuda_stream(stream).memory().allocate(bytes_of(host.shape(), host.dtype())),
+               host.shape(), host.dtype(), this);
   copy_async(stream, host, there);
   return there;
 }

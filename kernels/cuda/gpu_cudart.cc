@@ -8,6 +8,7 @@
 
 #include "kernels/cuda/cuda_check.h"
 #include "kernels/cuda/gpu.h"
+#include "kernels/cuda/memory_table.h"
 
 namespace lockstep::gpu {
 
@@ -69,6 +70,11 @@ StreamLog& stream_log() {
   return log;
 }
 
+MemoryTable& memory_table() {
+  static MemoryTable table;
+  return table;
+}
+
 void check_stream(cudaError_t code, const char* what, RawStream stream) {
   if (code != cudaSuccess) [[unlikely]]
     cuda_failed(code, fmt::format("{} on {}", what, stream_log().describe(stream)));
@@ -85,8 +91,15 @@ void use_device(int device) {
 void* allocate(std::size_t bytes) {
   ensure_device();
   void* memory = nullptr;
-  check_cuda(cudaMalloc(&memory, std::max<std::size_t>(bytes, 1)), "{} bytes of device memory",
-             bytes);
+  const cudaError_t code = cudaMalloc(&memory, std::max<std::size_t>(bytes, 1));
+  if (code == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    std::size_t free = 0, total = 0;
+    cudaMemGetInfo(&free, &total);
+    throw Error(memory_table().out_of_memory(bytes, free, total));
+  }
+  check_cuda(code, "{} bytes of device memory", bytes);
+  memory_table().add(memory, bytes);
   return memory;
 }
 
@@ -99,6 +112,7 @@ void* allocate_pinned(std::size_t bytes) {
 }
 
 void free_memory(void* memory) noexcept {
+  memory_table().remove(memory);
   cudaFree(memory);
 }
 

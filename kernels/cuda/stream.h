@@ -7,6 +7,7 @@
 #include "kernels/core/device.h"
 #include "kernels/cuda/faults.h"
 #include "kernels/cuda/gpu.h"
+#include "kernels/cuda/stream_memory.h"
 
 namespace lockstep {
 
@@ -32,6 +33,9 @@ class CudaStream final : public Stream {
   // of the first of them, in the order of the places.
   gpu::FaultSlot fault_slot(gpu::FaultKind kind, gpu::FaultMessage message);
 
+  // For tensors that this stream's work alone uses, and that go before it does.
+  StreamMemory& memory() { return *memory_; }
+
   gpu::RawStream raw() const { return raw_; }
 
  private:
@@ -47,6 +51,7 @@ class CudaStream final : public Stream {
   Scratch workspace_, second_workspace_;
   std::shared_ptr<std::byte> fault_keys_, fault_keys_on_host_;  // null until a kernel needs them
   std::array<gpu::FaultMessage, gpu::kFaultKinds> fault_messages_;
+  std::shared_ptr<StreamMemory> memory_ = StreamMemory::make();
 };
 
 // The CudaStream that a Stream of the CUDA back end is; an Error where it is another's.
