@@ -102,6 +102,7 @@ def plugins_of_all_kinds():
 def drivers_of_all_kinds():
     """The plug-in itself, where this build has one: without a driver, and with a driver too old (a
     fake of which the CUDA runtime asks nothing but its version)."""
+    lockstep_run.LOCKSTEP = str(BUILD / "launch/lockstep")
     plugin = BUILD / "launch" / PLUGIN
     if not plugin.exists():
         print("this build has no CUDA plug-in: nothing to test")
