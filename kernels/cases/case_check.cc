@@ -8,11 +8,13 @@ namespace lockstep::cases {
 
 namespace {
 
-bool same(double got, const Real& expected, double tolerance) {
+// rounding: of the result's type beyond float32's, relative to the result.
+bool same(double got, const Real& expected, double tolerance, double rounding) {
   if (std::isnan(expected.value)) return std::isnan(got);
-  if (std::isinf(expected.value) || tolerance == 0) return got == expected.value;
+  if (std::isinf(expected.value) || (tolerance == 0 && rounding == 0)) return got == expected.value;
   // FLT_MIN: results below it are flushed to zero.
-  return std::fabs(got - expected.value) <= tolerance * 0x1p-24 * expected.magnitude + FLT_MIN;
+  return std::fabs(got - expected.value) <=
+         tolerance * 0x1p-24 * expected.magnitude + rounding * std::fabs(expected.value) + FLT_MIN;
 }
 
 // Fourth-order central difference: (f(-2h) - 8 f(-h) + 8 f(h) - f(2h)) / 12 h.
@@ -54,9 +56,10 @@ void check_outputs(const OpCase& op_case, const Results& expected, const OutputB
     LOCKSTEP_CHECK(got.size() == want.size(), "{}: the reference resized '{}' to {} elements",
                    op_case.name(), name, want.size());
     const bool exact = type == DType::kUInt8 || type == DType::kInt64;
+    const double rounding = type == DType::kBFloat16 ? 0x1p-8 : 0;
     std::size_t wrong = 0, first = 0;
     for (std::size_t i = got.size(); i-- > 0;)
-      if (!same(got[i], want[i], exact ? 0 : op_case.tolerance)) ++wrong, first = i;
+      if (!same(got[i], want[i], exact ? 0 : op_case.tolerance, rounding)) ++wrong, first = i;
     if (wrong == 0) continue;
     throw Error(
         "{}: {} of {} elements of '{}' are wrong; element {} is {:.9g}, expected {:.9g} "

@@ -39,14 +39,18 @@ std::vector<std::byte> to_bytes(const Doubles& values, DType type) {
       store(std::int64_t{});
       break;
     case DType::kBFloat16:
-      throw Error("cases have no bfloat16 arguments");
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const std::uint16_t value = to_bfloat16(static_cast<float>(values[i]));
+        std::memcpy(bytes.data() + i * sizeof value, &value, sizeof value);
+      }
+      break;
   }
   return bytes;
 }
 
 // IEEE 754 leaves sign and payload of a NaN open: all count as the same bits.
 void make_nans_alike(DType type, std::vector<std::byte>& bytes) {
-  if (type != DType::kFloat32 && type != DType::kFloat64) return;
+  if (type == DType::kUInt8 || type == DType::kInt64) return;
   Doubles values = to_doubles(bytes, type);
   for (double& value : values)
     if (std::isnan(value)) value = std::numeric_limits<double>::quiet_NaN();
@@ -100,7 +104,12 @@ Doubles to_doubles(const std::vector<std::byte>& bytes, DType type) {
       load(std::int64_t{});
       break;
     case DType::kBFloat16:
-      throw Error("cases have no bfloat16 arguments");
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        std::uint16_t value;
+        std::memcpy(&value, bytes.data() + i * sizeof value, sizeof value);
+        values[i] = from_bfloat16(value);
+      }
+      break;
   }
   return values;
 }
@@ -137,14 +146,14 @@ CaseRun::CaseRun(Backend& backend, const OpCase& op_case, const Values& values, 
       in_place_(placement.in_place),
       stream_(backend.make_stream(0)) {
   for (const Argument& argument : case_.arguments)
-    if (argument.role != Role::kHidden) place(argument, values, placement.unaligned);
+    if (argument.role != Role::kHidden) place(argument, values, placement);
   if (in_place_ != nullptr) tensors_[in_place_->output] = tensors_[in_place_->input];
   if (!case_.prepare) return;
   stream_->submit([this] { case_.prepare(backend_, *stream_, tensors_); });
   stream_->synchronize();
 }
 
-void CaseRun::place(const Argument& argument, const Values& values, bool unaligned) {
+void CaseRun::place(const Argument& argument, const Values& values, const Placement& placement) {
   Block block;
   block.argument = &argument;
   Shape shape = argument.shape;
@@ -155,8 +164,9 @@ void CaseRun::place(const Argument& argument, const Values& values, bool unalign
   }
   if (argument.weight) shape = {shape.elements()};
   const std::size_t bytes = static_cast<std::size_t>(shape.elements()) * size_of(argument.type);
-  block.start = kGuardBytes + (unaligned ? 3 * size_of(argument.type) : 0);
-  block.before.assign(block.start + bytes + kGuardBytes, kGuard);
+  const std::size_t guard = placement.exact ? 0 : kGuardBytes;
+  block.start = guard + (placement.unaligned ? 3 * size_of(argument.type) : 0);
+  block.before.assign(block.start + bytes + guard, kGuard);
   const auto first = block.before.begin() + static_cast<std::ptrdiff_t>(block.start);
   std::fill_n(first, bytes, kPoison);
   if (argument.fill && !argument.weight)

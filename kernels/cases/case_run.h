@@ -18,6 +18,7 @@ Values with_bfloat16_operands(const OpCase& op_case, const Values& values);
 struct Placement {
   bool unaligned = false;             // every tensor starts three elements off the alignment
   const InPlace* in_place = nullptr;  // nullptr: outputs have memory of their own
+  bool exact = false;  // no guard bands: each tensor's memory ends with it, for sanitizers
 };
 
 using OutputBytes = ByName<std::vector<std::byte>>;  // weights in the files' order, all NaNs alike
@@ -38,7 +39,7 @@ class CaseRun {
     std::size_t start = 0;          // of the elements within the memory
     std::vector<std::byte> before;  // the whole block before the run
   };
-  void place(const Argument& argument, const Values& values, bool unaligned);
+  void place(const Argument& argument, const Values& values, const Placement& placement);
   bool overwritten(const Argument& argument) const;
 
   Backend& backend_;

@@ -23,18 +23,16 @@ __global__ void __launch_bounds__(kRowWarps* kWarp)
   results[2 * number + 1] = result.weight;
 }
 
-inline constexpr unsigned kResultThreads = 256;
-
-// The sums of all rows follow the rows' own results in memory.
-__global__ inline void __launch_bounds__(kResultThreads)
-    add_results_kernel(double* results, std::int64_t rows) {
+// The sums of all rows follow the rows' own results in memory. One block.
+template <unsigned kThreads>
+__global__ void __launch_bounds__(kThreads) add_results_kernel(double* results, std::int64_t rows) {
   double loss = 0, weight = 0;
-  for (std::int64_t row = threadIdx.x; row < rows; row += kResultThreads) {
+  for (std::int64_t row = threadIdx.x; row < rows; row += kThreads) {
     loss += results[2 * row];
     weight += results[2 * row + 1];
   }
-  loss = block_sum<kResultThreads>(loss);
-  weight = block_sum<kResultThreads>(weight);
+  loss = block_sum<kThreads>(loss);
+  weight = block_sum<kThreads>(weight);
   if (threadIdx.x != 0) return;
   results[2 * rows] = loss;
   results[2 * rows + 1] = weight;
@@ -57,8 +55,9 @@ void sum_rows_to_host(Stream& stream, const char* name, const Row& row, std::int
     launch(raw(stream), each, row_results_kernel<Row>, row, rows,
            aligned_addresses && width % Row::kPack == 0, results);
   }
-  const Launch total{.name = name, .grid = {1}, .block = {kResultThreads}};
-  launch(raw(stream), total, add_results_kernel, results, rows);
+  constexpr unsigned kThreads = 256;
+  const Launch total{.name = name, .grid = {1}, .block = {kThreads}};
+  launch(raw(stream), total, add_results_kernel<kThreads>, results, rows);
   copy_async(sums.raw(), results + 2 * rows, 2 * sizeof(double), raw(stream));
 }
 

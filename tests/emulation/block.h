@@ -43,8 +43,4 @@ std::string name_of(const Thread& thread);  // "thread (1, 0, 0) of block (3, 0,
 // Gives the launch up: run_grid throws the message. Only a running thread may call it.
 [[noreturn]] void fail(std::string message);
 
-// Set by race.cc where it is linked: every access of an instrumented kernel.
-using AccessHook = void (*)(const void* address, std::size_t bytes, bool write, void* code);
-inline AccessHook access_hook = nullptr;
-
 }  // namespace lockstep::emulation

@@ -4,27 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <set>
 
-#include "kernels/cases/case_run.h"
-#include "kernels/cases/op_list.h"
-#include "kernels/cuda/cuda_backend.h"
-#include "kernels/cuda/libraries.h"
+#include "tests/emulation/emulated_cases.h"
 #include "tests/emulation/machine.h"
 
 namespace lockstep::cases {
 namespace {
-
-std::unique_ptr<Backend> emulated_backend() {
-  return make_cuda_backend({.name = "emulated GPU", .major = 0, .minor = 0},
-                           gpu::make_libraries(gpu::Float32Products::kStrict));
-}
-
-std::vector<std::string> operations_of_cases() {
-  std::set<std::string> names;
-  for (const OpCase& c : all_cases()) names.insert(c.operation);
-  return {names.begin(), names.end()};
-}
 
 void expect_same_bits(const OutputBytes& expected, const OutputBytes& got,
                       const std::string& where) {
@@ -85,6 +70,7 @@ TEST_P(EmulatedKernels, MatchTheReferenceWithTheSameBitsInEveryOrder) {
     if (c.operation != GetParam() || c.use == Use::kBenchmark) continue;
     try {
       test_case(*backend, c, seed);
+      if (const auto narrow = in_bfloat16(c)) test_case(*backend, *narrow, seed);
     } catch (const Error& error) {
       ADD_FAILURE() << error.what();
     }
