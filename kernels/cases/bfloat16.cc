@@ -12,13 +12,12 @@ constexpr std::array<std::string_view, 11> kSliceOperations = {
     "tree_sum", "squared_norms", "scale",   "clamp",           "add_penalty",    "sgd",
     "adam",     "rmsprop",       "adagrad", "running_average", "from_file_order"};
 
-constexpr std::array<std::string_view, 31> kActivations = {
-    "x",         "y",       "dy",      "dx",         "kept",          "residual",
-    "dresidual", "logits",  "dlogits", "prediction", "narrow",        "wide",
-    "factor",    "dfactor", "qkv",     "dqkv",       "probabilities", "table",
-    "gates_x",   "gates_h", "gates",   "h",          "c_before",      "h_before",
-    "dh",        "dc",      "dgates",  "dgates_x",   "dgates_h",      "dc_before",
-    "dh_before"};
+constexpr std::array<std::string_view, 30> kActivations = {
+    "x",         "y",       "dy",       "dx",         "kept",          "residual",
+    "dresidual", "logits",  "dlogits",  "prediction", "narrow",        "wide",
+    "factor",    "dfactor", "qkv",      "dqkv",       "probabilities", "table",
+    "gates_x",   "gates_h", "gates",    "h",          "c_before",      "h_before",
+    "dh",        "dgates",  "dgates_x", "dgates_h",   "dc_before",     "dh_before"};
 
 template <typename Names>
 bool among(const Names& names, std::string_view name) {
@@ -28,7 +27,9 @@ bool among(const Names& names, std::string_view name) {
 bool is_activation(const OpCase& op_case, const std::string& name) {
   if (op_case.operation == "add" && (name == "a" || name == "b")) return true;
   if (op_case.operation == "scale_channels" && name == "shift") return true;
-  if (op_case.operation.starts_with("lstm") && name == "c") return true;
+  // The same letters are coefficients of a quadratic.
+  if (name == "c" || name == "dc") return op_case.operation.starts_with("lstm");
+  if (op_case.operation == "scale_shift") return name == "y";  // x is as the data files have it
   return among(kActivations, name);
 }
 
