@@ -11,10 +11,6 @@ namespace lockstep {
 
 namespace gpu {
 
-void use_device(int device) {
-  if (device != 0) throw Error("the emulated GPU {} does not exist: there is one", device);
-}
-
 void* allocate(std::size_t bytes) {
   constexpr std::size_t kAlignment = 256;
   void* memory = nullptr;

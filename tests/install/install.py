@@ -32,7 +32,7 @@ def install():
 @test
 def installed_program():
     install()
-    for name in ("bin/lockstep", "share/lockstep/configs/digits.toml",
+    for name in ("bin/lockstep", "lib/lockstep/liblockstep_core.so", "share/lockstep/configs/digits.toml",
                  "share/lockstep/data/titanic.csv",
                  "share/bash-completion/completions/lockstep",
                  "include/lockstep/models/layers/linear.h"):

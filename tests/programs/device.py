@@ -123,6 +123,24 @@ def drivers_of_all_kinds():
            words=["driver is too old", "CUDA 11.4"])
 
 
+@test
+def ranks_and_gpus():
+    """With GPUs that the tests' emulation plays: what is listed, and how many ranks may have one."""
+    lockstep_run.LOCKSTEP = str(BUILD / "launch/lockstep")
+    config = small_run(device="cuda")
+    lockstep_run.LOCKSTEP = program_with(BUILD / "tests/emulation/plugin" / PLUGIN)
+    listed = succeed("--version", "--verbose", env=environment(EMULATED_GPUS="A,B,C")).out
+    for line in ("GPU 0: emulated GPU, A, sm_90, 1 GiB, at 0000:01:00.0", "GPU 2: emulated GPU, C",
+                 "\n    0  -  x  x\n    1  x  -  x\n"):
+        check(line in listed, f"{line!r} is not in\n{listed}")
+    refuse("train", config, "--out", "a", env=environment(EMULATED_GPUS=""),
+           words=["no GPU is emulated", "run.device"])
+    refuse("train", config, "--out", "a", ranks=3, env=environment(EMULATED_GPUS="A,B"),
+           words=["3 ranks see 2 GPUs", "run.share_gpu = true"])
+    succeed("train", config, "run.device=auto", "--out", "a", ranks=2,
+            env=environment(EMULATED_GPUS="A")).says("device: CPU", "2 ranks see 1 GPU;")
+
+
 FAKE_DRIVER = """
 int cuDriverGetVersion(int* version) { *version = 11040; return 0; }
 int cuInit(unsigned flags) { return flags == 0 ? 0 : 1; }
