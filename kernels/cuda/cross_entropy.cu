@@ -121,9 +121,9 @@ void CudaBackend::softmax_cross_entropy(Stream& stream, const CrossEntropyOption
     gpu::check_count(target, rows, "target", DType::kInt64);
   else
     gpu::check_shape(target, logits.shape(), "target");
-  const auto message = [classes](std::int64_t row, std::int64_t label) {
-    return fmt::format("row {} of the batch has class {}, but the network has {} outputs", row,
-                       label, classes);
+  const auto message = [classes](const gpu::Fault& fault) {
+    return fmt::format("row {} of the batch has class {}, but the network has {} outputs",
+                       fault.place, fault.value, classes);
   };
   gpu::for_element_type(logits, "logits", [&]<typename T>(T) {
     const gpu::CrossEntropy<T> row{

@@ -12,12 +12,18 @@ namespace lockstep::gpu {
 enum class FaultKind { kCrossEntropy, kBinaryCrossEntropy, kHinge, kTopK, kEmbedding };
 inline constexpr int kFaultKinds = 5;
 
-// The text for a place (a row of the batch, or an element) and the value there.
-using FaultMessage = std::function<std::string(std::int64_t place, std::int64_t value)>;
+struct Fault {
+  std::int64_t place = 0;   // a row of the batch, or an element
+  std::int64_t value = 0;   // there
+  std::int64_t sample = 0;  // its place in the split, where the operation knows it
+};
+using FaultMessage = std::function<std::string(const Fault&)>;
 
-// In device memory: the place in the upper half, the value in the lower, so that the smallest is
-// the first place. Places below 2^31; values are cut off at 32 bits.
+// In device memory: two words with the place in their upper halves, so that the smallest are those
+// of the first place, and the value and the sample in the lower. Places below 2^31; values and
+// samples are cut off at 32 bits.
 using FaultSlot = unsigned long long*;
+inline constexpr int kFaultWords = 2;
 inline constexpr unsigned long long kNoFault = ~0ull;
 
 }  // namespace lockstep::gpu

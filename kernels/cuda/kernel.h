@@ -149,12 +149,17 @@ __device__ __forceinline__ std::int64_t thread_number() {
 }
 
 // ---- values that cannot be used
-__device__ __forceinline__ void report_fault(FaultSlot slot, std::int64_t place,
-                                             std::int64_t value) {
+__device__ __forceinline__ unsigned long long fault_word(std::int64_t place, std::int64_t value) {
   const std::int64_t most = 0x7fffffff;
   const std::int64_t cut = value > most ? most : value < -most ? -most : value;
-  atomicMin(slot, static_cast<unsigned long long>(place) << 32 |
-                      (static_cast<unsigned long long>(cut) & 0xffffffffull));
+  return static_cast<unsigned long long>(place) << 32 |
+         (static_cast<unsigned long long>(cut) & 0xffffffffull);
+}
+
+__device__ __forceinline__ void report_fault(FaultSlot slot, std::int64_t place, std::int64_t value,
+                                             std::int64_t sample = 0) {
+  atomicMin(slot, fault_word(place, value));
+  atomicMin(slot + 1, fault_word(place, sample));
 }
 
 inline unsigned blocks_for(std::int64_t items, std::int64_t per_block) {

@@ -162,9 +162,9 @@ void sum_row_means(Stream& stream, const char* name, const Function& function, c
   const auto [rows, width] = check_pair(x, sample_weight, dx);
   const bool by_label = target.dtype() == DType::kInt64;
   if (!by_label) check_count(target, x.elements(), "target");
-  const auto message = [](std::int64_t row, std::int64_t label) {
-    return fmt::format("row {} of the batch has class {}; binary cross-entropy takes 0 and 1", row,
-                       label);
+  const auto message = [](const gpu::Fault& fault) {
+    return fmt::format("row {} of the batch has class {}; binary cross-entropy takes 0 and 1",
+                       fault.place, fault.value);
   };
   const FaultSlot fault =
       by_label ? cuda_stream(stream).fault_slot(FaultKind::kBinaryCrossEntropy, message) : nullptr;
@@ -232,10 +232,9 @@ void CudaBackend::hinge(Stream& stream, const HingeOptions& options, const Tenso
   const std::int64_t rows = logits.rows(), outputs = logits.shape()[1];
   gpu::check_pair(logits, sample_weight, dlogits);
   gpu::check_count(target, rows, "target", DType::kInt64);
-  const auto message = [classes = outputs == 1 ? 2 : outputs](std::int64_t row,
-                                                              std::int64_t label) {
-    return fmt::format("row {} of the batch has class {}, but there are {} classes", row, label,
-                       classes);
+  const auto message = [classes = outputs == 1 ? 2 : outputs](const gpu::Fault& fault) {
+    return fmt::format("row {} of the batch has class {}, but there are {} classes", fault.place,
+                       fault.value, classes);
   };
   gpu::for_element_type(logits, "logits", [&]<typename T>(T) {
     const gpu::Hinge<T> row{

@@ -80,9 +80,9 @@ void CudaBackend::top_k_correct(Stream& stream, std::int64_t k, std::int64_t ign
   const std::int64_t rows = logits.rows();
   const std::int64_t classes = rows == 0 ? 1 : logits.elements() / rows;
   gpu::check_count(target, rows, "target", DType::kInt64);
-  const auto message = [limit = classes == 1 ? 2 : classes](std::int64_t row, std::int64_t label) {
-    return fmt::format("row {} of the batch has class {}, but the network tells {} apart", row,
-                       label, limit);
+  const auto message = [limit = classes == 1 ? 2 : classes](const gpu::Fault& fault) {
+    return fmt::format("row {} of the batch has class {}, but the network tells {} apart",
+                       fault.place, fault.value, limit);
   };
   gpu::for_element_type(logits, "logits", [&]<typename T>(T) {
     const gpu::TopK<T> row{.logits = logits.data<T>(),

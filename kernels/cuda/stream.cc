@@ -52,39 +52,44 @@ void CudaStream::wait(std::shared_ptr<Event> event) {
   }
 }
 
+namespace {
+
+constexpr std::size_t kFaultBytes = gpu::kFaultWords * sizeof(unsigned long long);  // of a kind
+constexpr std::size_t kFaultKeyBytes = gpu::kFaultKinds * kFaultBytes;
+
+}  // namespace
+
 void CudaStream::synchronize() {
   if (fault_keys_ == nullptr) {
     gpu::synchronize(raw_);
     return;
   }
-  constexpr std::size_t kBytes = gpu::kFaultKinds * sizeof(unsigned long long);
-  gpu::copy_async(fault_keys_on_host_.get(), fault_keys_.get(), kBytes, raw_);
+  gpu::copy_async(fault_keys_on_host_.get(), fault_keys_.get(), kFaultKeyBytes, raw_);
   gpu::synchronize(raw_);
   throw_faults();
 }
 
 gpu::FaultSlot CudaStream::fault_slot(gpu::FaultKind kind, gpu::FaultMessage message) {
-  constexpr std::size_t kBytes = gpu::kFaultKinds * sizeof(unsigned long long);
   static_assert(gpu::kNoFault == ~0ull, "a slot is cleared by bytes");
   if (fault_keys_ == nullptr) {
-    fault_keys_ = allocate_device(kBytes);
-    fault_keys_on_host_ = allocate_pinned_host(kBytes);
-    gpu::set_bytes(fault_keys_.get(), 0xFF, kBytes, raw_);
+    fault_keys_ = allocate_device(kFaultKeyBytes);
+    fault_keys_on_host_ = allocate_pinned_host(kFaultKeyBytes);
+    gpu::set_bytes(fault_keys_.get(), 0xFF, kFaultKeyBytes, raw_);
   }
   const auto index = static_cast<std::size_t>(kind);
   fault_messages_[index] = std::move(message);
-  return reinterpret_cast<gpu::FaultSlot>(fault_keys_.get()) + index;
+  return reinterpret_cast<gpu::FaultSlot>(fault_keys_.get()) + index * gpu::kFaultWords;
 }
 
 void CudaStream::throw_faults() {
-  const auto* const keys = reinterpret_cast<const unsigned long long*>(fault_keys_on_host_.get());
-  for (std::size_t kind = 0; kind < gpu::kFaultKinds; ++kind) {
-    if (keys[kind] == gpu::kNoFault) continue;
-    const auto place = static_cast<std::int64_t>(keys[kind] >> 32);
-    const auto value = static_cast<std::int32_t>(keys[kind] & 0xffffffffu);
-    gpu::set_bytes(fault_keys_.get() + kind * sizeof(unsigned long long), 0xFF,
-                   sizeof(unsigned long long), raw_);
-    throw Error(fault_messages_[kind](place, value));
+  const auto* words = reinterpret_cast<const unsigned long long*>(fault_keys_on_host_.get());
+  for (std::size_t kind = 0; kind < gpu::kFaultKinds; ++kind, words += gpu::kFaultWords) {
+    if (words[0] == gpu::kNoFault) continue;
+    const gpu::Fault fault{.place = static_cast<std::int64_t>(words[0] >> 32),
+                           .value = static_cast<std::int32_t>(words[0] & 0xffffffffu),
+                           .sample = static_cast<std::int32_t>(words[1] & 0xffffffffu)};
+    gpu::set_bytes(fault_keys_.get() + kind * kFaultBytes, 0xFF, kFaultBytes, raw_);
+    throw Error(fault_messages_[kind](fault));
   }
 }
 
