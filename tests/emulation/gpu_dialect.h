@@ -120,6 +120,9 @@ EMULATION_INLINE float rsqrtf(float x) {
 EMULATION_INLINE int __popc(unsigned x) {
   return std::popcount(x);
 }
+EMULATION_INLINE int __ffs(int x) {  // the lowest bit that is set, from 1; 0: there is none
+  return x == 0 ? 0 : std::countr_zero(static_cast<unsigned>(x)) + 1;
+}
 EMULATION_INLINE unsigned __float_as_uint(float x) {
   return std::bit_cast<unsigned>(x);
 }
