@@ -27,13 +27,14 @@ struct Scores {  // (samples, heads, tokens, tokens); a row is a query
   }
 };
 
-// A warp a query. scores may be where the probabilities go.
+// A warp a query. Probabilities take the scores' place, in float32; `kept` gets them for backward,
+// and is null where that is the same place.
 template <typename T>
 struct Probabilities {
   static constexpr int kPack = gpu::kPack<T>;
   Scores of;
-  const float* scores;
-  T* probabilities;
+  float* scores;
+  T* kept;
 
   __device__ void operator()(std::int64_t row, bool aligned) const {
     const std::int64_t seen = of.seen(row);
@@ -41,7 +42,7 @@ struct Probabilities {
     const auto attends = [&](std::int64_t key) {
       return key < seen && (ids == nullptr || ids[key] != of.padding);
     };
-    const float* const from = scores + row * of.tokens;
+    float* const from = scores + row * of.tokens;
     // A NaN may be lost here; e^(x - maximum) then finds it again.
     float shift = -INFINITY, total = 0;
     for_lane_packs<kPack>(seen, aligned, [&](std::int64_t start, std::int64_t count, bool whole) {
@@ -67,7 +68,9 @@ struct Probabilities {
 #pragma unroll
           for (int i = 0; i < kPack; ++i)
             values[i] = attends(start + i) ? expf(values[i] - shift) / total : 0.0f;
-          store_some<kPack>(probabilities + row * of.tokens + start, count, whole, values);
+          store_some<kPack>(from + start, count, whole, values);
+          if (kept != nullptr)
+            store_some<kPack>(kept + row * of.tokens + start, count, whole, values);
         });
   }
 };
@@ -171,23 +174,25 @@ void CudaBackend::attention_forward(Stream& stream, const AttentionGeometry& g, 
                          g.padding >= 0 ? ids.data<std::int64_t>() : nullptr};
   gpu::for_element_type(qkv, "qkv", [&]<typename T>(T) {
     float* scores;
-    if constexpr (std::is_same_v<T, float>)
+    T* kept = nullptr;
+    if constexpr (std::is_same_v<T, float>) {
       scores = probabilities.data<float>();
-    else
+    } else {
       scores = gpu::workspace_of<float>(stream, probabilities.elements());
+      kept = probabilities.data<T>();
+    }
     const gpu::Head<T> in(g, qkv);
     gpu::multiply_heads<false, true>(
         gpu::raw(stream), kName,
         products.of(g.tokens, g.head_width, gpu::Triangle::kLowerResult, gpu::score_factor(g)),
         in.q, in.k, gpu::scores_of(g, scores));
-    gpu::for_rows(gpu::raw(stream), kName,
-                  gpu::Probabilities<T>{each, scores, probabilities.data<T>()},
+    gpu::for_rows(gpu::raw(stream), kName, gpu::Probabilities<T>{each, scores, kept},
                   probabilities.elements() / g.tokens, g.tokens,
                   gpu::aligned<gpu::kPack<T>>(scores) &&
                       gpu::all_aligned<gpu::kPack<T>, T>({&probabilities}));
     gpu::multiply_heads<false, false>(
         gpu::raw(stream), kName, products.of(g.head_width, g.tokens, gpu::Triangle::kLowerLeft),
-        gpu::scores_of(g, probabilities.data<T>()), in.v, gpu::outputs_of<T>(g, y));
+        gpu::scores_of(g, scores), in.v, gpu::outputs_of<T>(g, y));
   });
 }
 

@@ -32,14 +32,8 @@ struct SwapRows {
   }
   __device__ void at(std::int64_t number, std::int64_t, std::int64_t count, bool whole) const {
     const std::int64_t row = number - group * rows;
-    const Word* const source = from + group * read.group + row * read.row + word;
-    Word* const target = to + group * written.group + row * written.row + word;
-    if (whole) {
-      *reinterpret_cast<Pack<Word, kPack>*>(target) =
-          *reinterpret_cast<const Pack<Word, kPack>*>(source);
-      return;
-    }
-    for (int i = 0; i < count; ++i) target[i] = source[i];
+    copy_some<kPack>(from + group * read.group + row * read.row + word,
+                     to + group * written.group + row * written.row + word, count, whole);
   }
 };
 
