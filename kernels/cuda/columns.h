@@ -139,7 +139,9 @@ __global__ void __launch_bounds__(kColumnThreads)
   const std::int64_t chunk = blockIdx.x % grid.chunks;
   join_rows<Sum>(grid, place.end - chunk * grid.block_rows, sums);
   if (threadIdx.x >= grid.across) return;
-  for (int i = 0; i < place.count; ++i) {
+#pragma unroll
+  for (int i = 0; i < Sum::kPack; ++i) {
+    if (i >= place.count) continue;
     float result[Sum::kSums];
 #pragma unroll
     for (int s = 0; s < Sum::kSums; ++s) result[s] = sums[s][i];

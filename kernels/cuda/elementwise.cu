@@ -55,6 +55,7 @@ void CudaBackend::scale(Stream& stream, float factor, Tensor& x) {
 }
 
 void CudaBackend::clamp(Stream& stream, float limit, Tensor& x) {
+  LOCKSTEP_CHECK(limit >= 0, "a limit of {}", limit);
   gpu::check_type(x, DType::kFloat32, "x");
   gpu::map_elements(gpu::raw(stream), "clamp", x.elements(), gpu::Clamp{limit},
                     gpu::in_out(x.data<float>()));

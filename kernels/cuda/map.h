@@ -60,9 +60,9 @@ template <int N, typename Function, typename... Shares>
 __device__ __forceinline__ void map_share(const Function& function, std::int64_t at,
                                           std::int64_t count, bool whole, Shares... shares) {
   (shares.fetch(at, count, whole), ...);
+  // Also of elements beyond the end, which are zeros and are not kept: no branch for each.
 #pragma unroll
-  for (int i = 0; i < N; ++i)
-    if (i < count) function(shares.values[i]...);
+  for (int i = 0; i < N; ++i) function(shares.values[i]...);
   (shares.keep(at, count, whole), ...);
 }
 
