@@ -141,6 +141,23 @@ def ranks_and_gpus():
             env=environment(EMULATED_GPUS="A")).says("device: CPU", "2 ranks see 1 GPU;")
 
 
+@test
+def emulated_training():
+    """The program trains on the emulated GPU: the same bits on any ranks, the CPU's curve."""
+    lockstep_run.LOCKSTEP = str(BUILD / "launch/lockstep")
+    config = small_run(device="cuda")
+    succeed("train", config, "run.device=cpu", "--out", "cpu")
+    lockstep_run.LOCKSTEP = program_with(BUILD / "tests/emulation/plugin" / PLUGIN)
+    env = environment(EMULATED_GPUS="A,B")
+    succeed("train", config, "--out", "one", env=env).says("device: GPU (emulated GPU, sm_90")
+    succeed("train", config, "--out", "two", ranks=2, env=env).says("device: GPU")
+    same_run("one", "two")
+    cpu, gpu = (read_safetensors(f"{run}/weights.safetensors") for run in ("cpu", "one"))
+    for name, values in cpu.items():
+        error = np.abs(values - gpu[name]).max()
+        check(error < 1e-4, f"{name} differs from the CPU's by {error}")
+
+
 FAKE_DRIVER = """
 int cuDriverGetVersion(int* version) { *version = 11040; return 0; }
 int cuInit(unsigned flags) { return flags == 0 ? 0 : 1; }
