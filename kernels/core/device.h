@@ -47,6 +47,8 @@ class Device {
   virtual ~Device();
 
   virtual std::string description() const = 0;
+  // Whether the host may read and write the memory of its tensors.
+  virtual bool memory_is_host() const { return true; }
   virtual Tensor empty(const Shape& shape, DType type = DType::kFloat32) = 0;  // not initialised
   virtual Tensor zeros(const Shape& shape, DType type = DType::kFloat32) = 0;
   virtual Tensor empty_pinned(const Shape& shape, DType type) = 0;  // host memory the device reads

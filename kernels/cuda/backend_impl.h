@@ -6,6 +6,7 @@
 #pragma once
 
 #include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/gpu.h"
 #include "kernels/cuda/libraries.h"
 
 namespace lockstep {
@@ -16,6 +17,7 @@ class CudaBackend final : public Backend {
 
   // ---- device
   std::string description() const override;
+  bool memory_is_host() const override { return gpu::memory_is_host(); }
   Tensor empty(const Shape& shape, DType type) override;
   Tensor zeros(const Shape& shape, DType type) override;
   Tensor empty_pinned(const Shape& shape, DType type) override;
@@ -39,6 +41,9 @@ class CudaBackend final : public Backend {
                    Tensor& packed) override;
   void linear_forward(Stream&, const LinearGeometry&, const Tensor& x, const Tensor& w,
                       const Tensor& packed, const Tensor& bias, Tensor& y) override;
+  void linear_inference(Stream&, const LinearGeometry&, const Tensor& x, const Tensor& w,
+                        const Tensor& packed, const Tensor& bias, const Epilogue&,
+                        Tensor& y) override;
   void linear_backward_data(Stream&, const LinearGeometry&, const Tensor& dy, const Tensor& w,
                             const Tensor& packed, Tensor& dx) override;
   void linear_backward_weights(Stream&, const LinearGeometry&, const Tensor& x, const Tensor& dy,
@@ -50,6 +55,9 @@ class CudaBackend final : public Backend {
                  Tensor& packed) override;
   void conv_forward(Stream&, const ConvGeometry&, const Tensor& x, const Tensor& w,
                     const Tensor& packed, const Tensor& bias, Tensor& y) override;
+  void conv_inference(Stream&, const ConvGeometry&, const Tensor& x, const Tensor& w,
+                      const Tensor& packed, const Tensor& bias, const Epilogue&,
+                      Tensor& y) override;
   void conv_backward_data(Stream&, const ConvGeometry&, const Tensor& dy, const Tensor& w,
                           const Tensor& packed, bool add, Tensor& dx) override;
   bool conv_adds_gradient(const ConvGeometry&, std::int64_t images) override;
@@ -219,6 +227,8 @@ class CudaBackend final : public Backend {
   void running_average(Stream&, float momentum, const Tensor& mean, Tensor& value) override;
 
  private:
+  void follow(Stream& stream, const Epilogue& epilogue, Tensor& y);
+
   CudaDevice device_;
   std::string isa_;
   std::unique_ptr<gpu::Libraries> libraries_;

@@ -25,6 +25,7 @@ struct Extent {  // of a grid, in blocks, or of a block, in threads
 void use_device(int device);
 
 // ---- memory, 256-byte aligned; a size of 0 is as good as any
+bool memory_is_host();  // as the tests' emulated GPU has it
 void* allocate(std::size_t bytes);
 void* allocate_pinned(std::size_t bytes);  // of the host, readable and writable by the device
 void free_memory(void* memory) noexcept;   // null: nothing happens

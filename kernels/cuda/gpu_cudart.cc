@@ -88,6 +88,10 @@ void use_device(int device) {
   process_device = device;
 }
 
+bool memory_is_host() {
+  return false;
+}
+
 void* allocate(std::size_t bytes) {
   ensure_device();
   void* memory = nullptr;

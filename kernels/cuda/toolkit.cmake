@@ -1,6 +1,6 @@
 # Looks for what the CUDA plug-in needs: a line of the configure summary for each. Afterwards
 # LOCKSTEP_CUDA_NOT_BUILT is empty, or says why there will be no plug-in.
-set(LOCKSTEP_CUDA AUTO CACHE STRING "The CUDA plug-in: AUTO (where its needs are found), ON, OFF")
+set(LOCKSTEP_CUDA OFF CACHE STRING "The CUDA plug-in: AUTO (where its needs are found), ON, OFF")
 set_property(CACHE LOCKSTEP_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(LOCKSTEP_CUDA_ARCHITECTURES "80-real;90-real;100-real;120" CACHE STRING
     "GPU architectures, as CMAKE_CUDA_ARCHITECTURES: machine code of each, and PTX of the last")

@@ -11,6 +11,10 @@ namespace lockstep {
 
 namespace gpu {
 
+bool memory_is_host() {
+  return true;
+}
+
 void* allocate(std::size_t bytes) {
   constexpr std::size_t kAlignment = 256;
   void* memory = nullptr;
