@@ -1,41 +1,14 @@
 // Activations and softmax of the CPU back end.
+#include "kernels/cpu/activation_kernel.h"
 #include "kernels/cpu/backend_impl.h"
 #include "kernels/cpu/checks.h"
 #include "kernels/cpu/vector_kernels.h"
 
 namespace lockstep {
 
-namespace {
-
-const ActivationKernel& kernel_of(const ActivationKernels& kernels, const Activation& activation) {
-  LOCKSTEP_CHECK(activation.parameter >= 0, "an activation's parameter is {}; at least 0 is needed",
-                 activation.parameter);
-  switch (activation.kind) {
-    case Activation::kRelu:
-      return kernels.relu;
-    case Activation::kSigmoid:
-      return kernels.sigmoid;
-    case Activation::kTanh:
-      return kernels.tanh;
-    case Activation::kLeakyRelu:
-      return kernels.leaky_relu;
-    case Activation::kElu:
-      return kernels.elu;
-    case Activation::kGelu:
-      return kernels.gelu;
-    case Activation::kGeluTanh:
-      return kernels.gelu_tanh;
-    case Activation::kSilu:
-      return kernels.silu;
-  }
-  throw Error("unknown activation {}", static_cast<int>(activation.kind));
-}
-
-}  // namespace
-
 void CpuBackend::activation_forward(Stream&, Activation activation, const Tensor& x, Tensor& y) {
   cpu::check_shape(y, x.shape(), "y");
-  kernel_of(vector_.activation, activation)
+  cpu::kernel_of(vector_.activation, activation)
       .forward(activation.parameter, x.data<float>(), y.data<float>(), x.elements());
 }
 
@@ -43,7 +16,7 @@ void CpuBackend::activation_backward(Stream&, Activation activation, const Tenso
                                      const Tensor& dy, Tensor& dx) {
   cpu::check_shape(dy, kept.shape(), "dy");
   cpu::check_shape(dx, kept.shape(), "dx");
-  kernel_of(vector_.activation, activation)
+  cpu::kernel_of(vector_.activation, activation)
       .backward(activation.parameter, kept.data<float>(), dy.data<float>(), dx.data<float>(),
                 kept.elements());
 }
