@@ -78,7 +78,8 @@ Tensor CudaBackend::upload(Stream& stream, const Tensor& host) {
   if (!host.defined()) return host;
   Tensor there(cuda_stream(stream).memory().allocate(bytes_of(host.shape(), host.dtype())),
                host.shape(), host.dtype(), this);
-  copy_async(stream, host, there);
+  cuda_stream(stream).staging().upload(cuda_stream(stream).raw(), host.raw(), there.raw(),
+                                       host.bytes());
   return there;
 }
 

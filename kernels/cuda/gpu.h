@@ -32,7 +32,8 @@ void free_memory(void* memory) noexcept;   // null: nothing happens
 void free_pinned(void* memory) noexcept;
 
 // ---- copies in any direction between device, pinned and plain host memory
-void copy(void* to, const void* from, std::size_t bytes);  // blocks until it is done
+// After all that was queued on any stream; blocks until it is done.
+void copy(void* to, const void* from, std::size_t bytes);
 void copy_async(void* to, const void* from, std::size_t bytes, RawStream stream);
 void set_bytes(void* to, std::uint8_t value, std::size_t bytes, RawStream stream);
 

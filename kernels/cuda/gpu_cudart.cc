@@ -126,6 +126,8 @@ void free_pinned(void* memory) noexcept {
 
 void copy(void* to, const void* from, std::size_t bytes) {
   ensure_device();
+  // Our streams and the one that this copy takes do not wait for each other.
+  check_cuda(cudaDeviceSynchronize(), "the work before a copy of {} bytes", bytes);
   // Of pageable memory this call may return before the last bytes have arrived on the device.
   check_cuda(cudaMemcpy(to, from, bytes, cudaMemcpyDefault), "copy of {} bytes", bytes);
   check_cuda(cudaStreamSynchronize(cudaStreamLegacy), "copy of {} bytes", bytes);

@@ -7,6 +7,7 @@
 #include "kernels/core/device.h"
 #include "kernels/cuda/faults.h"
 #include "kernels/cuda/gpu.h"
+#include "kernels/cuda/staging.h"
 #include "kernels/cuda/stream_memory.h"
 
 namespace lockstep {
@@ -35,6 +36,7 @@ class CudaStream final : public Stream {
 
   // For tensors that this stream's work alone uses, and that go before it does.
   StreamMemory& memory() { return *memory_; }
+  Staging& staging() { return staging_; }
 
   gpu::RawStream raw() const { return raw_; }
 
@@ -51,6 +53,7 @@ class CudaStream final : public Stream {
   Scratch workspace_, second_workspace_;
   std::shared_ptr<std::byte> fault_keys_, fault_keys_on_host_;  // null until a kernel needs them
   std::array<gpu::FaultMessage, gpu::kFaultKinds> fault_messages_;
+  Staging staging_;
   std::shared_ptr<StreamMemory> memory_ = StreamMemory::make();
 };
 

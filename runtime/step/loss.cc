@@ -12,10 +12,6 @@ double ratio(double part, double whole) {
   return whole > 0 ? part / whole : std::numeric_limits<double>::quiet_NaN();
 }
 
-void clear(const Tensor& sums) {
-  std::ranges::fill(sums.span<double>(), 0.0);
-}
-
 // The number of outputs, where the network ends in a vector.
 std::int64_t outputs_of(LossKind kind, const Shape& output) {
   if (output.rank() != 1) {
@@ -92,7 +88,6 @@ class CrossEntropy final : public Loss {
 
   void sum_correct(const Pass& pass, const Tensor& output, const Tensor& target,
                    Tensor& metric_sums) {
-    clear(metric_sums);
     Tensor classes = target;
     // Of probabilities the likeliest class counts as the right one. Mixed labels are probabilities
     // in training and classes in evaluation.
@@ -133,7 +128,6 @@ class BinaryCrossEntropy final : public Loss {
     Tensor dlogits = gradient ? gradient_.head(output.rows()) : Tensor();
     pass.backend.binary_cross_entropy(pass.stream, output, target, sample_weight, dlogits,
                                       loss_sums);
-    if (metric_sums) clear(metric_sums);
     if (metric_sums && counts_correct_) {
       Tensor correct = metric_sums.slice(0, 2);
       pass.backend.top_k_correct(pass.stream, 1, CrossEntropyOptions().ignore_label, output, target,
@@ -174,7 +168,6 @@ class Hinge final : public Loss {
     Tensor dlogits = gradient ? gradient_.head(output.rows()) : Tensor();
     pass.backend.hinge(pass.stream, options, output, target, sample_weight, dlogits, loss_sums);
     if (metric_sums) {
-      clear(metric_sums);
       Tensor correct = metric_sums.slice(0, 2);
       pass.backend.top_k_correct(pass.stream, 1, options.ignore_label, output, target, correct);
     }
@@ -219,7 +212,6 @@ class ValueLoss final : public Loss {
       pass.backend.mean_squared_error(pass.stream, output, target, sample_weight, dprediction,
                                       loss_sums);
     if (metric_sums) {
-      clear(metric_sums);
       Tensor errors = metric_sums.slice(0, 2);
       pass.backend.regression_errors(pass.stream, output, target, errors);
     }

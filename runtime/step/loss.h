@@ -30,8 +30,8 @@ class Loss {
 
   // Gives the gradient of scale() · loss_sums[0] with respect to `output` (undefined where
   // `gradient` is false), which lives until the next run. sample_weight may be undefined; so may
-  // metric_sums, and then no metric is computed. Host tensors, valid after the stream is; elements
-  // of metric_sums that this loss has no use for become 0.
+  // metric_sums, and then no metric is computed. The host's memory or the device's, valid after the
+  // stream is; elements of metric_sums that this loss has no use for stay as they are.
   Tensor run(const Pass& pass, const Tensor& output, const Tensor& target,
              const Tensor& sample_weight, bool gradient, Tensor& loss_sums, Tensor& metric_sums);
   double scale() const { return scale_; }  // loss.scale, of the loss that is shown too

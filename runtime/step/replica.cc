@@ -74,8 +74,8 @@ Replica::Replica(const Blueprint& blueprint, std::int64_t max_rows, Backend& bac
       build_(backend, params_, max_rows),
       network_(blueprint.make_network()),
       loss_(blueprint.make_loss ? blueprint.make_loss() : nullptr),
-      loss_sums_(host_tensor({2}, DType::kFloat64)),
-      metric_sums_(host_tensor({kMetricSums}, DType::kFloat64)) {
+      sums_(backend.zeros({kLossSums + kMetricSums}, DType::kFloat64)),
+      host_sums_(host_tensor({kLossSums + kMetricSums}, DType::kFloat64)) {
   if (packed_copies) build_.packed_copies = std::move(packed_copies);
   build_.direct_convolutions = blueprint.direct_convolutions;
   build_.frozen = blueprint.frozen;
@@ -204,14 +204,15 @@ Tensor Replica::score(const Pass& pass, const ShardBatch& batch, const Tensor& o
   const Tensor target = backend_.upload(stream_, batch.y);
   const Tensor weight = batch.weight ? backend_.upload(stream_, batch.weight) : Tensor();
   static_assert(std::tuple_size_v<decltype(scalars.metrics)> == kMetricSums);
-  std::fill_n(metric_sums_.data<double>(), kMetricSums, 0.0);
-  const Tensor doutput =
-      loss_->run(pass, output, target, weight, gradient, loss_sums_, metric_sums_);
-  scalars.loss = loss_->scale() * loss_sums_.data<double>()[0];
-  scalars.weight = loss_sums_.data<double>()[1];
+  Tensor loss_sums = sums_.slice(0, kLossSums);
+  Tensor metric_sums = sums_.slice(kLossSums, kLossSums + kMetricSums);
+  const Tensor doutput = loss_->run(pass, output, target, weight, gradient, loss_sums, metric_sums);
+  backend_.copy(sums_, host_sums_);
+  const auto* const sums = host_sums_.data<double>();
+  scalars.loss = loss_->scale() * sums[0];
+  scalars.weight = sums[1];
   scalars.rows = static_cast<double>(batch.rows);
-  for (std::size_t i = 0; i < scalars.metrics.size(); ++i)
-    scalars.metrics[i] = metric_sums_.data<double>()[i];
+  std::copy_n(sums + kLossSums, kMetricSums, scalars.metrics.begin());
   return doutput;
 }
 

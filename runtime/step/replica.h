@@ -90,7 +90,7 @@ class Replica {
   std::int64_t rows_at_once_;           // in evaluation
   Tensor output_;                       // of all rows, where not all go at once
   std::int64_t prepared_version_ = -1;  // of the weights; none yet
-  Tensor loss_sums_, metric_sums_;
+  Tensor sums_, host_sums_;  // of the loss, then of its metrics
 };
 
 }  // namespace lockstep

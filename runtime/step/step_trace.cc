@@ -40,8 +40,10 @@ StepTracer::StepTracer(const Blueprint& blueprint, std::int64_t max_rows, Backen
       build_(backend, params_, max_rows),
       network_(blueprint.make_network()),
       loss_(blueprint.make_loss()),
-      loss_sums_(host_tensor({kLossSums}, DType::kFloat64)),
-      metric_sums_(host_tensor({kMetricSums}, DType::kFloat64)) {
+      sums_(backend.zeros({kLossSums + kMetricSums}, DType::kFloat64)),
+      host_sums_(host_tensor({kLossSums + kMetricSums}, DType::kFloat64)),
+      loss_sums_(host_sums_.slice(0, kLossSums)),
+      metric_sums_(host_sums_.slice(kLossSums, kLossSums + kMetricSums)) {
   build_.direct_convolutions = blueprint.direct_convolutions;
   build_.input_type = network_->input_type();
   const bool ids = build_.input_type == DType::kInt64;  // as the data hold them
@@ -140,9 +142,11 @@ Tensor StepTracer::run_loss(bool with_gradient) {
     const Tensor output = network_->forward(pass, std::span(&input_, 1));
     const Tensor target = backend_.upload(*stream_, target_);
     const Tensor weight = row_weight_ ? backend_.upload(*stream_, row_weight_) : Tensor();
-    std::ranges::fill(metric_sums_.span<double>(), 0.0);
+    Tensor loss_sums = sums_.slice(0, kLossSums);
+    Tensor metric_sums = sums_.slice(kLossSums, kLossSums + kMetricSums);
     const Tensor doutput =
-        loss_->run(pass, output, target, weight, with_gradient, loss_sums_, metric_sums_);
+        loss_->run(pass, output, target, weight, with_gradient, loss_sums, metric_sums);
+    backend_.copy(sums_, host_sums_);
     if (!with_gradient) return;
     recording_->weight = loss_sums_.data<double>()[1];
     if (!(recording_->weight > 0))

@@ -73,7 +73,8 @@ class StepTracer final : private LayerObserver {
   std::unique_ptr<Loss> loss_;
   Tensor scale_, shift_, values_, gradients_;
   Tensor input_, target_, row_weight_, sample_ids_;
-  Tensor loss_sums_, metric_sums_;
+  Tensor sums_, host_sums_;          // of the loss, then of its metrics
+  Tensor loss_sums_, metric_sums_;  // those parts of host_sums_
   std::int64_t version_ = 0;
   StepTrace* recording_ = nullptr;
 };

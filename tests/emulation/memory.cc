@@ -43,11 +43,14 @@ void free_pinned(void* memory) noexcept {
 }
 
 void copy(void* to, const void* from, std::size_t bytes) {
+  emulation::finish_all();
   if (bytes > 0) std::memmove(to, from, bytes);
 }
 
 void copy_async(void* to, const void* from, std::size_t bytes, RawStream stream) {
-  emulation::enqueue(stream, "copy", [=] { copy(to, from, bytes); });
+  emulation::enqueue(stream, "copy", [=] {
+    if (bytes > 0) std::memmove(to, from, bytes);
+  });
 }
 
 void set_bytes(void* to, std::uint8_t value, std::size_t bytes, RawStream stream) {

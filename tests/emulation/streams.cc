@@ -4,6 +4,7 @@
 #include <deque>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,8 @@ Streams& mode() {
   return chosen;
 }
 
+// Ranks may be threads, and a checkpoint is written by one of its own. Work runs under it.
+std::recursive_mutex mutex;
 std::vector<CUstream_st*> streams;
 std::exception_ptr failure;  // sticky, as CUDA's
 std::uint64_t random_state = 0;
@@ -68,6 +71,7 @@ void run_front(CUstream_st& stream) {
 // Runs items of randomly chosen streams until `done`.
 template <typename Done>
 void run_until(const Done& done) {
+  const std::lock_guard lock(mutex);
   while (!done()) {
     std::vector<CUstream_st*> ready;
     for (CUstream_st* stream : streams)
@@ -80,6 +84,7 @@ void run_until(const Done& done) {
 }
 
 void push(gpu::RawStream stream, CUstream_st::Item item) {
+  const std::lock_guard lock(mutex);
   LOCKSTEP_CHECK(stream != nullptr, "work for no stream");
   stream->items.push_back(std::move(item));
   ++stream->queued;
@@ -113,10 +118,12 @@ void finish_all() {
 namespace gpu {
 
 RawStream make_stream(StreamPriority) {
+  const std::lock_guard lock(emulation::mutex);
   return emulation::streams.emplace_back(new CUstream_st);
 }
 
 void destroy(RawStream stream) noexcept {
+  const std::lock_guard lock(emulation::mutex);
   std::erase(emulation::streams, stream);
   delete stream;
 }
@@ -134,6 +141,7 @@ void destroy(RawEvent event) noexcept {
 }
 
 void record(RawEvent event, RawStream stream) {
+  const std::lock_guard lock(emulation::mutex);
   *event = {stream->run, stream->queued};
 }
 
@@ -142,6 +150,7 @@ void wait(RawStream stream, RawEvent event) {
 }
 
 bool reached(RawEvent event) {
+  const std::lock_guard lock(emulation::mutex);
   return event->reached();
 }
 

@@ -36,7 +36,7 @@ struct LossRig {
         metric_sums(host_tensor({kMetricSums}, DType::kFloat64)) {
     loss->build(*backend, 8, {outputs}, target, columns);
     std::ranges::fill(sums.span<double>(), std::nan(""));
-    std::ranges::fill(metric_sums.span<double>(), std::nan(""));
+    std::ranges::fill(metric_sums.span<double>(), 0.0);
   }
 
   Tensor run(const Tensor& output, const Tensor& target, const Tensor& weight = {},
