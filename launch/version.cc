@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "kernels/gpu/gpu_library.h"
+#include "runtime/communication/nccl_library.h"
 #include "runtime/communication/world.h"
 #include "runtime/run/version.h"
 
@@ -31,12 +32,19 @@ std::string peer_table(const std::vector<GpuInfo>& gpus) {
   return text + "\n";
 }
 
+std::string nccl_text() {
+  const LoadedNcclLibrary loaded = load_nccl_library();
+  if (loaded.library == nullptr) return fmt::format("NCCL plug-in: none, {}\n", loaded.why_not);
+  return fmt::format("NCCL plug-in: {}\n  NCCL: {}\n", loaded.file, loaded.library->version());
+}
+
 std::string gpu_text() {
   const LoadedGpuLibrary loaded = load_gpu_library();
   if (loaded.library == nullptr) return fmt::format("CUDA plug-in: none, {}\n", loaded.why_not);
   std::string text = fmt::format("CUDA plug-in: {}\n", loaded.file);
   for (const LibraryVersion& library : loaded.library->versions())
     text += fmt::format("  {}: {}\n", library.name, library.version);
+  text += nccl_text();
   const VisibleGpus visible = loaded.library->visible_gpus();
   if (visible.gpus.empty()) return text + fmt::format("GPUs: none, {}\n", visible.why_none);
   for (const GpuInfo& gpu : visible.gpus)

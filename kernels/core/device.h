@@ -33,6 +33,8 @@ class Stream {
   virtual void synchronize() = 0;                       // blocks; rethrows the first exception
   // Scratch memory for one operation, valid until the next call on this stream; 64-byte aligned.
   virtual std::byte* workspace(std::size_t bytes) = 0;
+  // The queue behind it, for a library of the device's maker (a cudaStream_t); null on a CPU.
+  virtual void* native() { return nullptr; }
 
   // Where profile scopes in this stream's work write; null (the default): nothing is measured.
   Profile* profile() const { return profile_; }
@@ -63,6 +65,8 @@ class Device {
   // How many streams may work at once with profit (CPU: threads; GPU: a few), and one of them.
   // Stream 0 of a CPU is the thread that calls synchronize() on it: no core idles in a wait.
   virtual std::unique_ptr<Stream> make_stream(int index) = 0;
+  // A further one for what other ranks wait for: its work goes before that of the others.
+  virtual std::unique_ptr<Stream> make_urgent_stream() { return make_stream(1); }
 };
 
 }  // namespace lockstep

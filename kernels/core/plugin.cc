@@ -1,9 +1,11 @@
 #include "kernels/core/plugin.h"
 
 #include <dlfcn.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <string_view>
 
 namespace lockstep {
 
@@ -49,6 +51,33 @@ PluginSymbol load_plugin(const std::vector<std::string>& places, const std::stri
   void* const library = dlopen(result.file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library != nullptr) result.address = dlsym(library, symbol.c_str());
   if (result.address == nullptr) result.why_not = last_dl_error();
+  return result;
+}
+
+PluginTable open_plugin(const PluginWanted& wanted) {
+  const PluginSymbol symbol = load_plugin(wanted.places, wanted.entry);
+  PluginTable result;
+  if (!symbol.exists) {
+    result.why_not = wanted.not_built.empty()
+                         ? fmt::format("the {} was not found at {}; install it again", wanted.name,
+                                       fmt::join(wanted.places, " or "))
+                         : fmt::format("this build has no {} ({})", wanted.name, wanted.not_built);
+    return result;
+  }
+  result.file = symbol.file;
+  if (symbol.address == nullptr) {
+    result.why_not = fmt::format("{} could not be loaded: {}", symbol.file, symbol.why_not);
+    return result;
+  }
+  const void* const table = reinterpret_cast<const void* (*)()>(symbol.address)();
+  const char* const abi = *static_cast<const char* const*>(table);
+  if (std::string_view(abi) != wanted.abi)
+    result.why_not = fmt::format(
+        "{} belongs to another build of lockstep (its stamp is {}, this program's {}); install "
+        "both from one build",
+        symbol.file, abi, wanted.abi);
+  else
+    result.table = table;
   return result;
 }
 

@@ -22,4 +22,21 @@ struct PluginSymbol {
 // Loads the first of `places` that exists and looks up `symbol` in it.
 PluginSymbol load_plugin(const std::vector<std::string>& places, const std::string& symbol);
 
+// What a plug-in's one C function returns begins with `const char* abi`, a stamp of the headers
+// that it was compiled against.
+struct PluginTable {
+  const void* table = nullptr;
+  std::string file;     // that was loaded, where there is one
+  std::string why_not;  // one line, where table is null
+};
+
+struct PluginWanted {
+  std::string name;                 // "CUDA plug-in"
+  std::string entry;                // its C function
+  const char* abi = nullptr;        // the program's own stamp
+  std::string not_built = {};       // why this build made none, or empty
+  std::vector<std::string> places;  // of which the first that exists is loaded
+};
+PluginTable open_plugin(const PluginWanted& wanted);
+
 }  // namespace lockstep

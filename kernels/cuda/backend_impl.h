@@ -26,6 +26,7 @@ class CudaBackend final : public Backend {
   Tensor to_host(const Tensor& tensor) override;
   Tensor upload(Stream& stream, const Tensor& host) override;
   std::unique_ptr<Stream> make_stream(int index) override;
+  std::unique_ptr<Stream> make_urgent_stream() override;
 
   std::string_view isa() const override;
 

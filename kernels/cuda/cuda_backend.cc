@@ -88,4 +88,8 @@ std::unique_ptr<Stream> CudaBackend::make_stream(int index) {
   return std::make_unique<CudaStream>(*this, gpu::StreamPriority::kNormal);
 }
 
+std::unique_ptr<Stream> CudaBackend::make_urgent_stream() {
+  return std::make_unique<CudaStream>(*this, gpu::StreamPriority::kHigh);
+}
+
 }  // namespace lockstep

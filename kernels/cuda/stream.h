@@ -39,6 +39,7 @@ class CudaStream final : public Stream {
   Staging& staging() { return staging_; }
 
   gpu::RawStream raw() const { return raw_; }
+  void* native() override { return raw_; }
 
  private:
   Device& device_;

@@ -1,5 +1,6 @@
 # Looks for what the CUDA plug-in needs: a line of the configure summary for each. Afterwards
-# LOCKSTEP_CUDA_NOT_BUILT is empty, or says why there will be no plug-in.
+# LOCKSTEP_CUDA_NOT_BUILT is empty, or says why there will be no plug-in; LOCKSTEP_NCCL_NOT_BUILT the
+# same of the NCCL plug-in (runtime/communication/nccl).
 set(LOCKSTEP_CUDA OFF CACHE STRING "The CUDA plug-in: AUTO (where its needs are found), ON, OFF")
 set_property(CACHE LOCKSTEP_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(LOCKSTEP_CUDA_ARCHITECTURES "80-real;90-real;100-real;120" CACHE STRING
@@ -80,10 +81,14 @@ else()
     message(FATAL_ERROR "-DLOCKSTEP_CUDA=ON: ${text}; give what is missing, or configure with "
                         "-DLOCKSTEP_CUDA=AUTO")
   endif()
+  list(JOIN LOCKSTEP_CUDA_NOT_BUILT ", " LOCKSTEP_NCCL_NOT_BUILT)
   list(JOIN plugin_not_built ", " LOCKSTEP_CUDA_NOT_BUILT)
   if(LOCKSTEP_CUDA_NOT_BUILT STREQUAL "")
     message(STATUS "CUDA plug-in: will be built for ${LOCKSTEP_CUDA_ARCHITECTURES}")
   else()
     message(STATUS "CUDA plug-in: will not be built")
   endif()
+endif()
+if(LOCKSTEP_CUDA_NOT_BUILT)
+  set(LOCKSTEP_NCCL_NOT_BUILT "${LOCKSTEP_CUDA_NOT_BUILT}")
 endif()

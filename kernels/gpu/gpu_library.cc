@@ -1,7 +1,5 @@
 #include "kernels/gpu/gpu_library.h"
 
-#include <fmt/ranges.h>
-
 #include "abi_stamp.h"
 #include "kernels/core/plugin.h"
 
@@ -17,28 +15,14 @@ LoadedGpuLibrary load_gpu_library() {
 
 LoadedGpuLibrary load_gpu_library(const std::vector<std::string>& places,
                                   const std::string& not_built) {
-  const PluginSymbol symbol = load_plugin(places, kGpuPluginEntry);
-  LoadedGpuLibrary result;
-  if (!symbol.exists) {
-    result.why_not = not_built.empty()
-                         ? fmt::format("the CUDA plug-in was not found at {}; install it again",
-                                       fmt::join(places, " or "))
-                         : fmt::format("this build has no CUDA plug-in ({})", not_built);
-    return result;
-  }
-  result.file = symbol.file;
-  if (symbol.address == nullptr) {
-    result.why_not = fmt::format("{} could not be loaded: {}", symbol.file, symbol.why_not);
-    return result;
-  }
-  const GpuPlugin* const plugin = reinterpret_cast<GpuPluginEntry>(symbol.address)();
-  if (std::string_view(plugin->abi) != kAbiStamp)
-    result.why_not = fmt::format(
-        "{} belongs to another build of lockstep (its stamp is {}, this program's {}); install "
-        "both from one build",
-        symbol.file, plugin->abi, kAbiStamp);
-  else
-    result.library = &plugin->library();
+  const PluginTable opened = open_plugin({.name = "CUDA plug-in",
+                                          .entry = kGpuPluginEntry,
+                                          .abi = kAbiStamp,
+                                          .not_built = not_built,
+                                          .places = places});
+  LoadedGpuLibrary result{nullptr, opened.file, opened.why_not};
+  if (opened.table != nullptr)
+    result.library = &static_cast<const GpuPlugin*>(opened.table)->library();
   return result;
 }
 
