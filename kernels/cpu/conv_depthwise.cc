@@ -55,9 +55,9 @@ class Correlator {
           row.y = to + (output_row * c_.output_w + column) * channels;
           kernels.row(row);
         }
-        if (epilogue != nullptr)
-          epilogue->apply(*epilogue, to + output_row * c_.output_w * channels, c_.output_w,
-                          channels, channels);
+        if (epilogue == nullptr) continue;
+        float* const written = to + output_row * c_.output_w * channels;
+        epilogue->apply(*epilogue, {written, channels}, {written, channels}, c_.output_w, channels);
       }
     }
   }

@@ -7,10 +7,19 @@
 
 namespace lockstep {
 
+// Rows (pixels) of a tile, so many elements apart.
+template <typename T>
+struct TileRows {
+  T* data = nullptr;
+  std::int64_t stride = 0;
+};
+
 struct TileEpilogue {
-  // In place, `columns` neighbouring channels of `rows` pixels that are row_stride apart.
-  void (*apply)(const TileEpilogue&, float* tile, std::int64_t rows, std::int64_t row_stride,
-                std::int64_t columns) = nullptr;
+  // From finished sums to a part of the output, which may be the same memory: `columns`
+  // neighbouring channels of `rows` pixels.
+  using Apply = void (*)(const TileEpilogue&, TileRows<const float> sums, TileRows<float> tile,
+                         std::int64_t rows, std::int64_t columns);
+  Apply apply = nullptr;
   const float* output = nullptr;  // element 0 of the whole output, which is dense
   std::int64_t channels = 0;      // of a pixel
   // One value a channel: (sum - mean) · factor + shift. mean null: no batch norm.

@@ -1,14 +1,15 @@
 // The table of vector kernels of one instruction set: plain functions on plain pointers, one struct
 // a file of simd/. The files beside this one check tensors and call them. What an operation means
-// stands in kernels/backend.h; here only what a pointer holds. It includes no other header of the
-// project, since an inline function of theirs could be emitted with this instruction set's code.
+// stands in kernels/backend.h; here only what a pointer holds. Of the project's headers it
+// includes plain structs alone, since an inline function could be emitted with this instruction
+// set's code.
 #pragma once
 
 #include <cstdint>
 
-namespace lockstep {
+#include "kernels/cpu/tile_epilogue.h"
 
-struct TileEpilogue;  // tile_epilogue.h
+namespace lockstep {
 
 // One function with its gradient. `kept` is x or y, as Activation::backward_reads_input says.
 struct ActivationKernel {
@@ -22,9 +23,7 @@ struct ActivationKernels {
 
 // What follows finished sums, by the activation at its end.
 struct EpilogueKernels {
-  using Apply = void (*)(const TileEpilogue&, float* tile, std::int64_t rows,
-                         std::int64_t row_stride, std::int64_t columns);
-  Apply none, relu, sigmoid, tanh, leaky_relu, elu, gelu, gelu_tanh, silu;
+  TileEpilogue::Apply none, relu, sigmoid, tanh, leaky_relu, elu, gelu, gelu_tanh, silu;
 };
 
 struct ElementwiseKernels {

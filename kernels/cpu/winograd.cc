@@ -103,7 +103,7 @@ void correlate(Stream& stream, const WinogradTables& tables, const Sizes& sizes,
             bias ? bias + column : nullptr, add, writer.places(tile, column));
         if (epilogue != nullptr)
           writer.for_each_row(tile, column, [&](float* row, std::int64_t pixels) {
-            epilogue->apply(*epilogue, row, pixels, out, product.columns);
+            epilogue->apply(*epilogue, {row, out}, {row, out}, pixels, product.columns);
           });
       }
     }

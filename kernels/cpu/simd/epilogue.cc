@@ -1,5 +1,7 @@
 // What follows finished sums, tile by tile: batch norm by constant statistics, a residual, an
 // activation, with the bits that the operations have one by one.
+#include <type_traits>
+
 #include "kernels/cpu/simd/activations.h"
 #include "kernels/cpu/simd/tables.h"
 #include "kernels/cpu/tile_epilogue.h"
@@ -10,9 +12,9 @@ namespace {
 
 // One vector of channels over all rows; `lanes` of it exist.
 template <V (*kActivation)(V, V), bool kTail>
-LOCKSTEP_INLINE void apply_column(const TileEpilogue& e, float* tile, const float* residual,
-                                  std::int64_t channel, std::int64_t rows, std::int64_t row_stride,
-                                  int lanes) {
+LOCKSTEP_INLINE void apply_column(const TileEpilogue& e, TileRows<const float> sums,
+                                  TileRows<float> tile, const float* residual, std::int64_t channel,
+                                  std::int64_t rows, int lanes) {
   const auto load_some = [=](const float* p) __attribute__((always_inline)) {
     return kTail ? load(p, lanes) : load(p);
   };
@@ -21,31 +23,33 @@ LOCKSTEP_INLINE void apply_column(const TileEpilogue& e, float* tile, const floa
   const V factor = norm ? load_some(e.factor + channel) : mean;
   const V shift = norm ? load_some(e.shift + channel) : mean;
   const V parameter = set1(e.parameter);
-  for (std::int64_t row = 0; row < rows; ++row, tile += row_stride) {
-    V value = load_some(tile);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    V value = load_some(sums.data + row * sums.stride);
     if (norm) value = fma(sub(value, mean), factor, shift);
-    if (residual) value = add(value, load_some(residual + row * row_stride));
+    if (residual) value = add(value, load_some(residual + row * tile.stride));
     value = kActivation(value, parameter);
+    float* const to = tile.data + row * tile.stride;
     if (kTail) {
-      store(tile, value, lanes);
+      store(to, value, lanes);
     } else {
-      store(tile, value);
+      store(to, value);
     }
   }
 }
 
 template <V (*kActivation)(V, V)>
-void apply(const TileEpilogue& e, float* tile, std::int64_t rows, std::int64_t row_stride,
-           std::int64_t columns) {
-  const std::int64_t place = tile - e.output, channel = place % e.channels;
+void apply(const TileEpilogue& e, TileRows<const float> sums, TileRows<float> tile,
+           std::int64_t rows, std::int64_t columns) {
+  const std::int64_t place = tile.data - e.output, channel = place % e.channels;
   const float* const residual = e.residual ? e.residual + place : nullptr;
+  const auto column = [&](auto is_tail, std::int64_t c, int lanes) __attribute__((always_inline)) {
+    apply_column<kActivation, is_tail>(e, {sums.data + c, sums.stride},
+                                       {tile.data + c, tile.stride},
+                                       residual ? residual + c : nullptr, channel + c, rows, lanes);
+  };
   std::int64_t c = 0;
-  for (; c + kWidth <= columns; c += kWidth)
-    apply_column<kActivation, false>(e, tile + c, residual ? residual + c : nullptr, channel + c,
-                                     rows, row_stride, kWidth);
-  if (c < columns)
-    apply_column<kActivation, true>(e, tile + c, residual ? residual + c : nullptr, channel + c,
-                                    rows, row_stride, static_cast<int>(columns - c));
+  for (; c + kWidth <= columns; c += kWidth) column(std::false_type{}, c, kWidth);
+  if (c < columns) column(std::true_type{}, c, static_cast<int>(columns - c));
 }
 
 }  // namespace

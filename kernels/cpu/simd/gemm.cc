@@ -4,8 +4,10 @@
 
 namespace lockstep::cpu::LOCKSTEP_ISA {
 
-// Rows whose part of c stays in the first-level cache while the runs pass over it.
+// Rows of a tile of sums, which stays in the first-level cache while the runs pass over it.
 constexpr std::int64_t kRowsInCache = 112;
+// It is dense: rows of c may lie a multiple of 4,096 bytes apart, where a cache holds few of them.
+constexpr std::int64_t kTileStride = 2 * kWidth;
 // Rows of the left side so many floats apart share places of the first-level cache, which holds
 // few.
 constexpr std::int64_t kCacheWay = 1024;
@@ -42,10 +44,11 @@ static Ahead weights_ahead(const Block& block, const GemmRun& run) {
   return {next, next + (end - first.b) * block.b_stride * sizeof(float)};
 }
 
-// All runs over `steps` steps of `rows` rows, for the columns of one block.
+// All runs over `steps` steps of `rows` rows, for the columns of one block; steps of c are c_step
+// apart.
 template <int kVectors>
-static void multiply_columns(const GemmProduct& product, Block block, std::int64_t steps,
-                             std::int64_t rows) {
+static void multiply_columns(const GemmProduct& product, Block block, std::int64_t c_step,
+                             std::int64_t steps, std::int64_t rows) {
   const bool tail = block.tail != kWidth;
   const Form form = product.transposed  ? Form::kTransposed
                     : product.streams_b ? Form::kAhead
@@ -65,12 +68,12 @@ static void multiply_columns(const GemmProduct& product, Block block, std::int64
     Ahead ahead = weights_ahead(block, run);
     block.ahead = &ahead;
     if (blocks.count == 1) {
-      blocks.kernel(block, {steps, product.a_step, product.c_step}, run);
+      blocks.kernel(block, {steps, product.a_step, c_step}, run);
       continue;
     }
     for (std::int64_t step = 0; step < steps; ++step) {
       block.a = a + step * product.a_step;
-      block.c = c + step * product.c_step;
+      block.c = c + step * c_step;
       if (larger > 0) {
         blocks.large_kernel(block, {larger, (size + 1) * a_row, (size + 1) * block.c_stride}, run);
       }
@@ -98,7 +101,7 @@ static void fetch_residual(const TileEpilogue& epilogue, const float* tile, std:
 
 // The columns of one block, for steps and rows of one chunk.
 static void multiply_chunk(const GemmProduct& product, std::int64_t column, std::int64_t step,
-                           std::int64_t steps, std::int64_t row, std::int64_t rows) {
+                           std::int64_t steps, std::int64_t row, std::int64_t rows, float* tile) {
   const std::int64_t panel = column / kPanelColumns, in_panel = column % kPanelColumns;
   const std::int64_t panel_width = least(kPanelColumns, product.columns - panel * kPanelColumns);
   const std::int64_t width = least(2 * kWidth, product.columns - column);
@@ -114,17 +117,27 @@ static void multiply_chunk(const GemmProduct& product, std::int64_t column, std:
   block.bias = product.bias ? product.bias + column : nullptr;
   block.tail = static_cast<int>(width > kWidth ? width - kWidth : width);
   float* const c = block.c;
-  for (std::int64_t s = 0; product.epilogue != nullptr && s < steps; ++s) {
-    fetch_residual(*product.epilogue, c + s * product.c_step, rows, block.c_stride, width);
+  const std::int64_t c_stride = block.c_stride;
+  std::int64_t c_step = product.c_step;
+  if (product.epilogue != nullptr) {
+    for (std::int64_t s = 0; s < steps; ++s) {
+      fetch_residual(*product.epilogue, c + s * product.c_step, rows, c_stride, width);
+    }
+    if (!product.accumulate) {
+      block.c = tile;
+      block.c_stride = kTileStride;
+      c_step = rows * kTileStride;
+    }
   }
   if (width > kWidth) {
-    multiply_columns<2>(product, block, steps, rows);
+    multiply_columns<2>(product, block, c_step, steps, rows);
   } else {
-    multiply_columns<1>(product, block, steps, rows);
+    multiply_columns<1>(product, block, c_step, steps, rows);
   }
   if (product.epilogue == nullptr) return;
   for (std::int64_t s = 0; s < steps; ++s) {
-    product.epilogue->apply(*product.epilogue, c + s * product.c_step, rows, block.c_stride, width);
+    product.epilogue->apply(*product.epilogue, {block.c + s * c_step, block.c_stride},
+                            {c + s * product.c_step, c_stride}, rows, width);
   }
 }
 
@@ -132,7 +145,10 @@ static void multiply(const GemmProduct& whole) {
   if (whole.rows == 0 || whole.steps == 0) return;
   GemmProduct product = whole;
   join_steps(product);
-  const std::int64_t some_rows = product.steps == 1 ? kRowsInCache : product.rows;
+  alignas(64) float tile[kRowsInCache * kTileStride];
+  const std::int64_t chunks = (product.rows + kRowsInCache - 1) / kRowsInCache;
+  const std::int64_t some_rows =
+      product.steps == 1 ? kRowsInCache : (product.rows + chunks - 1) / chunks;
   const std::int64_t some_steps =
       product.rows < kRowsInCache ? kRowsInCache / product.rows : std::int64_t{1};
   std::int64_t terms = 0;
@@ -159,7 +175,7 @@ static void multiply(const GemmProduct& whole) {
           const std::int64_t rows = least(some_rows, block_end - row);
           for (std::int64_t n = first; n < first + some_columns && n < product.columns;
                n += 2 * kWidth) {
-            multiply_chunk(product, n, step, steps, row, rows);
+            multiply_chunk(product, n, step, steps, row, rows, tile);
           }
         }
       }

@@ -20,6 +20,20 @@ struct Ahead {
   const char* end;
 };
 
+// The left side of the next block, asked for while this one computes: two turns take the eight
+// lines of a row of a whole run, so that the run's turns pass all rows.
+struct LeftAhead {
+  const float* row;
+  std::int64_t half;
+};
+LOCKSTEP_INLINE void take_turn(LeftAhead& ahead, std::int64_t stride) {
+  constexpr std::int64_t kHalf = 64;
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) __builtin_prefetch(ahead.row + ahead.half + i * 16);
+  ahead.half ^= kHalf;
+  ahead.row += ahead.half ? 0 : stride;
+}
+
 struct Block {
   const float* a;
   std::int64_t a_stride;
@@ -115,6 +129,7 @@ static void multiply_blocks(const Block& block, const Repeat& repeat, const Gemm
   const float* block_a = block.a;
   float* block_c = block.c;
   for (std::int64_t left = repeat.count; left > 0; --left) {
+    LeftAhead left_ahead{block_a + repeat.a_step, 0};
     V sums[kRows][kVectors];
 #pragma GCC unroll 32
     for (int i = 0; i < kRows; ++i) {
@@ -139,6 +154,7 @@ static void multiply_blocks(const Block& block, const Repeat& repeat, const Gemm
             for (int i = 0; i < kLinesOfTurn; ++i) __builtin_prefetch(ahead.next + i * kLine, 0, 2);
             ahead.next += kLinesOfTurn * kLine;
           }
+          take_turn(left_ahead, a_stride);
           add_terms<kRows, kVectors, kTransposed, kTail, kTermsOfTurn>(a, b, b_stride, tail, sums);
         }
       }

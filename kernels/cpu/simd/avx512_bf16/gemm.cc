@@ -293,8 +293,9 @@ static void multiply_chunk(const GemmProduct& product, const Chunk& chunk,
   float* const c = product.c.data + (product.c.first_row + chunk.row) * product.c.row_stride +
                    chunk.step * product.c_step;
   for (std::int64_t step = 0; step < chunk.steps; ++step) {
-    product.epilogue->apply(*product.epilogue, c + step * product.c_step, chunk.rows,
-                            product.c.row_stride, product.columns);
+    float* const written = c + step * product.c_step;
+    product.epilogue->apply(*product.epilogue, {written, product.c.row_stride},
+                            {written, product.c.row_stride}, chunk.rows, product.columns);
   }
 }
 
