@@ -5,7 +5,6 @@
 
 #include "models/initial_values.h"
 #include "models/weights.h"
-#include "runtime/communication/agreement.h"
 #include "runtime/run/checkpointing.h"
 
 namespace lockstep {
@@ -94,13 +93,8 @@ TrainedModel::TrainedModel(const Config& config, Purpose purpose, const std::str
     : session_(std::make_unique<Session>(config, purpose, split, communicator, networks,
                                          std::move(samples))) {
   Team& team = session_->team();
-  const auto elements = static_cast<std::size_t>(team.params().elements());
-  values_ = communicator.node_memory(elements * sizeof(float));
-  auto* const flat = reinterpret_cast<float*>(values_.bytes.data());
-  team.bind_values(flat);
   std::vector<std::string> notes;
-  together(communicator, [&] {
-    if (!values_.fill_here) return;
+  values_.emplace(team, [&](float* flat) {
     const std::string& file = config.model.weights;
     if (file.empty())
       set_all_values(config, session_->backend(), team.params());

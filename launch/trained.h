@@ -4,9 +4,11 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "runtime/run/node_values.h"
 #include "runtime/run/session.h"
 
 namespace lockstep {
@@ -33,7 +35,7 @@ class TrainedModel {
 
  private:
   std::unique_ptr<Session> session_;
-  NodeMemory values_;
+  std::optional<NodeValues> values_;
 };
 
 }  // namespace lockstep

@@ -54,6 +54,8 @@ class Device {
   virtual Tensor empty(const Shape& shape, DType type = DType::kFloat32) = 0;  // not initialised
   virtual Tensor zeros(const Shape& shape, DType type = DType::kFloat32) = 0;
   virtual Tensor empty_pinned(const Shape& shape, DType type) = 0;  // host memory the device reads
+  // Makes host memory that somebody else owns as good, while the result lives; null where any is.
+  virtual std::shared_ptr<void> pin(std::span<std::byte> memory);
   // A tensor over memory that somebody else owns and keeps alive.
   Tensor borrow(void* data, const Shape& shape, DType type = DType::kFloat32);
   virtual void copy(const Tensor& from, Tensor& to) = 0;  // same elements, same type; blocks

@@ -23,6 +23,7 @@ class CudaBackend final : public Backend {
   Tensor empty_pinned(const Shape& shape, DType type) override;
   void copy(const Tensor& from, Tensor& to) override;
   void copy_async(Stream& stream, const Tensor& from, Tensor& to) override;
+  std::shared_ptr<void> pin(std::span<std::byte> memory) override;
   Tensor to_host(const Tensor& tensor) override;
   Tensor upload(Stream& stream, const Tensor& host) override;
   std::unique_ptr<Stream> make_stream(int index) override;

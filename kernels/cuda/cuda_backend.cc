@@ -58,6 +58,12 @@ Tensor CudaBackend::empty_pinned(const Shape& shape, DType type) {
   return Tensor(allocate_pinned_host(bytes_of(shape, type)), shape, type, nullptr);
 }
 
+std::shared_ptr<void> CudaBackend::pin(std::span<std::byte> memory) {
+  if (memory.empty()) return nullptr;
+  gpu::pin(memory.data(), memory.size());
+  return {memory.data(), [](void* pinned) { gpu::unpin(pinned); }};
+}
+
 void CudaBackend::copy(const Tensor& from, Tensor& to) {
   check_copy(from, to);
   gpu::copy(to.raw(), from.raw(), from.bytes());

@@ -30,6 +30,8 @@ void* allocate(std::size_t bytes);
 void* allocate_pinned(std::size_t bytes);  // of the host, readable and writable by the device
 void free_memory(void* memory) noexcept;   // null: nothing happens
 void free_pinned(void* memory) noexcept;
+void pin(void* memory, std::size_t bytes);  // the host's, of any owner
+void unpin(void* memory) noexcept;
 
 // ---- copies in any direction between device, pinned and plain host memory
 // After all that was queued on any stream; blocks until it is done.

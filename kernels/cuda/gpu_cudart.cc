@@ -124,6 +124,16 @@ void free_pinned(void* memory) noexcept {
   cudaFreeHost(memory);
 }
 
+void pin(void* memory, std::size_t bytes) {
+  ensure_device();
+  check_cuda(cudaHostRegister(memory, bytes, cudaHostRegisterPortable),
+             "pinning of {} bytes of host memory (ulimit -l may be too small)", bytes);
+}
+
+void unpin(void* memory) noexcept {
+  cudaHostUnregister(memory);
+}
+
 void copy(void* to, const void* from, std::size_t bytes) {
   ensure_device();
   // Our streams and the one that this copy takes do not wait for each other.

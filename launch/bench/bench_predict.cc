@@ -9,8 +9,8 @@
 #include "launch/job.h"
 #include "launch/networks.h"
 #include "launch/number_checks.h"
-#include "runtime/communication/agreement.h"
 #include "runtime/run/evaluation.h"
+#include "runtime/run/node_values.h"
 
 namespace lockstep {
 
@@ -31,12 +31,8 @@ int bench_predict(const BenchPredictArguments& arguments, const Networks& networ
   return run_job(configure, [&](const Config& config, Communicator& communicator) {
     Session session(config, Purpose::kPredict, arguments.split, communicator, networks.make);
     Team& team = session.team();
-    const auto elements = static_cast<std::size_t>(team.params().elements());
-    const NodeMemory values = communicator.node_memory(elements * sizeof(float));
-    team.bind_values(reinterpret_cast<float*>(values.bytes.data()));
-    together(communicator, [&] {
-      if (values.fill_here) team.params().initialize(session.backend(), config.run.seed);
-    });
+    const NodeValues values(
+        team, [&](float*) { team.params().initialize(session.backend(), config.run.seed); });
 
     EvaluationOptions options;
     options.batch = config.training.batch;

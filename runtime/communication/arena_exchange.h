@@ -13,8 +13,12 @@ namespace lockstep {
 // Groups of counters that every form has; its own follow.
 enum CommonGroup : std::size_t { kScalars, kNorms, kFirstOwnGroup };
 
-class ArenaExchange : public Exchange {
+class ArenaExchange : public HostExchange {
  public:
+  std::span<std::byte> memory() final { return arena_.memory(); }
+  std::span<const TreeNode> nodes(int index, int bucket) final {
+    return worker(index).nodes[static_cast<std::size_t>(bucket)];
+  }
   float* values() final { return arena_.values(); }
   float* state(int index) final { return arena_.state(index); }
   float* node(int worker, int slot) final { return arena_.node(groups_.first() + worker, slot); }
@@ -38,9 +42,6 @@ class ArenaExchange : public Exchange {
   };
 
   Worker& worker(int index) { return workers_[static_cast<std::size_t>(index)]; }
-  const std::vector<TreeNode>& nodes(int index, int bucket) {
-    return worker(index).nodes[static_cast<std::size_t>(bucket)];
-  }
   int buckets() const { return static_cast<int>(plan_.buckets.size()); }
   ElementRange bucket_range(int bucket) const {
     return plan_.buckets[static_cast<std::size_t>(bucket)];

@@ -55,6 +55,8 @@ struct ExchangePlan {
   double patience_seconds = 300;      // a wait longer than this names the ranks that are late
   PlanReduction reduction = PlanReduction::kTree;
   std::int64_t frozen = 0;  // values behind those elements, which have no gradient and no step
+  // The job's only worker may have its gradient buffers elsewhere, as in a GPU's own memory.
+  bool host_nodes = true;
 };
 
 // One training step's exchange. Workers are those of this rank, 0 .. workers - 1; worker 0 runs on
@@ -75,9 +77,15 @@ struct ExchangePlan {
 //
 // All waits spin briefly, then sleep; they end with PeerFailed when somebody failed, and with an
 // Error that names rank and step when somebody is late. The bits do not depend on who owns what.
+//
+// values, state, node and sum_target are memory of the device; where the host does not reach that,
+// operations alone read and write it, in the stream that the worker has attached.
 class Exchange {
  public:
   virtual ~Exchange() = default;
+
+  // Once, before the worker's first step: the stream in which its operations run.
+  virtual void attach(int /*worker*/, Stream& /*stream*/) {}
 
   virtual float* values() = 0;  // the flat weights, and what is frozen: one copy a node (or a rank)
   virtual float* state(int index) = 0;  // the optimizer's arrays; only own slices are current
@@ -100,22 +108,37 @@ class Exchange {
   virtual std::span<const TreeNode> collect(int worker, int bucket) = 0;
   // The slice of the first node: the place for the sum.
   virtual float* sum_target(int worker, int bucket) = 0;
-  virtual double* block_norms() = 0;  // one a block of the whole buffer
+  virtual double* block_norms() = 0;  // one a block of the whole buffer, in the host's memory
+  // Blocks until the norms that the worker's operations write can be read.
+  virtual void settle(int /*worker*/) {}
   virtual void publish_norms(int worker) = 0;
   virtual void wait_norms(int worker) = 0;           // all blocks' norms are there
   virtual void deliver(int worker, int bucket) = 0;  // new weights of the slice are written
   virtual void finish(int worker) = 0;               // all weights of this step are there
 
-  // Outside steps, by worker 0 of every rank after finish (a collective): rank 0 then holds all of
-  // every state array until its next publish (values are whole on every rank after finish).
+  // The host's view of values and states, for filling them and after gather_states.
+  virtual float* host_values() { return values(); }
+  virtual float* host_state(int index) { return state(index); }
+  // Outside steps, by worker 0 of every rank after finish (a collective): rank 0's host then holds
+  // all of every state array until its next publish, and every rank's all values.
   virtual void gather_states() = 0;
-  // The same for one array on every rank, which must have read it when the next step begins.
+  // The same for one array on every rank's device, which must have read it when the next step
+  // begins.
   virtual void share_state(int index) = 0;
   // Before the first step, or after a barrier of the communicator that follows finish: where
-  // fill_here() is true, fill values and states; then filled(), a collective, makes them
+  // fill_here() is true, fill the host's values and states; then filled(), a collective, makes them
   // everyone's.
   virtual bool fill_here() const = 0;
   virtual void filled() = 0;
+};
+
+// An exchange through the host's memory.
+class HostExchange : public Exchange {
+ public:
+  // All of it that this rank reads or writes.
+  virtual std::span<std::byte> memory() = 0;
+  // What collect will give: known beforehand.
+  virtual std::span<const TreeNode> nodes(int worker, int bucket) = 0;
 };
 
 class Communicator {
@@ -139,8 +162,8 @@ class Communicator {
   // The library's own sum over ranks, where it has one: what the exchange is measured against.
   virtual void all_reduce(std::span<float> values) = 0;
   virtual NodeMemory node_memory(std::size_t bytes) = 0;  // collective
-  virtual std::unique_ptr<Exchange> make_exchange(const ExchangePlan& plan, const ShardPlan& shards,
-                                                  Device& device) = 0;
+  virtual std::unique_ptr<HostExchange> make_exchange(const ExchangePlan& plan,
+                                                      const ShardPlan& shards, Device& device) = 0;
 
   // How this rank's workers, whose shards are known, wait in memory that others see, too. It lives
   // no longer than the communicator.

@@ -53,7 +53,8 @@ ExchangeArena::ExchangeArena(const ExchangePlan& plan, std::int64_t shards,
       shards_(shards),
       flat_bytes_(to_pages(static_cast<std::size_t>(plan.elements) * sizeof(float))),
       values_bytes_(
-          to_pages(static_cast<std::size_t>(plan.elements + plan.frozen) * sizeof(float))) {
+          to_pages(static_cast<std::size_t>(plan.elements + plan.frozen) * sizeof(float))),
+      node_bytes_(plan.host_nodes ? flat_bytes_ : 0) {
   check_plan(plan);
   scalars_ = to_pages(counters * sizeof(StepCounter));
   norms_ =
@@ -64,7 +65,7 @@ ExchangeArena::ExchangeArena(const ExchangePlan& plan, std::int64_t shards,
   bytes_ = received_ + to_pages(received * sizeof(float));
   worker_nodes_.push_back(bytes_);
   for (const ShardRange& range : workers) {
-    bytes_ += static_cast<std::size_t>(counter_depth(range)) * flat_bytes_;
+    bytes_ += static_cast<std::size_t>(counter_depth(range)) * node_bytes_;
     worker_nodes_.push_back(bytes_);
   }
 }
@@ -86,7 +87,7 @@ float* ExchangeArena::state(int index) const {
 
 float* ExchangeArena::node(int worker, int slot) const {
   const ByteRange nodes = nodes_of_workers(worker, worker + 1);
-  const std::size_t offset = nodes.begin + static_cast<std::size_t>(slot) * flat_bytes_;
+  const std::size_t offset = nodes.begin + static_cast<std::size_t>(slot) * node_bytes_;
   LOCKSTEP_CHECK(offset <= nodes.end, "worker {} has no gradient buffer {}", worker, slot);
   return at<float>(offset);
 }

@@ -3,6 +3,7 @@
 // again.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "runtime/communication/communicator.h"
@@ -29,6 +30,7 @@ class ExchangeArena {
   std::size_t bytes() const { return bytes_; }
   ByteRange nodes_of_workers(int first, int last) const;  // everything else lies before worker 0's
   void place(std::byte* memory) { memory_ = memory; }
+  std::span<std::byte> memory() const { return {memory_, bytes_}; }
 
   StepCounter* counters() const { return at<StepCounter>(0); }
   // Two places by turns: a fast rank writes its next step while a slow one still reads.
@@ -49,6 +51,7 @@ class ExchangeArena {
   int scalar_count_, states_;
   std::int64_t shards_;
   std::size_t flat_bytes_, values_bytes_;            // of one float array, whole pages
+  std::size_t node_bytes_;                           // of a gradient buffer
   std::size_t scalars_, norms_, values_, received_;  // offsets
   std::vector<std::size_t> worker_nodes_;  // offset of each worker's first node, then the end
   std::size_t bytes_;

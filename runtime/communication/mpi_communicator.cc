@@ -151,8 +151,8 @@ class MpiCommunicator final : public Communicator {
     return {{owner->data(), bytes}, !shared || node_.rank() == 0, owner};
   }
 
-  std::unique_ptr<Exchange> make_exchange(const ExchangePlan& plan, const ShardPlan& shards,
-                                          Device& device) override {
+  std::unique_ptr<HostExchange> make_exchange(const ExchangePlan& plan, const ShardPlan& shards,
+                                              Device& device) override {
     check_same_plan(*this, plan, shards);
     const Waiter waiter = make_waiter(shards, plan.patience_seconds);
     if (plan.reduction != PlanReduction::kTree) return fast_exchange(plan, shards, device, waiter);
@@ -225,8 +225,8 @@ class MpiCommunicator final : public Communicator {
     return true;
   }
 
-  std::unique_ptr<Exchange> fast_exchange(const ExchangePlan& plan, const ShardPlan& shards,
-                                          Device& device, const Waiter& waiter) {
+  std::unique_ptr<HostExchange> fast_exchange(const ExchangePlan& plan, const ShardPlan& shards,
+                                              Device& device, const Waiter& waiter) {
     fast_ = plan.reduction;
     ExchangeArena arena = fast_arena(plan, shards, rank());
     auto memory = std::make_shared<NodeSegment>(NodeSegment::in_process(arena.bytes()));
@@ -237,8 +237,8 @@ class MpiCommunicator final : public Communicator {
   }
 
   // Through one segment a node; null where a node cannot have one.
-  std::unique_ptr<Exchange> share_exchange(const ExchangePlan& plan, const ShardPlan& shards,
-                                           Device& device, const Waiter& waiter) {
+  std::unique_ptr<HostExchange> share_exchange(const ExchangePlan& plan, const ShardPlan& shards,
+                                               Device& device, const Waiter& waiter) {
     const PartyPlan parties(shards, node_sizes_);
     const bool one_node = parties.parties() == 1;
     ExchangeArena arena = one_node ? shared_arena(plan, shards)

@@ -123,8 +123,8 @@ class ThreadCommunicator final : public Communicator {
     return {{segment->data(), bytes}, rank_ == 0, segment};
   }
 
-  std::unique_ptr<Exchange> make_exchange(const ExchangePlan& plan, const ShardPlan& shards,
-                                          Device& device) override {
+  std::unique_ptr<HostExchange> make_exchange(const ExchangePlan& plan, const ShardPlan& shards,
+                                              Device& device) override {
     check_same_plan(*this, plan, shards);
     if (plan.reduction != PlanReduction::kTree && size() > 1)
       throw Error("ranks as threads of one process sum by the tree alone");

@@ -109,9 +109,6 @@ DeviceChoice choose_device(const RunConfig& run, Communicator& communicator,
       try {
         together(communicator, [&] {
           choice.backend = sight.library->make_backend({device, gpu_products(run.precision)});
-          if (!choice.backend->memory_is_host())
-            throw Error("{}: the exchange of gradients does not reach a GPU's own memory yet",
-                        choice.backend->description());
         });
         choice.gpu = true;
         choice.text = fmt::format("GPU ({}{})", choice.backend->description(),

@@ -46,7 +46,7 @@ void PackedCopies::share(Communicator& communicator, const ShardPlan& shards,
                          double patience_seconds, Device& device) {
   set_waiter(communicator, communicator.make_waiter(shards, patience_seconds));
   states_.clear();
-  if (communicator.local_size() == 1) {
+  if (communicator.local_size() == 1 || !device.memory_is_host()) {
     for (PackedCopy& copy : copies_) copy.state_ = &states_.emplace_back();
     return;
   }

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "runtime/communication/agreement.h"
+#include "runtime/communication/staged_exchange.h"
 #include "runtime/step/schedule.h"
 
 namespace lockstep {
@@ -60,10 +61,11 @@ Trainer::Trainer(const Config& config, Team& team, const NodeDataset& data, cons
                               config.run.patience_seconds,
                               reduction_of(config.run),
                               params.elements() - params.trained_elements()};
-  exchange_ = team.communicator().make_exchange(exchange, team.plan(), team.backend());
+  exchange_ = make_training_exchange(team.communicator(), exchange, team.plan(), team.backend());
   team.bind_values(exchange_->values());
   team.share_packed_copies(config.run.patience_seconds);
   for (Worker& worker : team.workers()) {
+    exchange_->attach(worker.index, *worker.stream);
     reducers_.push_back(std::make_unique<Reducer>(worker.replica->params(), buckets_, worker.shards,
                                                   *exchange_, worker.index, team.backend(),
                                                   *worker.stream));
@@ -161,10 +163,10 @@ Snapshot Trainer::snapshot() {
   const auto copy = [](const float* flat, std::int64_t elements) {
     return std::vector<float>(flat, flat + elements);
   };
-  snapshot.values = copy(exchange_->values(), team_.params().elements());
+  snapshot.values = copy(exchange_->host_values(), team_.params().elements());
   for (std::size_t i = 0; i < state_names_.size(); ++i)
     snapshot.states.push_back(
-        copy(exchange_->state(static_cast<int>(i)), team_.params().trained_elements()));
+        copy(exchange_->host_state(static_cast<int>(i)), team_.params().trained_elements()));
   return snapshot;
 }
 
@@ -174,9 +176,11 @@ void Trainer::restore(std::int64_t step,
     if (!exchange_->fill_here()) return;
     std::vector<float*> states;
     for (std::size_t i = 0; i < state_names_.size(); ++i)
-      states.push_back(exchange_->state(static_cast<int>(i)));
-    fill(exchange_->values(), states);
+      states.push_back(exchange_->host_state(static_cast<int>(i)));
+    team_.params().bind_values(team_.backend(), exchange_->host_values());
+    fill(exchange_->host_values(), states);
   });
+  team_.bind_values(exchange_->values());
   exchange_->filled();
   step_ = step;
   ++weights_version_;

@@ -66,7 +66,8 @@ class Trainer {
   // touch what rank 0 still copies.
   Snapshot snapshot();
   // Fills values and states by calling `fill(values, states)` where that is this rank's task (an
-  // Error of one rank is thrown on all), then continues at `step`, mid-epoch or not.
+  // Error of one rank is thrown on all), then continues at `step`, mid-epoch or not. They lie in
+  // the host's memory, and meanwhile so do the values of the team's params().
   void restore(std::int64_t step,
                const std::function<void(float* values, std::vector<float*> states)>& fill);
 

@@ -51,6 +51,7 @@ void Updater::update(std::int64_t step, double lr) {
   const int buckets = static_cast<int>(buckets_.size());
   for (int bucket = 0; bucket < buckets; ++bucket) {
     sum_slice(bucket);
+    exchange_.settle(worker_);
     check_finite(exchange_.slice(worker_, bucket));
     if (!clips) apply(bucket, step, lr, 1.0f);
   }

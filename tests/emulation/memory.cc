@@ -1,49 +1,66 @@
-// The emulated GPU's memory: the host's, each allocation exactly as long as it was asked for, so
-// that the address sanitizer sees what lies beyond its end. It holds NaN until it is written.
+// The emulated GPU's memory and copies. Memory holds NaN until it is written.
 #include <cstdlib>
 #include <cstring>
 
 #include "kernels/core/error.h"
 #include "kernels/cuda/gpu.h"
+#include "tests/emulation/device_memory.h"
 #include "tests/emulation/streams.h"
 
 namespace lockstep {
 
 namespace gpu {
 
+namespace {
+
+// As freeing waits for the device.
+void finish_work() noexcept {
+  try {
+    emulation::finish_all();
+  } catch (const Error&) {
+    // The kernel's failure is sticky: the next call reports it.
+  }
+}
+
+}  // namespace
+
 bool memory_is_host() {
-  return true;
+  return emulation::device_memory_is_host();
 }
 
 void* allocate(std::size_t bytes) {
-  constexpr std::size_t kAlignment = 256;
-  void* memory = nullptr;
-  if (posix_memalign(&memory, kAlignment, bytes) != 0)
-    throw Error("out of memory: {} bytes of the emulated GPU's", bytes);
+  void* const memory = emulation::allocate_device(bytes);
+  const emulation::DeviceMemoryAccess access;
   if (bytes > 0) std::memset(memory, 0xFF, bytes);
   return memory;
 }
 
 void* allocate_pinned(std::size_t bytes) {
-  return allocate(bytes);
+  void* memory = nullptr;
+  if (posix_memalign(&memory, emulation::kMemoryAlignment, bytes) != 0)
+    throw Error("out of memory: {} bytes of the host's", bytes);
+  if (bytes > 0) std::memset(memory, 0xFF, bytes);
+  return memory;
 }
 
 void free_memory(void* memory) noexcept {
   if (memory == nullptr) return;
-  try {
-    emulation::finish_all();  // as cudaFree waits for the device
-  } catch (const Error&) {
-    // The kernel's failure is sticky: the next call reports it.
-  }
-  std::free(memory);
+  finish_work();
+  emulation::free_device(memory);
 }
 
 void free_pinned(void* memory) noexcept {
-  free_memory(memory);
+  if (memory == nullptr) return;
+  finish_work();
+  std::free(memory);
 }
+
+void pin(void*, std::size_t) {}
+void unpin(void*) noexcept {}
 
 void copy(void* to, const void* from, std::size_t bytes) {
   emulation::finish_all();
+  const emulation::DeviceMemoryAccess access;
   if (bytes > 0) std::memmove(to, from, bytes);
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "kernels/core/error.h"
+#include "tests/emulation/device_memory.h"
 #include "tests/emulation/machine.h"
 
 // How many of a stream's items have run. A thread that watches may ask for it.
@@ -117,6 +118,7 @@ bool Device::run_front(EmulatedStream& stream) {
   stream.items.pop_front();
   if (item.work && failure_ == nullptr) {
     try {
+      const emulation::DeviceMemoryAccess access;
       if (!item.work()) {
         stream.items.push_front(std::move(item));
         return false;

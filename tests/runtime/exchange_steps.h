@@ -30,6 +30,43 @@ class HostMemory final : public Device {
   std::unique_ptr<Stream> make_stream(int) override { return nullptr; }
 };
 
+// How a worker reads and writes what the exchange hands out: the host's memory, or that of a device
+// which only its operations reach.
+class StepsMemory {
+ public:
+  StepsMemory() = default;
+  StepsMemory(Device& device, Stream& stream) : device_(&device), stream_(&stream) {}
+
+  Stream* stream() const { return stream_; }
+
+  std::vector<float> read(const float* from, std::int64_t count) {
+    if (stream_ == nullptr) return {from, from + count};
+    Tensor host = device_->empty_pinned({count}, DType::kFloat32);
+    const Tensor there = device_->borrow(const_cast<float*>(from), {count});
+    device_->copy_async(*stream_, there, host);
+    stream_->synchronize();
+    return {host.data<float>(), host.data<float>() + count};
+  }
+  // On a device: queued, no more.
+  void write(const std::vector<float>& values, float* to) {
+    const auto count = static_cast<std::int64_t>(values.size());
+    if (stream_ == nullptr) {
+      std::copy(values.begin(), values.end(), to);
+      return;
+    }
+    const Tensor host = device_->empty_pinned({count}, DType::kFloat32);
+    std::copy(values.begin(), values.end(), host.data<float>());
+    Tensor there = device_->borrow(to, {count});
+    device_->copy_async(*stream_, host, there);
+    queued_.push_back(host);
+  }
+
+ private:
+  Device* device_ = nullptr;
+  Stream* stream_ = nullptr;
+  std::vector<Tensor> queued_;
+};
+
 struct StepsCase {
   std::int64_t shards = 1;
   std::vector<int> workers;  // of each rank
@@ -142,21 +179,26 @@ inline void expect_equal(const float* got, const std::vector<float>& want,
 class WorkerSteps {
  public:
   WorkerSteps(const StepsCase& test, const Reference& reference, int rank, int worker,
-              Exchange& exchange)
+              Exchange& exchange, StepsMemory& memory)
       : test_(test),
         reference_(reference),
         plan_(plan_of(test)),
         range_(ShardPlan(test.shards, test.workers).of_worker(rank, worker)),
         worker_(worker),
         name_(fmt::format("rank {} worker {}", rank, worker)),
-        exchange_(exchange) {}
+        exchange_(exchange),
+        memory_(memory) {}
 
   void step(int index) {
     step_ = test_.first_step + index;
     exchange_.begin(worker_, step_);
-    expect_equal(exchange_.values(), reference_.values[static_cast<std::size_t>(index)],
+    expect_equal(memory_.read(exchange_.values(), test_.elements).data(),
+                 reference_.values[static_cast<std::size_t>(index)],
                  fmt::format("{}: weights before step {}", name_, step_));
     for (std::int64_t shard = range_.begin; shard < range_.end; ++shard) count(shard);
+    for (std::size_t slot = 0; slot < nodes_.size(); ++slot)
+      memory_.write(nodes_[slot], exchange_.node(worker_, static_cast<int>(slot)));
+    nodes_.clear();
     exchange_.publish_scalars(worker_);
     // Any order: later steps start elsewhere.
     const int buckets = static_cast<int>(plan_.buckets.size());
@@ -175,11 +217,18 @@ class WorkerSteps {
     for (int b = 0; b < buckets; ++b) {
       if (!test_.norms) sum(b);
       const ElementRange slice = exchange_.slice(worker_, b);
-      const float* sum = exchange_.sum_target(worker_, b);
-      for (std::int64_t i = slice.begin; i < slice.end; ++i) {
-        float& value = exchange_.values()[i];
-        value = update(value, sum[i - slice.begin], scale);
-        for (int k = 0; k < kStates; ++k) exchange_.state(k)[i] += sum[i - slice.begin];
+      if (slice.count() > 0) {
+        const std::vector<float> sum =
+            memory_.read(exchange_.sum_target(worker_, b), slice.count());
+        std::vector<float> values = memory_.read(exchange_.values() + slice.begin, slice.count());
+        for (std::size_t i = 0; i < sum.size(); ++i) values[i] = update(values[i], sum[i], scale);
+        memory_.write(values, exchange_.values() + slice.begin);
+        for (int k = 0; k < kStates; ++k) {
+          float* const state = exchange_.state(k) + slice.begin;
+          std::vector<float> states = memory_.read(state, slice.count());
+          for (std::size_t i = 0; i < sum.size(); ++i) states[i] += sum[i];
+          memory_.write(states, state);
+        }
       }
       exchange_.deliver(worker_, b);
     }
@@ -188,21 +237,22 @@ class WorkerSteps {
 
   void finish() {
     exchange_.finish(worker_);
-    expect_equal(exchange_.values(), reference_.values.back(), name_ + ": weights at the end");
+    expect_equal(memory_.read(exchange_.values(), test_.elements).data(), reference_.values.back(),
+                 name_ + ": weights at the end");
   }
 
  private:
-  // A binary counter in the worker's buffers, as the Reducer counts.
+  // A binary counter, as the Reducer counts, of what goes to the worker's buffers.
   void count(std::int64_t shard) {
-    float* top = exchange_.node(worker_, static_cast<int>(counter_.size()));
-    for (std::int64_t i = 0; i < test_.elements; ++i) top[i] = leaf(test_, step_, shard, i);
+    std::vector<float>& top = nodes_.emplace_back();
+    for (std::int64_t i = 0; i < test_.elements; ++i) top.push_back(leaf(test_, step_, shard, i));
     counter_.push_back({shard, 1});
     while (counter_.size() >= 2) {
       const Subtree left = counter_[counter_.size() - 2];
       if (left.shards != counter_.back().shards || left.begin % (2 * left.shards) != 0) break;
-      const float* right = exchange_.node(worker_, static_cast<int>(counter_.size()) - 1);
-      float* target = exchange_.node(worker_, static_cast<int>(counter_.size()) - 2);
-      for (std::int64_t i = 0; i < test_.elements; ++i) target[i] += right[i];
+      const std::vector<float> right = std::move(nodes_.back());
+      nodes_.pop_back();
+      for (std::size_t i = 0; i < right.size(); ++i) nodes_.back()[i] += right[i];
       counter_.pop_back();
       counter_.back().shards *= 2;
     }
@@ -223,19 +273,23 @@ class WorkerSteps {
   void sum(int bucket) {
     const std::span<const TreeNode> nodes = exchange_.collect(worker_, bucket);
     const ElementRange slice = exchange_.slice(worker_, bucket);
-    float* target = exchange_.sum_target(worker_, bucket);
-    for (std::int64_t i = 0; i < slice.count(); ++i) {
+    std::vector<float> target(static_cast<std::size_t>(slice.count()));
+    std::vector<std::vector<float>> summands;
+    for (const TreeNode& node : nodes) {
+      if (node.sum.elements() != slice.count())
+        throw Error("{}: a node of {} elements", name_, node.sum.elements());
+      summands.push_back(memory_.read(node.sum.data<float>(), slice.count()));
+    }
+    for (std::size_t i = 0; i < target.size(); ++i) {
       struct Part {
         std::int64_t begin, shards;
         float sum;
       };
       std::vector<Part> parts;
       std::int64_t begin = 0;
-      for (const TreeNode& node : nodes) {
-        if (node.sum.elements() != slice.count())
-          throw Error("{}: a node of {} elements", name_, node.sum.elements());
-        parts.push_back({begin, node.shards, node.sum.data<float>()[i]});
-        begin += node.shards;
+      for (std::size_t n = 0; n < nodes.size(); ++n) {
+        parts.push_back({begin, nodes[n].shards, summands[n][i]});
+        begin += nodes[n].shards;
         while (parts.size() >= 2) {
           const Part right = parts.back();
           Part& left = parts[parts.size() - 2];
@@ -249,10 +303,11 @@ class WorkerSteps {
         throw Error("{}: {} of {} shards", name_, begin, test_.shards);
       target[i] = parts[0].sum;
     }
+    if (slice.count() > 0) memory_.write(target, exchange_.sum_target(worker_, bucket));
     for (std::int64_t i = slice.begin; i < slice.end; i += kBlockElements) {
       const std::int64_t end = std::min(slice.end, i + kBlockElements);
       exchange_.block_norms()[i / kBlockElements] =
-          block_norm(target, i - slice.begin, end - slice.begin);
+          block_norm(target.data(), i - slice.begin, end - slice.begin);
     }
   }
 
@@ -263,14 +318,18 @@ class WorkerSteps {
   const int worker_;
   const std::string name_;
   Exchange& exchange_;
+  StepsMemory& memory_;
   std::int64_t step_ = 0;
   std::vector<Subtree> counter_;
+  std::vector<std::vector<float>> nodes_;  // what is in it
 };
 
 // Runs the case on one rank: worker 0 on the calling thread. Returns the message of the first
-// failure, or nothing; a rank that ends because of another returns nothing.
+// failure, or nothing; a rank that ends because of another returns nothing. On a device the rank
+// has one worker.
 inline std::string run_rank(const StepsCase& test, const Reference& reference, int rank,
-                            const std::function<bool()>& announce_failure, Exchange& exchange) {
+                            const std::function<bool()>& announce_failure, Exchange& exchange,
+                            StepsMemory memory = {}) {
   std::mutex mutex;
   std::string message;
   const auto guarded = [&](auto&& work) {
@@ -283,14 +342,16 @@ inline std::string run_rank(const StepsCase& test, const Reference& reference, i
     }
   };
   const auto work = [&](int worker) {
-    WorkerSteps steps(test, reference, rank, worker, exchange);
+    WorkerSteps steps(test, reference, rank, worker, exchange, memory);
     for (int s = 0; s < test.steps; ++s) steps.step(s);
     steps.finish();
   };
   guarded([&] {
+    if (memory.stream() != nullptr) exchange.attach(0, *memory.stream());
     if (exchange.fill_here())
       for (std::int64_t i = 0; i < test.elements; ++i)
-        exchange.values()[i] = exchange.state(0)[i] = exchange.state(1)[i] = initial(i);
+        exchange.host_values()[i] = exchange.host_state(0)[i] = exchange.host_state(1)[i] =
+            initial(i);
     exchange.filled();
   });
   std::vector<std::thread> threads;
@@ -300,11 +361,13 @@ inline std::string run_rank(const StepsCase& test, const Reference& reference, i
   for (std::thread& thread : threads) thread.join();
   guarded([&] {
     exchange.gather_states();
+    expect_equal(exchange.host_values(), reference.values.back(), "gathered weights");
     for (int k = 0; rank == 0 && k < kStates; ++k)
-      expect_equal(exchange.state(k), reference.state, "gathered state");
+      expect_equal(exchange.host_state(k), reference.state, "gathered state");
     for (int k = 0; k < kStates; ++k) exchange.share_state(k);
     for (int k = 0; k < kStates; ++k)
-      expect_equal(exchange.state(k), reference.state, "shared state");
+      expect_equal(memory.read(exchange.state(k), test.elements).data(), reference.state,
+                   "shared state");
   });
   return message;
 }
