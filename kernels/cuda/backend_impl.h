@@ -30,6 +30,7 @@ class CudaBackend final : public Backend {
   std::unique_ptr<Stream> make_urgent_stream() override;
 
   std::string_view isa() const override;
+  gpu::PlanBook& plans() { return libraries_->plans(); }
 
   // ---- order of parameters
   void from_file_order(const ParamLayout& layout, const Shape& file_shape,

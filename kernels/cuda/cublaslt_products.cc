@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <sstream>
 
 #include "kernels/cuda/channel_bias.h"
 
@@ -60,11 +61,14 @@ cublasLtMatrixLayout_t layout(DType type, std::int64_t rows, std::int64_t column
   return raw;
 }
 
-cublasLtMatmulDesc_t operation(const MatrixProduct& p, Float32Products products, bool bias) {
+cublasComputeType_t compute_type(const MatrixProduct& p, Float32Products products) {
   const bool tf32 = p.operands == DType::kFloat32 && products == Float32Products::kTf32;
+  return tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+}
+
+cublasLtMatmulDesc_t operation(const MatrixProduct& p, Float32Products products, bool bias) {
   cublasLtMatmulDesc_t raw = nullptr;
-  check_cublas(cublaslt().cublasLtMatmulDescCreate(
-                   &raw, tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
+  check_cublas(cublaslt().cublasLtMatmulDescCreate(&raw, compute_type(p, products), CUDA_R_32F),
                "a product");
   const auto set = [&](cublasLtMatmulDescAttributes_t name, const auto& value) {
     check_cublas(cublaslt().cublasLtMatmulDescSetAttribute(raw, name, &value, sizeof value),
@@ -77,12 +81,62 @@ cublasLtMatmulDesc_t operation(const MatrixProduct& p, Float32Products products,
   return raw;
 }
 
+// What makes one algorithm another, beside its number; all four bytes or fewer, unset bytes zero.
+constexpr std::pair<cublasLtMatmulAlgoConfigAttributes_t, std::size_t> kSettings[] = {
+    {CUBLASLT_ALGO_CONFIG_TILE_ID, 4},          {CUBLASLT_ALGO_CONFIG_SPLITK_NUM, 4},
+    {CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, 4}, {CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING, 4},
+    {CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION, 4},    {CUBLASLT_ALGO_CONFIG_STAGES_ID, 4},
+    {CUBLASLT_ALGO_CONFIG_INNER_SHAPE_ID, 2},   {CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID, 2}};
+
+std::uint32_t setting(const cublasLtMatmulAlgo_t& algorithm,
+                      cublasLtMatmulAlgoConfigAttributes_t name, std::size_t bytes) {
+  std::uint32_t value = 0;
+  std::size_t written = 0;
+  check_cublas(
+      cublaslt().cublasLtMatmulAlgoConfigGetAttribute(&algorithm, name, &value, bytes, &written),
+      "a setting of an algorithm");
+  return value;
+}
+
+// "algorithm 66, settings 1=20 2=1 ..."
+std::string algorithm_text(const cublasLtMatmulAlgo_t& algorithm) {
+  std::string text =
+      fmt::format("algorithm {}, settings", setting(algorithm, CUBLASLT_ALGO_CONFIG_ID, 4));
+  for (const auto& [name, bytes] : kSettings)
+    text += fmt::format(" {}={}", static_cast<int>(name), setting(algorithm, name, bytes));
+  return text;
+}
+
+cublasLtMatmulAlgo_t algorithm_of(cublasLtHandle_t handle, const MatrixProduct& p,
+                                  Float32Products products, const std::string& text) {
+  std::istringstream words(text);
+  std::string word;
+  int number = -1;
+  words >> word >> number >> word >> word;  // "algorithm", number, ",", "settings"
+  cublasLtMatmulAlgo_t algorithm{};
+  check_cublas(cublaslt().cublasLtMatmulAlgoInit(handle, compute_type(p, products), CUDA_R_32F,
+                                                 cuda_type(p.operands), cuda_type(p.operands),
+                                                 cuda_type(p.result), cuda_type(p.result), number,
+                                                 &algorithm),
+               "an algorithm of an earlier run");
+  for (const auto& [name, bytes] : kSettings) {
+    int key = -1;
+    char equals = 0;
+    std::uint32_t value = 0;
+    if (!(words >> key >> equals >> value) || key != static_cast<int>(name))
+      throw Error("\"{}\" names no algorithm of cuBLASLt", text);
+    check_cublas(cublaslt().cublasLtMatmulAlgoConfigSetAttribute(&algorithm, name, &value, bytes),
+                 "a setting of an algorithm");
+  }
+  return algorithm;
+}
+
 }  // namespace
 
 class CublasLtProduct {
  public:
   CublasLtProduct(cublasLtHandle_t handle, const MatrixProduct& p, Float32Products products,
-                  bool bias, unsigned alignment)
+                  bool bias, unsigned alignment, const std::string& saved)
       : operation_(operation(p, products, bias), cublaslt().cublasLtMatmulDescDestroy),
         a_(p.transposed_a ? layout(p.operands, p.inner, p.rows)
                           : layout(p.operands, p.rows, p.inner),
@@ -91,29 +145,11 @@ class CublasLtProduct {
                           : layout(p.operands, p.inner, p.columns),
            cublaslt().cublasLtMatrixLayoutDestroy),
         c_(layout(p.result, p.rows, p.columns), cublaslt().cublasLtMatrixLayoutDestroy) {
-    cublasLtMatmulPreference_t raw = nullptr;
-    check_cublas(cublaslt().cublasLtMatmulPreferenceCreate(&raw), "a preference");
-    const Descriptor preference(raw, cublaslt().cublasLtMatmulPreferenceDestroy);
-    const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t name, const auto& value) {
-      check_cublas(cublaslt().cublasLtMatmulPreferenceSetAttribute(raw, name, &value, sizeof value),
-                   "an attribute of a preference");
-    };
-    // Beside one pass, which is always allowed: parts in a workspace, joined in one order.
-    prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
-           std::uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
-    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspaceLimit);
-    for (const auto name :
-         {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-          CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
-      prefer(name, std::uint32_t{alignment});
-    int found = 0;
-    const cublasStatus_t status = cublaslt().cublasLtMatmulAlgoGetHeuristic(
-        handle, operation_.raw(), b_.raw(), a_.raw(), c_.raw(), c_.raw(), preference.raw(), 1,
-        &choice_, &found);
-    if (status != CUBLAS_STATUS_SUCCESS || found == 0 || choice_.state != CUBLAS_STATUS_SUCCESS)
-      throw Error("cuBLASLt has no algorithm for {}{}: {}", gpu::text_of(p),
-                  bias ? " with bias" : "", cublaslt().cublasLtGetStatusString(status));
+    choice_ = saved.empty() ? by_heuristic(handle, p, bias, alignment)
+                            : by_choice(handle, p, products, bias, saved);
   }
+
+  std::string choice() const { return algorithm_text(choice_.algo); }
 
   // By one thread at a time: the bias is an attribute of the operation.
   void run(cublasLtHandle_t handle, CudaStream& stream, const void* a, const void* b,
@@ -132,12 +168,59 @@ class CublasLtProduct {
   }
 
  private:
+  static std::string described(const MatrixProduct& p, bool bias) {
+    return gpu::text_of(p) + (bias ? " with bias" : "");
+  }
+
+  cublasLtMatmulHeuristicResult_t by_heuristic(cublasLtHandle_t handle, const MatrixProduct& p,
+                                               bool bias, unsigned alignment) const {
+    cublasLtMatmulPreference_t raw = nullptr;
+    check_cublas(cublaslt().cublasLtMatmulPreferenceCreate(&raw), "a preference");
+    const Descriptor preference(raw, cublaslt().cublasLtMatmulPreferenceDestroy);
+    const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t name, const auto& value) {
+      check_cublas(cublaslt().cublasLtMatmulPreferenceSetAttribute(raw, name, &value, sizeof value),
+                   "an attribute of a preference");
+    };
+    // Beside one pass, which is always allowed: parts in a workspace, joined in one order.
+    prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+           std::uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
+    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspaceLimit);
+    for (const auto name :
+         {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+          CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+      prefer(name, std::uint32_t{alignment});
+    cublasLtMatmulHeuristicResult_t result{};
+    int found = 0;
+    const cublasStatus_t status = cublaslt().cublasLtMatmulAlgoGetHeuristic(
+        handle, operation_.raw(), b_.raw(), a_.raw(), c_.raw(), c_.raw(), preference.raw(), 1,
+        &result, &found);
+    if (status != CUBLAS_STATUS_SUCCESS || found == 0 || result.state != CUBLAS_STATUS_SUCCESS)
+      throw Error("cuBLASLt has no algorithm for {}: {}", described(p, bias),
+                  cublaslt().cublasLtGetStatusString(status));
+    return result;
+  }
+
+  cublasLtMatmulHeuristicResult_t by_choice(cublasLtHandle_t handle, const MatrixProduct& p,
+                                            Float32Products products, bool bias,
+                                            const std::string& saved) const {
+    cublasLtMatmulHeuristicResult_t result{};
+    const cublasLtMatmulAlgo_t algorithm = algorithm_of(handle, p, products, saved);
+    const cublasStatus_t status = cublaslt().cublasLtMatmulAlgoCheck(
+        handle, operation_.raw(), b_.raw(), a_.raw(), c_.raw(), c_.raw(), &algorithm, &result);
+    if (status != CUBLAS_STATUS_SUCCESS || result.workspaceSize > kWorkspaceLimit)
+      throw Error("cuBLASLt cannot take the algorithm that {} had before, {}: {}", described(p, bias),
+                  saved, cublaslt().cublasLtGetStatusString(status));
+    result.algo = algorithm;  // which the check leaves alone
+    return result;
+  }
+
   Descriptor<cublasLtMatmulDesc_t> operation_;
   Descriptor<cublasLtMatrixLayout_t> a_, b_, c_;
   cublasLtMatmulHeuristicResult_t choice_{};
 };
 
-CublasLtProducts::CublasLtProducts(Float32Products products) : products_(products) {
+CublasLtProducts::CublasLtProducts(Float32Products products, PlanBook& book)
+    : products_(products), book_(book) {
   check_cublas(cublaslt().cublasLtCreate(&handle_), "a handle");
 }
 
@@ -148,9 +231,13 @@ CublasLtProducts::~CublasLtProducts() {
 
 CublasLtProduct& CublasLtProducts::planned(const Question& question) {
   std::unique_ptr<CublasLtProduct>& plan = plans_[question];
-  if (!plan)
-    plan = std::make_unique<CublasLtProduct>(handle_, question.product, products_, question.bias,
-                                             question.alignment);
+  if (plan) return *plan;
+  const std::string text = fmt::format(
+      "cuBLASLt: {}{}{}, at {} bytes", text_of(question.product), question.bias ? " + bias" : "",
+      products_ == Float32Products::kTf32 ? " as tf32" : "", question.alignment);
+  plan = std::make_unique<CublasLtProduct>(handle_, question.product, products_, question.bias,
+                                           question.alignment, book_.choice(text));
+  book_.note(text, plan->choice());
   return *plan;
 }
 

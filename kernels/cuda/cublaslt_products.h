@@ -16,7 +16,7 @@ class CublasLtProduct;  // descriptors and algorithm of one shape
 
 class CublasLtProducts {
  public:
-  explicit CublasLtProducts(Float32Products products);
+  CublasLtProducts(Float32Products products, PlanBook& book);
   ~CublasLtProducts();
   CublasLtProducts(const CublasLtProducts&) = delete;
   CublasLtProducts& operator=(const CublasLtProducts&) = delete;
@@ -34,6 +34,7 @@ class CublasLtProducts {
   CublasLtProduct& planned(const Question& question);
 
   const Float32Products products_;
+  PlanBook& book_;
   cublasLtHandle_t handle_ = nullptr;
   std::mutex mutex_;  // guards plans_; what they point to is fixed once it is there
   std::map<Question, std::unique_ptr<CublasLtProduct>> plans_;

@@ -4,7 +4,8 @@
 
 namespace lockstep::gpu {
 
-CudnnConvolutions::CudnnConvolutions(Float32Products products) : products_(products) {
+CudnnConvolutions::CudnnConvolutions(Float32Products products, PlanBook& book)
+    : products_(products), book_(book) {
   check_cudnn(cudnnCreate(&handle_), "a handle");
 }
 
@@ -16,7 +17,10 @@ CudnnConvolutions::~CudnnConvolutions() {
 const ConvPlan& CudnnConvolutions::planned(const ConvQuestion& question) {
   const auto found = plans_.find(question.key());
   if (found != plans_.end()) return found->second;
-  return plans_.emplace(question.key(), ConvPlan(question, PlanTarget(handle_))).first->second;
+  const std::string text = "cuDNN: " + question.text();
+  ConvPlan plan(question, PlanTarget(handle_), book_.choice(text));
+  book_.note(text, plan.choice());
+  return plans_.emplace(question.key(), std::move(plan)).first->second;
 }
 
 void CudnnConvolutions::run(CudaStream& stream, ConvPass pass, const Convolution& convolution,

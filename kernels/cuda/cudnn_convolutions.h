@@ -10,7 +10,7 @@ namespace lockstep::gpu {
 
 class CudnnConvolutions {
  public:
-  explicit CudnnConvolutions(Float32Products products);
+  CudnnConvolutions(Float32Products products, PlanBook& book);
   ~CudnnConvolutions();
   CudnnConvolutions(const CudnnConvolutions&) = delete;
   CudnnConvolutions& operator=(const CudnnConvolutions&) = delete;
@@ -23,6 +23,7 @@ class CudnnConvolutions {
   const ConvPlan& planned(const ConvQuestion& question);
 
   const Float32Products products_;
+  PlanBook& book_;
   cudnnHandle_t handle_ = nullptr;
   std::mutex mutex_;  // a handle serves one thread at a time
   std::map<ConvQuestion::Key, ConvPlan> plans_;

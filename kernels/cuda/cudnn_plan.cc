@@ -1,6 +1,7 @@
 #include "kernels/cuda/cudnn_plan.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "kernels/core/error.h"
 
@@ -178,6 +179,28 @@ std::string_view objection(cudnnBackendNumericalNote_t note, const ConvQuestion&
   }
 }
 
+std::string_view objection(const CudnnDescriptor& engine, const ConvQuestion& question) {
+  for (const auto note : engine.get_notes(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE))
+    if (const std::string_view why = objection(note, question); !why.empty()) return why;
+  return "";
+}
+
+// Where a plan's JSON tells of the engine and the values of its knobs: the last of its parts. (The
+// knobs of a heuristic's configuration cannot be asked for one by one.)
+std::size_t engine_place(const std::string& json) {
+  constexpr std::string_view kName = "\"engine\":";
+  const std::size_t place = json.rfind(kName);
+  LOCKSTEP_CHECK(place != std::string::npos, "cuDNN's plan names no engine: {}", json);
+  return place + kName.size();
+}
+
+std::int64_t engine_number(const std::string& engine) {
+  constexpr std::string_view kName = "\"engineId\":";
+  const std::size_t place = engine.find(kName);
+  if (place == std::string::npos) throw Error("no engine is named");
+  return std::atoll(engine.c_str() + place + kName.size());
+}
+
 }  // namespace
 
 std::string ConvQuestion::text() const {
@@ -224,7 +247,55 @@ PlanTarget::PlanTarget(const std::string& device_properties)
   device_->finalize("the description of a GPU");
 }
 
-ConvPlan::ConvPlan(const ConvQuestion& question, const PlanTarget& target) {
+CudnnDescriptor PlanTarget::new_plan() const {
+  CudnnDescriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+  if (handle_ != nullptr)
+    plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &handle_);
+  if (device_) plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *device_);
+  return plan;
+}
+
+std::string ConvPlan::try_config(const ConvQuestion& question, const PlanTarget& target,
+                                 const CudnnDescriptor& config) {
+  const auto engines =
+      config.get_descriptors(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR);
+  const std::int64_t index = engines.at(0).get_int64(CUDNN_ATTR_ENGINE_GLOBAL_INDEX);
+  if (const std::string_view why = objection(engines.at(0), question); !why.empty())
+    return fmt::format("{} ({})", index, why);
+  CudnnDescriptor plan = target.new_plan();
+  plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
+  if (const cudnnStatus_t status = plan.try_finalize(); status != CUDNN_STATUS_SUCCESS)
+    return fmt::format("{} ({})", index, cudnnGetErrorString(status));
+  plan_ = std::move(plan);
+  return "";
+}
+
+void ConvPlan::take_engine(const ConvQuestion& question, const PlanTarget& target,
+                           const CudnnDescriptor& graph, const std::string& engine) {
+  std::string wanted = json();
+  wanted.replace(engine_place(wanted), std::string::npos, engine + "}");
+  CudnnDescriptor plan = target.new_plan();
+  try {
+    plan.set(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, std::ssize(wanted),
+             wanted.data());
+    plan.finalize("a plan of an earlier run");
+    // The file may have been edited: the engine is held to what one of the heuristics' is.
+    CudnnDescriptor itself(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
+    itself.set(CUDNN_ATTR_ENGINE_OPERATION_GRAPH, graph);
+    itself.set(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, engine_number(engine));
+    if (target.device_) itself.set(CUDNN_ATTR_ENGINE_DEVICEPROP, *target.device_);
+    itself.finalize("an engine of an earlier run");
+    if (const std::string_view why = objection(itself, question); !why.empty())
+      throw Error("{}", why);
+  } catch (const Error& error) {
+    throw Error("cuDNN cannot take the plan that {} had before, {}: {}", question.text(), engine,
+                error.what());
+  }
+  plan_ = std::move(plan);
+}
+
+ConvPlan::ConvPlan(const ConvQuestion& question, const PlanTarget& target,
+                   const std::string& choice) {
   const CudnnDescriptor graph = graph_of(question, target.handle_);
   CudnnDescriptor heuristic(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
   const cudnnBackendHeurMode_t mode = CUDNN_HEUR_MODE_A;
@@ -236,32 +307,21 @@ ConvPlan::ConvPlan(const ConvQuestion& question, const PlanTarget& target) {
   std::string refused;
   for (const CudnnDescriptor& config : heuristic.get_descriptors(
            CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR)) {
-    const auto engines =
-        config.get_descriptors(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR);
-    const std::int64_t index = engines.at(0).get_int64(CUDNN_ATTR_ENGINE_GLOBAL_INDEX);
-    std::string_view why;
-    for (const auto note : engines.at(0).get_notes(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE))
-      if (why.empty()) why = objection(note, question);
-    if (why.empty()) {
-      CudnnDescriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-      if (target.handle_ != nullptr)
-        plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &target.handle_);
-      if (target.device_) plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *target.device_);
-      plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
-      const cudnnStatus_t status = plan.try_finalize();
-      if (status == CUDNN_STATUS_SUCCESS) {
-        engine_ = index;
-        workspace_bytes_ =
-            static_cast<std::size_t>(plan.get_int64(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
-        plan_ = std::move(plan);
-        return;
-      }
-      why = cudnnGetErrorString(status);
-    }
-    refused += fmt::format("{}{} ({})", refused.empty() ? "" : ", ", index, why);
+    const std::string why = try_config(question, target, config);
+    if (why.empty()) break;
+    refused += (refused.empty() ? "" : ", ") + why;
   }
-  throw Error("cuDNN has no plan for {}; engines: {}", question.text(),
-              refused.empty() ? "none" : refused);
+  if (!plan_)
+    throw Error("cuDNN has no plan for {}; engines: {}", question.text(),
+                refused.empty() ? "none" : refused);
+  const auto own_choice = [this] {
+    const std::string text = json();
+    return text.substr(engine_place(text), text.size() - engine_place(text) - 1);
+  };
+  if (!choice.empty() && own_choice() != choice) take_engine(question, target, graph, choice);
+  choice_ = own_choice();
+  workspace_bytes_ =
+      static_cast<std::size_t>(plan_->get_int64(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
 }
 
 void ConvPlan::run(cudnnHandle_t handle, std::span<void* const> tensors, void* workspace) const {

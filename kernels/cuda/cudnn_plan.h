@@ -32,26 +32,36 @@ class PlanTarget {
 
  private:
   friend class ConvPlan;
+  CudnnDescriptor new_plan() const;  // not finalized
   cudnnHandle_t handle_ = nullptr;
   std::optional<CudnnDescriptor> device_;
 };
 
 class ConvPlan {
  public:
-  // Throws Error, which names the question and what became of each engine, where none will do.
-  ConvPlan(const ConvQuestion& question, const PlanTarget& target);
+  // By cuDNN's heuristics, or by the choice of an earlier plan for the same question. Throws Error,
+  // which names the question and what became of each engine, where none will do.
+  ConvPlan(const ConvQuestion& question, const PlanTarget& target, const std::string& choice = "");
 
   // Tensors: x, w, y and, in a forward pass with bias, that; dx, dw, dy take their places.
   void run(cudnnHandle_t handle, std::span<void* const> tensors, void* workspace) const;
   std::size_t workspace_bytes() const { return workspace_bytes_; }
-  std::int64_t engine() const { return engine_; }
+  // cuDNN's own text: {"engineId":62,...,"knobChoices":{"CUDNN_KNOB_TYPE_TILE_SIZE":7,...}}
+  const std::string& choice() const { return choice_; }
   std::string json() const {
     return plan_->get_text(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION);
   }
 
  private:
+  // "" where the plan stands, else "engine (why this configuration of it will not do)".
+  std::string try_config(const ConvQuestion& question, const PlanTarget& target,
+                         const CudnnDescriptor& config);
+  // Another engine for the same graph.
+  void take_engine(const ConvQuestion& question, const PlanTarget& target,
+                   const CudnnDescriptor& graph, const std::string& engine);
+
   std::optional<CudnnDescriptor> plan_;
-  std::int64_t engine_ = -1;
+  std::string choice_;
   std::size_t workspace_bytes_ = 0;
 };
 

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "kernels/backend.h"
+#include "kernels/cuda/plan_book.h"
 #include "kernels/cuda/stream.h"
 
 namespace lockstep::gpu {
@@ -37,6 +38,9 @@ class Libraries {  // the handles of one device
 
   virtual std::string versions() const = 0;  // "cuBLASLt 13.0.2, cuDNN 9.14.0"
 
+  // Of all that was asked so far; what is taken before a question is asked answers it.
+  PlanBook& plans() { return plans_; }
+
   // bias, float32, may be null. rows, columns and inner are positive.
   virtual void multiply(CudaStream&, const MatrixProduct&, const void* a, const void* b,
                         const float* bias, void* c) = 0;
@@ -48,6 +52,9 @@ class Libraries {  // the handles of one device
                                   void* dx) = 0;
   virtual void conv_backward_weights(CudaStream&, const Convolution&, const void* x, const void* dy,
                                      void* dw) = 0;
+
+ private:
+  PlanBook plans_;
 };
 
 std::unique_ptr<Libraries> make_libraries(Float32Products products);

@@ -10,7 +10,7 @@ namespace {
 class NvidiaLibraries final : public Libraries {
  public:
   explicit NvidiaLibraries(Float32Products products)
-      : products_(products), convolutions_(products) {}
+      : products_(products, plans()), convolutions_(products, plans()) {}
 
   std::string versions() const override {
     std::string text;

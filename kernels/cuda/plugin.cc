@@ -1,7 +1,6 @@
 // The plug-in's one entry point.
-#include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/backend_impl.h"
 #include "kernels/cuda/devices.h"
-#include "kernels/cuda/libraries.h"
 
 namespace lockstep {
 
@@ -26,6 +25,15 @@ class CudaLibrary final : public GpuLibrary {
                              gpu::make_libraries(options.products == GpuProducts::kTf32
                                                      ? gpu::Float32Products::kTf32
                                                      : gpu::Float32Products::kStrict));
+  }
+  std::vector<LibraryPlan> plans(Backend& backend) const override { return book(backend).plans(); }
+  void take_plans(Backend& backend, const std::vector<LibraryPlan>& plans) const override {
+    book(backend).take(plans);
+  }
+
+ private:
+  static gpu::PlanBook& book(Backend& backend) {
+    return static_cast<CudaBackend&>(backend).plans();
   }
 };
 

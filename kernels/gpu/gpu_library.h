@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/backend.h"
+#include "kernels/gpu/library_plan.h"
 
 namespace lockstep {
 
@@ -46,6 +47,10 @@ class GpuLibrary {
   virtual VisibleGpus visible_gpus() const = 0;
   // On one of them, which from then on is this process's. Throws Error.
   virtual std::unique_ptr<Backend> make_backend(const GpuOptions& options) = 0;
+  // Of a backend that it made: what its libraries chose so far, in the order of the questions; and
+  // what they are to choose, said before they are asked.
+  virtual std::vector<LibraryPlan> plans(Backend& backend) const = 0;
+  virtual void take_plans(Backend& backend, const std::vector<LibraryPlan>& plans) const = 0;
 };
 
 // What the plug-in's one C function returns. The place of `abi` never changes, and the rest is

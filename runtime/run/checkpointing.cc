@@ -95,12 +95,13 @@ std::string state_to_json(const TrainingState& state) {
                 {"evaluations_without_gain", state.declared.evaluations_without_gain}};
   if (state.declared.best_metric) declared["best_metric"] = *state.declared.best_metric;
   if (!state.declared.phase_starts.empty()) declared["phase_starts"] = state.declared.phase_starts;
-  const Json json{{"format", kStateFormat},
-                  {"step", state.step},
-                  {"config", state.identity.config},
-                  {"data_checksum", state.identity.data_checksum},
-                  {"arithmetic_probe", state.identity.probe},
-                  {"declared", declared}};
+  Json json{{"format", kStateFormat},
+            {"step", state.step},
+            {"config", state.identity.config},
+            {"data_checksum", state.identity.data_checksum},
+            {"arithmetic_probe", state.identity.probe},
+            {"declared", declared}};
+  if (!state.identity.gpu.empty()) json["gpu"] = state.identity.gpu;
   return json.dump(1);
 }
 
@@ -112,7 +113,8 @@ TrainingState state_from_json(const std::string& text, const std::string& path) 
                   kStateFormat);
     TrainingState state;
     state.step = json.at("step");
-    state.identity = {json.at("config"), json.at("data_checksum"), json.at("arithmetic_probe")};
+    state.identity = {json.at("config"), json.at("data_checksum"), json.at("arithmetic_probe"),
+                      json.value("gpu", "")};
     const Json& declared = json.at("declared");
     state.declared.epoch_sums = scalars_from_json(declared.at("epoch_sums"));
     if (!declared.at("best_metric").is_null())

@@ -32,6 +32,7 @@ struct RunIdentity {
   std::string config;  // mathematical keys, with V resolved
   std::string data_checksum;
   std::string probe;
+  std::string gpu{};  // kind of GPU and versions of its libraries; "" on a CPU
 };
 
 struct TrainingState {

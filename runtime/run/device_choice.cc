@@ -71,6 +71,14 @@ GpuAssignment assign(const Communicator& communicator, const std::vector<std::st
   return refused;
 }
 
+// The driver is left out: it may change between two starts, and decides no bits.
+std::string gpu_libraries(const GpuInfo& gpu, const GpuLibrary& library, const Backend& backend) {
+  std::string text = fmt::format("{}, {}", gpu.name, backend.isa());
+  for (const LibraryVersion& part : library.versions())
+    if (part.name != "NVIDIA driver") text += fmt::format(", {} {}", part.name, part.version);
+  return text;
+}
+
 GpuProducts gpu_products(Precision precision) {
   switch (precision) {
     case Precision::kFloat32:
@@ -111,6 +119,9 @@ DeviceChoice choose_device(const RunConfig& run, Communicator& communicator,
           choice.backend = sight.library->make_backend({device, gpu_products(run.precision)});
         });
         choice.gpu = true;
+        choice.library = sight.library;
+        choice.gpu_libraries = gpu_libraries(sight.visible.gpus[static_cast<std::size_t>(device)],
+                                             *sight.library, *choice.backend);
         choice.text = fmt::format("GPU ({}{})", choice.backend->description(),
                                   gpus.shared ? ", shared by ranks" : "");
         return choice;

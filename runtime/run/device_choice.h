@@ -14,6 +14,10 @@ namespace lockstep {
 struct DeviceChoice {
   std::unique_ptr<Backend> backend;
   bool gpu = false;
+  GpuLibrary* library = nullptr;  // that made the backend, where it is a GPU
+  // "NVIDIA H200, sm_90, CUDA runtime 13.0, cuDNN 9.14.0, ..."; "" on the CPU. The same on all
+  // ranks, and in all starts of a run.
+  std::string gpu_libraries;
   std::string text;  // "GPU (...)", or "CPU (...), " and why no GPU is used where one might be
 };
 

@@ -83,6 +83,8 @@ nlohmann::ordered_json to_json(const RunPart& part) {
   json["mpi"] = part.mpi;
   json["processor"] = part.processor;
   json["isa"] = part.isa;
+  if (!part.gpu.empty()) json["gpu"] = part.gpu;
+  if (!part.plans.empty()) json["plans"] = part.plans;
   json["placement"] = part.placement;
   json["ranks"] = part.threads.size();
   json["threads"] = part.threads;
@@ -101,6 +103,8 @@ RunPart part_from_json(const nlohmann::ordered_json& json) {
   json.at("mpi").get_to(part.mpi);
   json.at("processor").get_to(part.processor);
   json.at("isa").get_to(part.isa);
+  part.gpu = json.value("gpu", "");
+  part.plans = json.value("plans", "");
   json.at("placement").get_to(part.placement);
   json.at("threads").get_to(part.threads);
   json.at("start").get_to(part.start);

@@ -3,6 +3,7 @@
 //   data.json                 what a sample of the training data is; see io/dataset/description.h
 //   run.json                  where, when and with what it ran; final metrics
 //   metrics.jsonl             what the bits decide; timing.jsonl: what the clock says
+//   plans.txt                 of a GPU's libraries; see library_plans.h
 //   checkpoints/step-N.ckpt   see checkpointing.h
 //   weights.safetensors       at the end
 // Rank 0 alone makes and writes it.
@@ -22,6 +23,7 @@ namespace lockstep {
 struct RunPart {
   std::string version, build, mpi;
   std::string processor, isa, placement;  // "2 ranks on 1 node, one shared segment"
+  std::string gpu{}, plans{};             // see library_plans.h; "" on a CPU
   std::vector<int> threads;               // by rank: as many as there are ranks
   std::string start, end;                 // UTC, ISO 8601; no end while it runs
   std::int64_t first_step = 0, last_step = 0;
@@ -60,6 +62,7 @@ class RunFolder {
   std::string data_file() const { return path_ + "/data.json"; }
   std::string metrics_file() const { return path_ + "/metrics.jsonl"; }
   std::string timing_file() const { return path_ + "/timing.jsonl"; }
+  std::string plans_file() const { return path_ + "/plans.txt"; }
   std::string checkpoints() const { return path_ + "/checkpoints"; }
   std::string weights_file() const { return path_ + "/weights.safetensors"; }
 

@@ -23,12 +23,18 @@ RunRecorder::RunRecorder(const RunFolder& folder, Session& session,
   part.mpi = World::library_version();
   part.processor = processor_name();
   part.isa = session.backend().isa();
+  part.gpu = session.device().gpu_libraries;
   part.placement = session.communicator().description();
   for (int rank = 0; rank < session.communicator().size(); ++rank)
     part.threads.push_back(session.team().plan().workers(rank));
   part.start = utc_now();
   part.first_step = first_step;
   record_.parts.push_back(part);
+  folder_.write_record(record_);
+}
+
+void RunRecorder::plans(const std::string& digest) {
+  record_.parts.back().plans = digest;
   folder_.write_record(record_);
 }
 

@@ -16,6 +16,8 @@ class RunRecorder {
   RunRecorder(const RunFolder& folder, Session& session, const std::string& data_checksum,
               std::int64_t first_step);
 
+  void plans(const std::string& digest);  // of a GPU's libraries
+
   struct End {
     std::string outcome;  // "finished", "interrupted", "failed: ..."
     std::int64_t last_step = 0;

@@ -38,6 +38,7 @@ class Session {
   const Config& config() const { return config_; }
   Communicator& communicator() { return communicator_; }
   Backend& backend() { return *device_.backend; }
+  const DeviceChoice& device() const { return device_; }
   Team& team() { return *team_; }
   const Blueprint& blueprint() const { return blueprint_; }  // valid as long as the session
   // The split: for training as it is stored, else as evaluated() gives it.

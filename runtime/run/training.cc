@@ -51,6 +51,7 @@ TrainingOutcome TrainingRun::run() {
   outcome_.folder = folder_path_;
   outcome_.best_metric = best_rule(config).metric;
   try {
+    bool first = true;
     while (!over()) {
       if (phase_over()) begin_phase();
       const StepResult result = step();
@@ -59,6 +60,8 @@ TrainingOutcome TrainingRun::run() {
       const std::int64_t epoch = (done + epoch_steps - 1) / epoch_steps;
       new_best_ = false;
       if (ends_epoch) finish_epoch(epoch, result.lr);
+      if (ends_epoch || first) agree_on_plans();
+      first = false;
 
       outcome_.interrupted = result.total.stop > 0 && !over();
       const CheckpointConfig& rule = config.checkpoint;
@@ -82,6 +85,13 @@ TrainingOutcome TrainingRun::run() {
     throw;
   }
   return outcome_;
+}
+
+// New questions come with the first step, with an epoch's last batch, and with its evaluation.
+void TrainingRun::agree_on_plans() {
+  if (!library_plans_->agree() || !main_rank()) return;
+  library_plans_->write(folder_->plans_file());
+  recorder_->plans(library_plans_->digest());
 }
 
 bool TrainingRun::phase_over() const {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/run/library_plans.h"
 #include "runtime/run/phase_plan.h"
 #include "runtime/run/run_folder.h"
 #include "runtime/run/run_log.h"
@@ -54,6 +55,7 @@ class TrainingRun {
   // After the step that is counted from 1.
   bool histograms_due(std::int64_t step) const;
   bool epoch_ends(std::int64_t step) const;  // or a phase
+  void agree_on_plans();
   bool judge(const Evaluation& validation);  // whether it is the best so far
   void save(bool wait);
   void write_weights();
@@ -74,6 +76,7 @@ class TrainingRun {
   std::unique_ptr<Trainer> trainer_;
   std::optional<ParameterLog> parameter_log_;
   RunIdentity identity_;
+  std::optional<LibraryPlans> library_plans_;
   DeclaredState declared_;
   std::optional<RunFolder> folder_;  // rank 0
   std::string folder_path_;

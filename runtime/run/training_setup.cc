@@ -39,7 +39,14 @@ TrainingRun::TrainingRun(const Config& config, const TrainingRequest& request,
   if (!(*phases_)[phase()].frozen.empty()) session_->rebuild((*phases_)[phase()].frozen);
   set_up_phase();
   agree();
-  if (resumed_) check_resumed();
+  library_plans_.emplace(session_->device(), communicator_);
+  if (resumed_) {
+    check_resumed();
+    if (const std::string note =
+            library_plans_->take(RunFolder::open(request_.resume).plans_file());
+        !note.empty())
+      say(note);
+  }
   start_weights();
   open_folder();
   for (const std::string& line : session_->log()) say(line);
@@ -94,6 +101,7 @@ void TrainingRun::agree() {
                                {"the config", mathematical_toml(session_->config())},
                                {"log.parameters", parameter_log_->names()},
                                {"the data", quick},
+                               {"the GPU and its libraries", session_->device().gpu_libraries},
                                {"arithmetic (the probe)", session_->probe()}});
   std::string checksum;
   together(communicator_, [&] {
@@ -101,7 +109,8 @@ void TrainingRun::agree() {
   });
   const std::string of_rank_0 = communicator_.broadcast(checksum, 0);
   require_same(communicator_, {{"the data's contents", checksum.empty() ? of_rank_0 : checksum}});
-  identity_ = {mathematical_toml(session_->config()), of_rank_0, session_->probe()};
+  identity_ = {mathematical_toml(session_->config()), of_rank_0, session_->probe(),
+               session_->device().gpu_libraries};
 }
 
 void TrainingRun::check_resumed() const {
@@ -119,6 +128,8 @@ void TrainingRun::check_resumed() const {
   for (const ConfigDifference& difference : differing_mathematical_keys(before, session_->config()))
     compare(difference.key, difference.before, difference.after);
   compare("data", resumed_->identity.data_checksum, identity_.data_checksum);
+  compare("gpu", resumed_->identity.gpu.empty() ? "none" : resumed_->identity.gpu,
+          identity_.gpu.empty() ? "none" : identity_.gpu);
   compare("probe", resumed_->identity.probe, identity_.probe);
   if (!changed.empty())
     throw AgreedError(fmt::format(

@@ -143,6 +143,38 @@ TEST(Plans, TheSameEngineEveryTime) {
   for (int i = 0; i < 3; ++i) EXPECT_EQ(ConvPlan(question, h200()).json(), first);
 }
 
+// What a run's folder keeps of a plan makes the same plan again.
+TEST(Plans, AChoiceMakesItsPlanAgain) {
+  for (const ConvPass pass :
+       {ConvPass::kForward, ConvPass::kBackwardData, ConvPass::kBackwardWeights}) {
+    const ConvQuestion question{pass,
+                                {{.in_h = 56,
+                                  .in_w = 56,
+                                  .in_c = 64,
+                                  .out_c = 128,
+                                  .kernel_h = 3,
+                                  .kernel_w = 3,
+                                  .stride_h = 2,
+                                  .stride_w = 2,
+                                  .pad_h = 1,
+                                  .pad_w = 1},
+                                 64,
+                                 DType::kBFloat16},
+                                Float32Products::kStrict};
+    const ConvPlan plan(question, h200());
+    const ConvPlan again(question, h200(), plan.choice());
+    EXPECT_EQ(again.choice(), plan.choice());
+    EXPECT_EQ(again.json(), plan.json());
+    EXPECT_EQ(again.workspace_bytes(), plan.workspace_bytes());
+    const ConvPlan other(question, h200(), R"({"engineId":0,"smVersion":900,"knobChoices":{}})");
+    EXPECT_NE(other.choice(), plan.choice());
+    for (const char* damaged : {R"({"engineId":999999,"smVersion":900,"knobChoices":{}})", "{"})
+      EXPECT_THAT(error_of([&] { ConvPlan(question, h200(), damaged); }),
+                  testing::AllOf(testing::HasSubstr("cannot take the plan"),
+                                 testing::HasSubstr(question.text()), testing::HasSubstr(damaged)));
+  }
+}
+
 TEST(Plans, AnUnsupportedGeometryIsNamedWithItsEngines) {
   // More channels a group than the image has.
   const ConvQuestion question{ConvPass::kForward,

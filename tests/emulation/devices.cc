@@ -1,5 +1,6 @@
 // The GPUs that the emulation says there are: one, or those whose UUIDs EMULATED_GPUS lists, with
-// commas between them ("" for none). They share the host's memory.
+// commas between them ("" for none). They share the host's memory. EMULATED_LIBRARIES is the version
+// that their libraries are said to have.
 #include "kernels/cuda/devices.h"
 
 #include <algorithm>
@@ -33,7 +34,9 @@ VisibleGpus visible_gpus() {
 }
 
 std::vector<LibraryVersion> library_versions() {
-  return {{"NVIDIA driver", "none, the GPUs are emulated"}};
+  const char* const version = std::getenv("EMULATED_LIBRARIES");
+  return {{"NVIDIA driver", "none, the GPUs are emulated"},
+          {"loops", version != nullptr ? version : "1"}};
 }
 
 void use_device(int device) {

@@ -1,7 +1,9 @@
 // NVIDIA's libraries, played by plain loops: products and convolutions summed in double and rounded
-// once.
+// once. EMULATED_ENGINE is added to the choice that they note for every question, and a question
+// with the words of EMULATED_REFUSAL has no plan.
 #include "kernels/cuda/libraries.h"
 
+#include <cstdlib>
 #include <vector>
 
 #include "kernels/core/small_floats.h"
@@ -95,20 +97,32 @@ std::vector<double> values(const void* memory, DType type, std::int64_t count) {
   return matrix(memory, type, false, 1, count);
 }
 
+std::string text_of(const char* pass, const Convolution& c) {
+  const ConvGeometry& g = c.geometry;
+  return fmt::format("{} of {} x ({}, {}, {}), {}x{} to {} channels, stride {}x{}, {}", pass,
+                     c.images, g.in_h, g.in_w, g.in_c, g.kernel_h, g.kernel_w, g.out_c, g.stride_h,
+                     g.stride_w, name_of(c.type));
+}
+
 class LoopLibraries final : public Libraries {
  public:
-  std::string versions() const override { return "loops in the libraries' place"; }
+  std::string versions() const override {
+    return "loops in the libraries' place";
+  }
 
   void multiply(CudaStream& stream, const MatrixProduct& product, const void* a, const void* b,
                 const float* bias, void* c) override {
     LOCKSTEP_CHECK(product.rows > 0 && product.columns > 0 && product.inner > 0,
                    "a product of ({}, {}) and ({}, {})", product.rows, product.inner, product.inner,
                    product.columns);
+    plan(fmt::format("product of ({}, {}) and ({}, {}), {}", product.rows, product.inner,
+                     product.inner, product.columns, name_of(product.operands)));
     emulation::enqueue(stream.raw(), "multiply", [=] { gpu::multiply(product, a, b, bias, c); });
   }
 
   void conv_forward(CudaStream& stream, const Convolution& c, const void* x, const void* w,
                     const float* bias, void* y) override {
+    plan(text_of("conv_forward", c));
     emulation::enqueue(stream.raw(), "conv_forward", [=] {
       std::vector<double> sums(static_cast<std::size_t>(elements_of_y(c)));
       for (std::size_t i = 0; i < sums.size(); ++i)
@@ -125,6 +139,7 @@ class LoopLibraries final : public Libraries {
 
   void conv_backward_data(CudaStream& stream, const Convolution& c, const void* dy, const void* w,
                           void* dx) override {
+    plan(text_of("conv_backward_data", c));
     emulation::enqueue(stream.raw(), "conv_backward_data", [=] {
       std::vector<double> sums(static_cast<std::size_t>(elements_of_x(c)));
       const auto slopes = values(dy, c.type, elements_of_y(c)),
@@ -139,6 +154,7 @@ class LoopLibraries final : public Libraries {
 
   void conv_backward_weights(CudaStream& stream, const Convolution& c, const void* x,
                              const void* dy, void* dw) override {
+    plan(text_of("conv_backward_weights", c));
     emulation::enqueue(stream.raw(), "conv_backward_weights", [=] {
       std::vector<double> sums(static_cast<std::size_t>(elements_of_w(c)));
       const auto slopes = values(dy, c.type, elements_of_y(c)),
@@ -149,6 +165,20 @@ class LoopLibraries final : public Libraries {
       });
       keep(sums, c.type, dw);
     });
+  }
+
+ private:
+  static std::string environment(const char* name) {
+    const char* const value = std::getenv(name);
+    return value == nullptr ? "" : value;
+  }
+
+  void plan(const std::string& question) {
+    const std::string refused = environment("EMULATED_REFUSAL");
+    if (!refused.empty() && question.find(refused) != std::string::npos)
+      throw Error("the emulated libraries have no plan for {}", question);
+    if (plans().choice(question).empty())
+      plans().note(question, "engine 0" + environment("EMULATED_ENGINE"));
   }
 };
 

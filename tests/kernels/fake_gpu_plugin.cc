@@ -13,6 +13,8 @@ class FakeGpuLibrary final : public GpuLibrary {
   std::unique_ptr<Backend> make_backend(const GpuOptions& options) override {
     throw Error("the fake GPU {} computes nothing", options.device);
   }
+  std::vector<LibraryPlan> plans(Backend&) const override { return {}; }
+  void take_plans(Backend&, const std::vector<LibraryPlan>&) const override {}
 };
 
 GpuLibrary& library() {

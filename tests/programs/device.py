@@ -216,6 +216,54 @@ def emulated_residual_network():
     on_emulated_gpus(config, 2e-2, resumed_on=2)  # some maxima fall on the other side of a tie
 
 
+@test
+def plans_of_libraries():
+    """Kept in the run's folder and taken again; ranks that choose otherwise, other libraries, and a
+    plan that cannot be made are named."""
+    lockstep_run.LOCKSTEP = str(BUILD / "launch/lockstep")
+    small_run()
+    config = write_config("few.toml", run={"shards": 2, "device": "cuda"}, data={"file": "d.h5"},
+                          model={"network": "linear"}, loss={"kind": "cross_entropy"},
+                          training={"epochs": 1, "batch": 600})
+    program = lockstep_run.LOCKSTEP = program_with(BUILD / "tests/emulation/plugin" / PLUGIN)
+    env = environment(EMULATED_GPUS="A,B")
+    succeed("train", config, "--out", "one", ranks=2, env=env)
+    plans = Path("one/plans.txt").read_text()
+    check("\tengine 0\n" in plans and plans.startswith("emulated GPU, sm_90, loops 1\n"), plans)
+    start = json.loads(Path("one/run.json").read_text())["parts"][0]
+    check(len(start["plans"]) == 16 and start["gpu"] in plans, start)
+
+    more = ["one", "training.epochs=2", "--allow-change", "training.epochs"]
+    asked = "product of (300, 64) and (64, 10), float32\tengine "
+    Path("one/plans.txt").write_text(plans.replace(asked + "0", asked + "42"))
+    succeed("train", config, "--resume", *more, ranks=2, env=env)
+    check(asked + "42\n" in Path("one/plans.txt").read_text(), "a plan was made anew")
+    Path("one/plans.txt").write_text(plans.replace("\t", " "))
+    refuse("train", config, "--resume", "one", "training.epochs=3", "--allow-change",
+           "training.epochs", env=env, words=["one/plans.txt", "is no plan", "remove the file"])
+    Path("one/plans.txt").write_text(plans)
+    refuse("train", config, "--resume", "one", "training.epochs=3", "--allow-change",
+           "training.epochs", env=dict(env, EMULATED_LIBRARIES="2"),
+           words=["gpu: emulated GPU, sm_90, loops 1 then", "loops 2 now", "--allow-change gpu"])
+    succeed("train", config, "--resume", "one", "training.epochs=3", "--allow-change",
+            "training.epochs", "--allow-change", "gpu",
+            env=dict(env, EMULATED_LIBRARIES="2")).says("are made anew")
+    refuse("train", config, "--out", "x", env=dict(env, EMULATED_REFUSAL="product of"),
+           words=["no plan for product of (", "float32"])
+
+    for variable, words in (("EMULATED_ENGINE", ["ranks disagree about a plan", 'rank 0 took "engine 0"',
+                                                 'rank 1 "engine 05"', " of 2 x (9, 11, 5)"]),
+                            ("EMULATED_LIBRARIES", ["ranks disagree about the GPU and its libraries",
+                                                    "rank 0", "rank 1"])):
+        Path("rank.sh").write_text(
+            f'[ "$OMPI_COMM_WORLD_RANK" = 1 ] && export {variable}=5\nexec {program} "$@"\n')
+        lockstep_run.LOCKSTEP = "rank.sh"
+        Path("rank.sh").write_text("#!/bin/sh\n" + Path("rank.sh").read_text())
+        Path("rank.sh").chmod(0o755)
+        lockstep_run.LOCKSTEP = str(Path("rank.sh").resolve())
+        refuse("train", config, "--out", f"x{variable}", ranks=2, env=env, words=words)
+
+
 FAKE_DRIVER = """
 int cuDriverGetVersion(int* version) { *version = 11040; return 0; }
 int cuInit(unsigned flags) { return flags == 0 ? 0 : 1; }

@@ -37,6 +37,8 @@ class FakeGpus final : public GpuLibrary {
     asked = options;
     return make_cpu_backend(Isa::kGeneric);
   }
+  std::vector<LibraryPlan> plans(Backend&) const override { return {}; }
+  void take_plans(Backend&, const std::vector<LibraryPlan>&) const override {}
 
   bool broken = false;
   GpuOptions asked{.device = -1};
