@@ -65,16 +65,17 @@ void visit_elements(const ParamLayout& layout, const Shape& shape, const Tensor&
 
 void CudaBackend::from_file_order(const ParamLayout& layout, const Shape& file_shape,
                                   const Tensor& file_values, Tensor& value) {
-  const Tensor ordered = empty_pinned(value.shape(), value.dtype());
+  const bool on_host = value.device() == nullptr;  // memory that no device gave
+  const Tensor ordered = on_host ? value : empty_pinned(value.shape(), value.dtype());
   visit_elements(layout, file_shape, file_values, ordered,
                  [from = file_values.data<float>(), to = ordered.data<float>()](
                      std::int64_t file, std::int64_t memory) { to[memory] = from[file]; });
-  copy(ordered, value);
+  if (!on_host) copy(ordered, value);
 }
 
 void CudaBackend::to_file_order(const ParamLayout& layout, const Shape& file_shape,
                                 const Tensor& value, Tensor& file_values) {
-  const Tensor ordered = to_host(value);
+  const Tensor ordered = value.to_host();
   visit_elements(layout, file_shape, file_values, ordered,
                  [from = ordered.data<float>(), to = file_values.data<float>()](
                      std::int64_t file, std::int64_t memory) { to[file] = from[memory]; });

@@ -84,6 +84,7 @@ void StagedExchange::copy(Stream& stream, const float* from, float* to, ElementR
 }
 
 void StagedExchange::begin(int worker, std::int64_t step) {
+  finish(worker);
   host_->begin(worker, step);
 }
 
@@ -124,8 +125,10 @@ float* StagedExchange::sum_target(int, int bucket) {
   return of(collected_, bucket).front().sum.data<float>();
 }
 
+// Of the stream as a whole: what kernels have found wrong in the batch is thrown before anybody
+// gets weights of this step.
 void StagedExchange::settle(int) {
-  stream().record()->synchronize();
+  stream().synchronize();
 }
 
 void StagedExchange::publish_norms(int worker) {
@@ -138,6 +141,7 @@ void StagedExchange::publish_norms(int worker) {
 void StagedExchange::deliver(int worker, int bucket) {
   const std::shared_ptr<Event> updated = stream().record();
   up_->wait(updated);  // what was collected has been read
+  finished_ = false;
   if (all_own_all_) {
     host_->deliver(worker, bucket);
     return;
@@ -157,6 +161,7 @@ void StagedExchange::deliver_arrived(int bucket) {
 }
 
 void StagedExchange::finish(int worker) {
+  if (std::exchange(finished_, true)) return;
   if (!all_own_all_) deliver_arrived(buckets() - 1);
   host_->finish(worker);
   if (all_own_all_) return;

@@ -80,6 +80,7 @@ class StagedExchange final : public Exchange {
   std::vector<Nodes> collected_;                  // by bucket, on the device
   std::vector<std::shared_ptr<Event>> arriving_;  // by bucket: gradients that the host awaits
   std::vector<std::shared_ptr<Event>> leaving_;   // by bucket: weights that the host awaits
+  bool finished_ = true;  // weights that were delivered have come back from everybody
   Stream* stream_ = nullptr;
   std::unique_ptr<Stream> down_, up_;  // to the host, and from it
 };

@@ -29,8 +29,10 @@ ShardScalars scalars_from_json(const Json& json) {
   return sums;
 }
 
-Tensor borrow_param(Backend& backend, const Param& param, const float* flat) {
-  return backend.borrow(const_cast<float*>(flat) + param.offset, {param.elements});
+// In a flat buffer of the host's, whatever the device: a checkpoint is written beside its work.
+Tensor param_in(const float* flat, const Param& param) {
+  auto* const bytes = reinterpret_cast<std::byte*>(const_cast<float*>(flat) + param.offset);
+  return Tensor({std::shared_ptr<void>(), bytes}, {param.elements}, DType::kFloat32, nullptr);
 }
 
 enum class Whose { kAll, kTrained };
@@ -61,7 +63,7 @@ void load_group(const std::vector<NamedTensor>& tensors, const std::string& path
           "that was trained",
           path, prefix, param.name, entry->second->shape().to_string(),
           param.spec.file_shape.to_string());
-    Tensor value = borrow_param(backend, param, flat);
+    Tensor value = param_in(flat, param);
     backend.from_file_order(param.spec.layout, param.spec.file_shape, *entry->second, value);
     found.erase(entry);
   }
@@ -79,8 +81,7 @@ std::vector<NamedTensor> named_group(const std::string& prefix, Whose whose, con
   for (const Param& param : params.all()) {
     if (!belongs(param, whose)) continue;
     Tensor file = host_tensor(param.spec.file_shape, DType::kFloat32);
-    backend.to_file_order(param.spec.layout, param.spec.file_shape,
-                          borrow_param(backend, param, flat), file);
+    backend.to_file_order(param.spec.layout, param.spec.file_shape, param_in(flat, param), file);
     tensors.push_back({prefix + param.name, file});
   }
   return tensors;

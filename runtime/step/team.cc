@@ -22,8 +22,8 @@ void Team::rebuild(const Blueprint& blueprint) {
   packed_copies_ = std::make_shared<PackedCopies>(communicator_, plan_);
   run([&](Worker& worker) {
     worker.replica.reset();  // never two at a time
-    worker.replica = std::make_unique<Replica>(blueprint, max_rows_, backend_, *worker.stream,
-                                               packed_copies_);
+    worker.replica =
+        std::make_unique<Replica>(blueprint, max_rows_, backend_, *worker.stream, packed_copies_);
   });
 }
 
@@ -35,8 +35,9 @@ void Team::run(const std::function<void(Worker&)>& work) {
     const std::lock_guard lock(mutex);
     if (first.empty()) first = message;
   };
+  bool failed = false;
   for (Worker& worker : workers_) {
-    worker.stream->submit([&] {
+    const auto watched = [&] {
       try {
         work(worker);
       } catch (const PeerFailed&) {
@@ -45,14 +46,21 @@ void Team::run(const std::function<void(Worker&)>& work) {
         announce(error.what());  // before anything else: the others may wait for this worker
         throw;
       }
-    });
+    };
+    try {
+      worker.stream->submit(watched);
+    } catch (const std::exception&) {  // a GPU's stream is given its work in this call
+      failed = true;
+    }
   }
   // Worker 0's stream is this thread's: its work runs inside synchronize().
-  bool failed = false;
   for (Worker& worker : workers_) {
     try {
       worker.stream->synchronize();
-    } catch (const std::exception&) {
+    } catch (const PeerFailed&) {
+      failed = true;
+    } catch (const std::exception& error) {
+      announce(error.what());  // of a device's kernel; what the work threw is announced already
       failed = true;
     }
   }

@@ -5,6 +5,7 @@
 #include "kernels/core/error.h"
 #include "kernels/cuda/gpu.h"
 #include "tests/emulation/device_memory.h"
+#include "tests/emulation/injected_faults.h"
 #include "tests/emulation/streams.h"
 
 namespace lockstep {
@@ -29,6 +30,7 @@ bool memory_is_host() {
 }
 
 void* allocate(std::size_t bytes) {
+  emulation::begin_allocation(bytes);
   void* const memory = emulation::allocate_device(bytes);
   const emulation::DeviceMemoryAccess access;
   if (bytes > 0) std::memset(memory, 0xFF, bytes);

@@ -16,8 +16,9 @@ TEST(DeviceMemoryTest, WorkReadsAndWritesIt) {
   backend->fill(*stream, 2.0f, a);
   backend->copy_async(*stream, a, b);
   stream->synchronize();
-  for (const float value : b.to_host().span<float>()) ASSERT_EQ(value, 2.0f);
-  for (const float value : between.to_host().span<float>()) ASSERT_EQ(value, 0.0f);
+  const Tensor twos = b.to_host(), zeros = between.to_host();
+  for (const float value : twos.span<float>()) ASSERT_EQ(value, 2.0f);
+  for (const float value : zeros.span<float>()) ASSERT_EQ(value, 0.0f);
 }
 
 TEST(DeviceMemoryTest, ItIsUsedAgain) {

@@ -15,6 +15,7 @@
 
 #include "kernels/core/error.h"
 #include "tests/emulation/device_memory.h"
+#include "tests/emulation/injected_faults.h"
 #include "tests/emulation/machine.h"
 
 // How many of a stream's items have run. A thread that watches may ask for it.
@@ -47,6 +48,7 @@ Streams& mode() {
 struct Item {
   std::function<bool()> work;               // false: it waits for other ranks
   std::shared_ptr<const CUevent_st> event;  // what it waits for, where it is a wait
+  bool begun = false;
 };
 
 class EmulatedStream;
@@ -118,7 +120,9 @@ bool Device::run_front(EmulatedStream& stream) {
   stream.items.pop_front();
   if (item.work && failure_ == nullptr) {
     try {
-      const emulation::DeviceMemoryAccess access;
+      if (!item.begun) begin_work();
+      item.begun = true;
+      const DeviceMemoryAccess access;
       if (!item.work()) {
         stream.items.push_front(std::move(item));
         return false;

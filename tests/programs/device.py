@@ -193,7 +193,6 @@ def emulated_training():
         (2, ["run.transport=messages"]), (3, ["run.ranks_per_node=2"])])
     shown = [succeed("evaluate", "one", ranks=ranks, env=env).out for ranks in (1, 3)]
     check(shown[0].splitlines()[-1] == shown[1].splitlines()[-1], f"{shown}")
-    succeed("check", "step", config, "--rows", "0-2", "run.device=cuda", env=env)
 
 
 @test
@@ -262,6 +261,45 @@ def plans_of_libraries():
         Path("rank.sh").chmod(0o755)
         lockstep_run.LOCKSTEP = str(Path("rank.sh").resolve())
         refuse("train", config, "--out", f"x{variable}", ranks=2, env=env, words=words)
+
+
+@test
+def faults_of_an_emulated_gpu():
+    """A kernel that fails for good, no memory at the start and in the midst, ids that the network
+    does not know: one message, and the checkpoints that stand are sound."""
+    x, y = digits(60)
+    write_h5("d.h5", train_x=x[:48], train_y=y[:48], test_x=x[48:], test_y=y[48:])
+    config = write_config("a.toml", run={"shards": 2, "device": "cuda"},
+                          data={"file": "d.h5", "validation": "/test"},
+                          model={"network": "linear"}, loss={"kind": "cross_entropy"},
+                          optimizer={"kind": "adam", "lr": 0.01},
+                          training={"epochs": 4, "batch": 24},
+                          checkpoint={"every_steps": 1, "keep": 99})
+    lockstep_run.LOCKSTEP = program_with(BUILD / "tests/emulation/plugin" / PLUGIN)
+    env = environment(EMULATED_GPUS="A,B")
+    succeed("train", config, "--out", "whole", env=env)
+    succeed("check", "step", config, "--rows", "0-1", env=env).says("fc.weight gradient")
+    for ranks in (1, 2):
+        out = f"broken{ranks}"
+        refuse("train", config, "--out", out, ranks=ranks, env=dict(env, EMULATED_FAULT="kernel 200"),
+               words=["step ", "an illegal memory access"])
+        kept = checkpoints(out)
+        check(0 < len(kept) < 8, f"{len(kept)} checkpoints before the fault")
+        same_files("whole", out, *[f"checkpoints/{name}" for name in kept])
+        succeed("train", "--resume", out, ranks=3 - ranks, env=env)
+        same_run("whole", out)
+    refuse("train", config, "--out", "x", ranks=2, env=dict(env, EMULATED_FAULT="memory 0"),
+           words=["out of memory"])
+    refuse("train", config, "--out", "y", env=dict(env, EMULATED_FAULT="memory 30"),
+           words=["out of memory"])
+
+    ids = np.arange(80 * 12, dtype=np.int64).reshape(80, 12) % 10
+    ids[61, 7] = 10
+    write_h5("ids.h5", train_x=ids, train_y=ids[:, 0] % 2, test_x=ids[:20], test_y=ids[:20, 0] % 2)
+    for ranks in (1, 2):
+        refuse("train", ROOT / "launch/configs/sequence-lstm.toml", "data.file=ids.h5",
+               "run.device=cuda", ranks=ranks, env=env,
+               words=["sample 61", "id 10", "position 7", "0 to 9"])
 
 
 FAKE_DRIVER = """

@@ -222,13 +222,13 @@ class WorkerSteps {
             memory_.read(exchange_.sum_target(worker_, b), slice.count());
         std::vector<float> values = memory_.read(exchange_.values() + slice.begin, slice.count());
         for (std::size_t i = 0; i < sum.size(); ++i) values[i] = update(values[i], sum[i], scale);
-        memory_.write(values, exchange_.values() + slice.begin);
         for (int k = 0; k < kStates; ++k) {
           float* const state = exchange_.state(k) + slice.begin;
           std::vector<float> states = memory_.read(state, slice.count());
           for (std::size_t i = 0; i < sum.size(); ++i) states[i] += sum[i];
           memory_.write(states, state);
         }
+        memory_.write(values, exchange_.values() + slice.begin);
       }
       exchange_.deliver(worker_, b);
     }
