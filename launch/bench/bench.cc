@@ -7,6 +7,7 @@
 #include "io/base/file.h"
 #include "kernels/core/profile.h"
 #include "launch/bench/bench_allreduce.h"
+#include "launch/bench/bench_gpu_ops.h"
 #include "launch/bench/bench_images.h"
 #include "launch/bench/bench_loader.h"
 #include "launch/bench/bench_ops.h"
@@ -150,7 +151,18 @@ void add_bench(CLI::App& app, Action& action, const Networks& networks) {
   auto ops = std::make_shared<BenchOpsOptions>();
   command =
       bench->add_subcommand("ops", "single operations, as a share of what the machine can do");
+  auto gpu_ops = std::make_shared<BenchGpuOpsOptions>();
+  auto on_gpu = std::make_shared<std::string>("cpu");
   command->add_option("filter", ops->filter, "a part of the cases' names, such as conv_forward");
+  command->add_option("--device", *on_gpu, "cpu, on one thread, or cuda, beside a device copy")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"cpu", "cuda"}));
+  command->add_option("--mib", gpu_ops->mib, "of the largest tensor on a GPU")
+      ->capture_default_str()
+      ->check(kPositive);
+  command->add_option("--sample-ms", gpu_ops->sample_ms, "of one reading of the clock on a GPU")
+      ->capture_default_str()
+      ->check(kPositive);
   command->add_option("--isa", ops->isa, "auto, avx512, avx2, neon or generic")
       ->capture_default_str();
   command
@@ -167,8 +179,19 @@ void add_bench(CLI::App& app, Action& action, const Networks& networks) {
       "do not check results against the reference first");
   command->add_flag_callback(
       "--no-peer", [ops] { ops->peer = false; }, "do not time oneDNN beside");
-  command->footer("Example:\n  lockstep bench ops linear --repetitions 21\n");
-  command->callback([ops, &action] { action = [ops] { return bench_ops(*ops); }; });
+  command->footer(
+      "Examples:\n"
+      "  lockstep bench ops linear --repetitions 21\n"
+      "  lockstep bench ops batch_norm --device cuda\n");
+  command->callback([ops, gpu_ops, on_gpu, &action] {
+    gpu_ops->filter = ops->filter;
+    gpu_ops->repetitions = ops->repetitions;
+    gpu_ops->json = ops->json;
+    if (*on_gpu == "cuda")
+      action = [gpu_ops] { return bench_gpu_ops(*gpu_ops); };
+    else
+      action = [ops] { return bench_ops(*ops); };
+  });
 
   auto loader = std::make_shared<BenchLoaderOptions>();
   command = bench->add_subcommand("loader", "shuffled rows a second, beside plain reading");

@@ -76,6 +76,16 @@ def ratios(entries, rates):
     return found
 
 
+def gpu_ratios(entries, rates):
+    """Each of ours over each of PyTorch's, and more shards over one."""
+    ours = [entry.name for entry in entries if isinstance(entry, Lockstep)]
+    peers = [entry.name for entry in entries if isinstance(entry, Torch)]
+    found = {f"{name} / {peer}": ratio(rates[name], rates[peer]) for name in ours for peer in peers}
+    for name in ours[1:]:
+        found[f"{name} / {ours[0]}"] = ratio(rates[name], rates[ours[0]])
+    return found
+
+
 def compare_model(model, arguments, rounds, effort, folder):
     print(f"{model}: starting and warming the contenders", file=sys.stderr)
     task = TASKS[model]
@@ -84,7 +94,7 @@ def compare_model(model, arguments, rounds, effort, folder):
     rates = measure(entries, rounds)
     result = {
         "samples_per_second": {name: summary(values) for name, values in rates.items()},
-        "ratios": ratios(entries, rates),
+        "ratios": (gpu_ratios if arguments.device == "cuda" else ratios)(entries, rates),
         "memory_mib": {e.name: e.peak_mib for e in entries if isinstance(e, Lockstep)},
     }
 
@@ -133,6 +143,8 @@ def parse_arguments():
                         help=f"of {', '.join(TASKS)} (default {' '.join(SMALL)}; none: start-up "
                              "only)")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu",
+                        help="cuda: one GPU each; take models named ...-gpu")
     parser.add_argument("--inference", action="store_true",
                         help="outputs of the network in evaluation mode instead of training")
     parser.add_argument("--no-startup", action="store_true", help="leave start-up out")

@@ -15,6 +15,7 @@ from tasks import CLASSES, LR, MEAN, MOMENTUM, STD, TASKS
 HERE = pathlib.Path(__file__).resolve().parent
 CONFIGS = HERE.parent.parent / "launch" / "configs"
 CONFIG = {"mlp": CONFIGS / "fashion-mnist.toml", "cnn": CONFIGS / "fashion-mnist-cnn.toml"}
+GPU_SHARDS = (1, 4)  # of lockstep's batch on a GPU
 
 # malloc keeps freed pages instead of handing them back to the kernel after every step.
 KEEP_PAGES = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592"
@@ -69,7 +70,7 @@ def config_of(model, folder, data):
     """The small networks' configs are the project's own, those for pictures are written here."""
     task = TASKS[model]
     if not task.pictures:
-        return CONFIG[model]
+        return CONFIG[task.network]
     config = pathlib.Path(folder) / f"{model}.toml"
     config.write_text(PICTURES_CONFIG.format(data=data, network=task.network, batch=task.batch,
                                              mean=MEAN, std=STD, lr=LR, momentum=MOMENTUM))
@@ -87,15 +88,18 @@ def pictures(lockstep, task, folder):
 
 def flags(arguments):
     """What torch_step.py takes over from compare.py."""
-    return ["--precision", arguments.precision] + ["--inference"] * arguments.inference
+    return (["--precision", arguments.precision, "--device", arguments.device]
+            + ["--inference"] * arguments.inference)
 
 
 class Lockstep:
     """`lockstep bench step`, or `bench predict`, on ranks x threads."""
 
-    def __init__(self, arguments, config, data, model, ranks, threads, effort):
+    def __init__(self, arguments, config, data, model, ranks, threads, effort, shards=0):
         self.name = (f"lockstep {ranks} rank{'s' * (ranks > 1)} x "
                      f"{threads} thread{'s' * (threads > 1)}")
+        if shards:
+            self.name = f"lockstep on the GPU, {shards} shard{'s' * (shards > 1)}"
         self.ranks, self.threads = ranks, threads
         self.peak_mib = 0.0
         steps = max(1, int(TASKS[model].lockstep_steps * effort))
@@ -104,6 +108,9 @@ class Lockstep:
         self.command = mpirun(ranks) + [
             str(arguments.lockstep), "bench", *what, str(config), f"data.file={data}",
             f"run.threads={threads}", "--rounds", "1"]
+        self.command.append(f"run.device={arguments.device}")
+        if shards:
+            self.command += [f"run.shards={shards}", f"training.batch={TASKS[model].batch}"]
         if arguments.precision != "float32":
             self.command.append(f"run.precision={arguments.precision}")
 
@@ -127,6 +134,8 @@ class Torch:
     def __init__(self, arguments, data, model, threads, mode, keep_pages, effort, ranks=1):
         self.ranks, self.threads, self.mode, self.keep_pages = ranks, threads, mode, keep_pages
         shape = f"DDP {ranks} ranks x {threads}" if ranks > 1 else str(threads)
+        if arguments.device == "cuda":
+            shape = "on the GPU, host"
         self.name = (f"PyTorch {shape} thread{'s' * (threads > 1)}, {mode}"
                      f"{', malloc keeps pages' * keep_pages}")
         steps = max(1, int(TASKS[model].torch_steps * effort) // ranks)  # DDP is the slowest
@@ -188,6 +197,8 @@ class Torch:
 
 def contenders(model, config, arguments, data, effort):
     """Everything that trains `model` in one comparison, in the order of its rounds."""
+    if arguments.device == "cuda":
+        return on_gpu(model, config, arguments, data, effort)
     # A step of the networks for pictures takes seconds: one worker each is left out there.
     alone = [] if TASKS[model].pictures else [1]
 
@@ -205,3 +216,12 @@ def contenders(model, config, arguments, data, effort):
     if not arguments.inference:
         entries += [torch(1, mode, True, ranks=2) for mode in modes]
     return entries
+
+
+def on_gpu(model, config, arguments, data, effort):
+    """One GPU each: lockstep by shards, PyTorch eager and compiled; small networks with graphs."""
+    compiled = "compile" if TASKS[model].pictures else "reduce-overhead"
+    modes = ["eager"] if arguments.no_compile else ["eager", compiled]
+    entries = [Lockstep(arguments, config, data, model, 1, 1, effort, shards)
+               for shards in GPU_SHARDS]
+    return entries + [Torch(arguments, data, model, 1, mode, False, effort) for mode in modes]

@@ -26,6 +26,10 @@ TASKS = {
     "resnet50-224": Task("resnet50", 16, 4, 3, image=224),
     "efficientnet_b0-224": Task("efficientnet_b0", 32, 4, 3, image=224),
     "convnext_tiny-224": Task("convnext_tiny", 32, 2, 1, image=224),
+    # On a GPU: batches that fill it, rows in its memory.
+    "mlp-gpu": Task("mlp", 128, 2000, 1000, memory_formats=False),
+    "cnn-gpu": Task("cnn", 128, 1000, 500),
+    "resnet50-gpu": Task("resnet50", 256, 10, 10, image=224),
 }
 SMALL = ["mlp", "cnn"]
 

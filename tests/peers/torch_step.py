@@ -6,6 +6,7 @@ MASTER_PORT are set, the gradients meet through DistributedDataParallel on gloo 
 its part of each batch. Prints JSON, one object a line.
 
     python torch_step.py --data fashion-mnist.h5 --model cnn --threads 2 --mode compile
+    python torch_step.py --data pictures.h5 --model resnet50-gpu --device cuda --precision bfloat16
     torchrun --nproc-per-node 2 torch_step.py --data fashion-mnist.h5 --model mlp --ddp
 
 Networks for pictures (resnet18-224 and their like) are timm's.
@@ -26,11 +27,16 @@ from torch.nn import functional as F
 
 from tasks import CLASSES, LR, MEAN, MOMENTUM, STD, TASKS
 
+DEVICE = "cpu"  # or "cuda", set by main()
+
 
 def ways(task):
     """What PyTorch leaves to its user and what costs or saves time: each is tried, the fastest is
     timed. Memory format of weights and activations, or else rows normalised once and kept as
-    float32 against bytes normalised batch by batch (pictures always are: they would not fit)."""
+    float32 against bytes normalised batch by batch (pictures always are: they would not fit). On a
+    GPU the rows lie in its memory, and channels last is what its tensor cores want."""
+    if DEVICE == "cuda":
+        return ["channels last"] if task.memory_formats else ["rows normalised once"]
     if task.memory_formats:
         return ["channels first", "channels last"]
     return ["rows normalised once", "rows normalised per batch"]
@@ -53,8 +59,8 @@ class Rows:
 
     def __init__(self, path, task):
         with h5py.File(path, "r") as file:
-            self.x = torch.from_numpy(file["train/x"][:])  # (N, H, W, C) uint8
-            self.y = torch.from_numpy(file["train/y"][:]).long()
+            self.x = torch.from_numpy(file["train/x"][:]).to(DEVICE)  # (N, H, W, C) uint8
+            self.y = torch.from_numpy(file["train/y"][:]).long().to(DEVICE)
             self.mean, self.std = (MEAN, STD) if task.pictures else (
                 float(file.attrs["mean"][0]), float(file.attrs["std"][0]))
 
@@ -67,7 +73,7 @@ class Rows:
         generator = torch.Generator().manual_seed(1)  # the same on every rank
         first, last = batch * rank // ranks, batch * (rank + 1) // ranks
         while True:
-            order = torch.randperm(len(self.y), generator=generator)
+            order = torch.randperm(len(self.y), generator=generator).to(DEVICE)
             for start in range(0, len(order) - batch + 1, batch):
                 yield order[start + first : start + last]
 
@@ -78,7 +84,7 @@ class Training:
     def __init__(self, arguments, rows, way):
         torch.manual_seed(1)
         task = TASKS[arguments.model]
-        net = network(task)
+        net = network(task).to(DEVICE)
         if way == "channels last":
             net = net.to(memory_format=torch.channels_last)
         ranks, rank = (dist.get_world_size(), dist.get_rank()) if arguments.ddp else (1, 0)
@@ -103,10 +109,11 @@ class Training:
                 x = rows.normalised(x)
             if task.memory_formats:
                 x = x.contiguous(memory_format=memory_format)
-            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            with torch.autocast(DEVICE, torch.bfloat16, enabled=bfloat16):
                 return net(x) if arguments.inference else F.cross_entropy(net(x), y)
 
-        self.loss = torch.compile(loss, dynamic=False) if arguments.mode == "compile" else loss
+        compiled = {"compile": "default", "reduce-overhead": "reduce-overhead"}.get(arguments.mode)
+        self.loss = torch.compile(loss, dynamic=False, mode=compiled) if compiled else loss
         self.inference = arguments.inference
         net.train(not self.inference)
 
@@ -125,9 +132,13 @@ class Training:
         """Samples of the whole batch, over all ranks, a second."""
         if dist.is_initialized():
             dist.barrier()
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
         start = time.perf_counter()
         for _ in range(steps):
             loss = self.step()
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
         seconds = time.perf_counter() - start
         if not torch.isfinite(loss).all():
             sys.exit("torch_step.py: the loss is not finite: these steps are no training")
@@ -143,7 +154,7 @@ def fastest(arguments, rows):
         training.rate(arguments.warm_up)
         rates.append(training.rate(max(1, arguments.steps // 4)))
         trainings.append(training)
-    rates = torch.tensor(rates)
+    rates = torch.tensor(rates, dtype=torch.float64)
     if arguments.ddp:
         dist.broadcast(rates, src=0)  # one choice for all ranks
     best = int(rates.argmax())
@@ -155,7 +166,8 @@ def main():
     parser.add_argument("--data", required=True, help="HDF5 file that lockstep prepare wrote")
     parser.add_argument("--model", choices=TASKS, required=True)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--mode", choices=["eager", "compile"], default="eager")
+    parser.add_argument("--mode", choices=["eager", "compile", "reduce-overhead"], default="eager")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--inference", action="store_true", help="forward alone, in eval mode")
     parser.add_argument("--ddp", action="store_true", help="one of several ranks, over gloo")
@@ -168,6 +180,13 @@ def main():
                         help="do not set flush-to-zero (lockstep always does)")
     arguments = parser.parse_args()
 
+    global DEVICE
+    DEVICE = arguments.device
+    if DEVICE == "cuda":
+        torch.backends.cudnn.benchmark = True
+        # What lockstep's float32 is: no tf32.
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(not arguments.keep_denormals)
     if arguments.ddp:
