@@ -302,6 +302,34 @@ def faults_of_an_emulated_gpu():
                words=["sample 61", "id 10", "position 7", "0 to 9"])
 
 
+def small_network(**training):
+    """With dropout, batch norm, clipping; the batch of an epoch's end is smaller."""
+    lockstep_run.LOCKSTEP = str(BUILD / "launch/lockstep")
+    succeed("prepare", "digits", "-o", "d.h5")
+    return write_config("a.toml", SMALL_NETWORK, run={"shards": 2, "device": "cuda"},
+                        data={"file": "d.h5", "validation": "/test"},
+                        loss={"kind": "cross_entropy"}, optimizer={"kind": "adam"},
+                        training={"batch": 400, "clip_norm": 0.5, **training})
+
+
+@test
+def emulated_streams_in_any_order():
+    """Streams that run as late as the host's waits allow, in a random order that respects nothing
+    but recorded waits, give the bits of streams that run at once: no copy starts too early, and no
+    memory that one still reads is used again."""
+    config = small_network(steps=5)
+    lockstep_run.LOCKSTEP = program_with(BUILD / "tests/emulation/plugin" / PLUGIN)
+    succeed("train", config, "--out", "once", env=environment())
+    for seed, ranks in ((1, 1), (2, 1), (3, 1), (4, 2)):
+        succeed("train", config, "--out", f"s{seed}", ranks=ranks,
+                env=environment(EMULATED_GPUS="A,B", EMULATION_STREAMS="interleaved",
+                                EMULATION_SEED=str(seed)))
+        same_run("once", f"s{seed}")
+
+
+SMALL_NETWORK = "".join(f"[[model.layers]]\n{layer}\n" for layer in (
+    'kind = "conv2d"\nchannels = 4', 'kind = "batch_norm"', 'kind = "relu"', 'kind = "flatten"',
+    'kind = "dropout"', 'kind = "linear"'))
 FAKE_DRIVER = """
 int cuDriverGetVersion(int* version) { *version = 11040; return 0; }
 int cuInit(unsigned flags) { return flags == 0 ? 0 : 1; }
