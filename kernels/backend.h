@@ -25,6 +25,13 @@ class Backend : public Device {
  public:
   virtual std::string_view isa() const = 0;  // "avx512", "avx2", "generic"; for a GPU its "sm_90"
 
+  // What activations and their gradients are to be held in: float32 or bfloat16. Parameters and
+  // their gradients, statistics and the optimizer's state are float32 all the same; the operations
+  // then read weights from their packed copies, which are of this type.
+  virtual DType activation_type() const { return DType::kFloat32; }
+  // Whether the data gradient reads the packed copy that forward does, and needs none of its own.
+  virtual bool packs_alike() const { return false; }
+
   // ---- order of parameters; host tensors on the file's side
   virtual void from_file_order(const ParamLayout& layout, const Shape& file_shape,
                                const Tensor& file_values, Tensor& value) = 0;
@@ -95,6 +102,8 @@ class Backend : public Device {
   virtual void activation_backward(Stream&, Activation, const Tensor& kept, const Tensor& dy,
                                    Tensor& dx) = 0;
   virtual void add(Stream&, const Tensor& a, const Tensor& b, Tensor& y) = 0;  // y may alias a or b
+  // y = x as another type: float32 or bfloat16, to nearest, ties to even.
+  virtual void convert(Stream&, const Tensor& x, Tensor& y) = 0;
   // y = x · factor + shift of the sample and channel: x (N, ..., C), factor and shift (N, C), the
   // latter may be undefined; y may alias x. The gradient with respect to x is the same of dy; that
   // of the factor is dfactor = Σ dy x over the places between.

@@ -7,8 +7,9 @@
 
 namespace lockstep::cases {
 
-// The case with its activations (and their gradients) as bfloat16; parameters, statistics and sums
-// stay float32. Nothing for operations on float32 slices, and where weights enter in files' order.
+// The case with its activations (and their gradients) as bfloat16, for a backend whose
+// activation_type() that is; parameters, statistics and sums stay float32. Nothing for operations
+// on float32 slices.
 std::optional<OpCase> in_bfloat16(const OpCase& op_case);
 
 }  // namespace lockstep::cases

@@ -1,7 +1,9 @@
-// add, fill, dropout, drop_samples, scale_shift: one rounding an element, so every result is exact.
+// add, convert, fill, dropout, drop_samples, scale_shift: one rounding an element, so every result
+// is exact.
 #include <algorithm>
 
 #include "kernels/cases/op_list.h"
+#include "kernels/core/small_floats.h"
 
 namespace lockstep::cases {
 
@@ -25,6 +27,23 @@ OpCase add_case(std::int64_t elements) {
       out["y"][i] = static_cast<float>(in["a"][i]) + static_cast<float>(in["b"][i]);
   };
   c.in_place = {{"y", "a"}, {"y", "b"}};
+  return c;
+}
+
+// All bit patterns: ties, overflow to infinity, denormal numbers and NaNs are among them.
+OpCase convert_case(std::int64_t elements, DType from, DType to) {
+  const double bytes =
+      static_cast<double>(elements) * static_cast<double>(size_of(from) + size_of(to));
+  OpCase c = elementwise("convert",
+                         fmt::format("{} {} to {}", elements, name_of(from), name_of(to)), bytes);
+  c.arguments = {input("from", {elements}, float_patterns(), from), output("to", {elements}, to)};
+  c.run = [](Backend& b, Stream& s, Tensors& t) { b.convert(s, t["from"], t["to"]); };
+  c.reference = [to](const Values& in, Results& out) {
+    for (std::size_t i = 0; i < in["from"].size(); ++i) {
+      const auto value = static_cast<float>(in["from"][i]);
+      out["to"][i] = to == DType::kBFloat16 ? from_bfloat16(to_bfloat16(value)) : value;
+    }
+  };
   return c;
 }
 
@@ -121,6 +140,9 @@ OpCases elementwise_cases() {
   for (const std::int64_t elements : {0, 1, 7, 17, 31, 100, 1000, 200'000}) {
     cases.push_back(add_case(elements));
     cases.push_back(fill_case(elements));
+    for (const DType from : {DType::kFloat32, DType::kBFloat16})
+      for (const DType to : {DType::kFloat32, DType::kBFloat16})
+        cases.push_back(convert_case(elements, from, to));
   }
   for (const Shape& shape : {Shape{1, 1}, {0, 7}, {3, 7}, {13, 33}, {2, 5, 5, 3}, {100, 1024}})
     for (const float probability : {0.5f, 0.2f, 0.0f})

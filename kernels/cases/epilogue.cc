@@ -16,6 +16,10 @@ Real activated(Activation::Kind kind, const Real& x) {
       return {v / (1 + std::exp(-v)), 1.13 * x.magnitude};
     case Activation::kGelu:
       return {v * std::erfc(-v / std::numbers::sqrt2) / 2, 1.13 * x.magnitude};
+    case Activation::kGeluTanh: {
+      const double inner = std::sqrt(2 / std::numbers::pi) * (v + 0.044715 * v * v * v);
+      return {v / 2 * (1 + std::tanh(inner)), 1.13 * x.magnitude};
+    }
     default:
       throw Error("the reference has no activation {}", static_cast<int>(kind));
   }
@@ -25,7 +29,9 @@ Real activated(Activation::Kind kind, const Real& x) {
 
 std::vector<EpilogueForm> epilogue_forms() {
   return {{.label = "batch_norm", .batch_norm = true},
+          {.label = "relu", .activation = Activation::kRelu},
           {.label = "gelu", .activation = Activation::kGelu},
+          {.label = "gelu_tanh", .activation = Activation::kGeluTanh},
           {.label = "batch_norm silu", .batch_norm = true, .activation = Activation::kSilu},
           {.label = "batch_norm residual relu",
            .batch_norm = true,

@@ -14,7 +14,7 @@ OpCases conv_cases();             // conv_*
 OpCases pool_cases();             // max_pool_*, avg_pool_*, global_avg_pool_*
 OpCases adaptive_pool_cases();    // adaptive_*_pool_*
 OpCases activation_cases();       // activation_*
-OpCases elementwise_cases();      // add, fill, dropout, drop_samples, scale_shift
+OpCases elementwise_cases();      // add, convert, fill, dropout, drop_samples, scale_shift
 OpCases scale_channels_cases();   // scale_channels*
 OpCases softmax_cases();          // softmax_*, log_softmax_*, argmax
 OpCases columns_cases();          // maxout_*, write_columns, read_columns

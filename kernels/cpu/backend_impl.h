@@ -95,6 +95,7 @@ class CpuBackend : public Backend {
   void activation_backward(Stream&, Activation, const Tensor& kept, const Tensor& dy,
                            Tensor& dx) override;
   void add(Stream&, const Tensor& a, const Tensor& b, Tensor& y) override;
+  void convert(Stream&, const Tensor& x, Tensor& y) override;
   void scale_channels(Stream&, const Tensor& x, const Tensor& factor, const Tensor& shift,
                       Tensor& y) override;
   void scale_channels_backward(Stream&, const Tensor& x, const Tensor& dy,

@@ -1,4 +1,7 @@
 // Sums, products by channel, fills, dropout and normalisation of inputs on the CPU back end.
+#include <algorithm>
+
+#include "kernels/core/small_floats.h"
 #include "kernels/cpu/backend_impl.h"
 #include "kernels/cpu/checks.h"
 #include "kernels/cpu/vector_kernels.h"
@@ -9,6 +12,24 @@ void CpuBackend::add(Stream&, const Tensor& a, const Tensor& b, Tensor& y) {
   cpu::check_shape(b, a.shape(), "b");
   cpu::check_shape(y, a.shape(), "y");
   vector_.elementwise.add(a.data<float>(), b.data<float>(), y.data<float>(), y.elements());
+}
+
+void CpuBackend::convert(Stream&, const Tensor& x, Tensor& y) {
+  LOCKSTEP_CHECK(x.defined() && y.defined() && x.shape() == y.shape(), "convert: x is {}, y {}",
+                 x.shape().to_string(), y.shape().to_string());
+  const std::int64_t n = x.elements();
+  const bool narrow = x.dtype() == DType::kBFloat16, narrows = y.dtype() == DType::kBFloat16;
+  cpu::check_type(x, narrow ? DType::kBFloat16 : DType::kFloat32, "x");
+  cpu::check_type(y, narrows ? DType::kBFloat16 : DType::kFloat32, "y");
+  if (narrow == narrows) {
+    std::copy_n(x.raw(), x.bytes(), y.raw());
+  } else if (narrows) {
+    auto* const to = reinterpret_cast<std::uint16_t*>(y.raw());
+    for (std::int64_t i = 0; i < n; ++i) to[i] = to_bfloat16(x.data<float>()[i]);
+  } else {
+    const auto* const from = reinterpret_cast<const std::uint16_t*>(x.raw());
+    for (std::int64_t i = 0; i < n; ++i) y.data<float>()[i] = from_bfloat16(from[i]);
+  }
 }
 
 void CpuBackend::fill(Stream&, float value, Tensor& y) {

@@ -13,7 +13,8 @@ namespace lockstep {
 
 class CudaBackend final : public Backend {
  public:
-  CudaBackend(const CudaDevice& device, std::unique_ptr<gpu::Libraries> libraries);
+  CudaBackend(const CudaDevice& device, std::unique_ptr<gpu::Libraries> libraries,
+              DType activation_type);
 
   // ---- device
   std::string description() const override;
@@ -31,6 +32,8 @@ class CudaBackend final : public Backend {
 
   std::string_view isa() const override;
   gpu::PlanBook& plans() { return libraries_->plans(); }
+  DType activation_type() const override { return activation_type_; }
+  bool packs_alike() const override { return true; }
 
   // ---- order of parameters
   void from_file_order(const ParamLayout& layout, const Shape& file_shape,
@@ -90,6 +93,7 @@ class CudaBackend final : public Backend {
   void activation_backward(Stream&, Activation, const Tensor& kept, const Tensor& dy,
                            Tensor& dx) override;
   void add(Stream&, const Tensor& a, const Tensor& b, Tensor& y) override;
+  void convert(Stream&, const Tensor& x, Tensor& y) override;
   void scale_channels(Stream&, const Tensor& x, const Tensor& factor, const Tensor& shift,
                       Tensor& y) override;
   void scale_channels_backward(Stream&, const Tensor& x, const Tensor& dy,
@@ -231,10 +235,13 @@ class CudaBackend final : public Backend {
 
  private:
   void follow(Stream& stream, const Epilogue& epilogue, Tensor& y);
+  void linear_product(Stream&, const LinearGeometry&, const Tensor& x, const Tensor& w,
+                      const Tensor& packed, const Tensor& bias, gpu::ProductActivation, Tensor& y);
 
   CudaDevice device_;
   std::string isa_;
   std::unique_ptr<gpu::Libraries> libraries_;
+  DType activation_type_;
 };
 
 }  // namespace lockstep

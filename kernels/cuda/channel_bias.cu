@@ -1,6 +1,6 @@
 #include "kernels/cuda/channel_bias.h"
 
-#include "kernels/cuda/kernel.h"
+#include "kernels/cuda/map.h"
 
 namespace lockstep::gpu {
 
@@ -27,7 +27,16 @@ __global__ void __launch_bounds__(kThreads)
   store_some<N>(y + at, count, kAligned && count == N, values);
 }
 
+struct Round {
+  __device__ void operator()(float x, float& y) const { y = x; }
+};
+
 }  // namespace
+
+void round_channel_bias(RawStream stream, std::int64_t channels, const float* bias, void* narrow) {
+  map_elements(stream, "round_channel_bias", channels, Round{}, in(bias),
+               out(static_cast<BFloat16*>(narrow)));
+}
 
 void add_channel_bias(RawStream stream, std::int64_t elements, std::int64_t channels,
                       const float* bias, void* y) {

@@ -35,6 +35,11 @@ inline void check_count(const Tensor& tensor, std::int64_t count, const char* na
                  count);
 }
 
+// The weights as an operation on these activations reads them: the float32 masters, or their copy.
+inline const Tensor& weights_for(const Tensor& activations, const Tensor& w, const Tensor& packed) {
+  return activations.dtype() == DType::kFloat32 ? w : packed;
+}
+
 // Null where the tensor is undefined.
 template <typename T>
 T* optional_data(const Tensor& tensor) {

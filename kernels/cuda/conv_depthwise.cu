@@ -146,12 +146,11 @@ struct WeightSums {
   }
 };
 
-template <typename T>
 struct StoreWeight {
-  T* dw;
+  float* dw;
   std::int64_t channels;
   __device__ void operator()(std::int64_t tap, std::int64_t channel, const float (&sum)[1]) const {
-    store(dw + tap * channels + channel, sum[0]);
+    dw[tap * channels + channel] = sum[0];
   }
 };
 
@@ -190,7 +189,7 @@ void depthwise_backward_weights(Stream& stream, const ConvGeometry& g, const Ten
     const std::int64_t pixels = dy.rows() * g.out_h() * g.out_w();
     const WeightSums<T> sums{
         .axes = axes_of(g, x.rows()), .x = x.data<T>(), .dy = dy.data<T>(), .pixels = pixels};
-    sum_columns(raw(stream), "conv_backward_weights", sums, StoreWeight<T>{dw.data<T>(), g.in_c},
+    sum_columns(raw(stream), "conv_backward_weights", sums, StoreWeight{dw.data<float>(), g.in_c},
                 g.kernel_h * g.kernel_w, pixels, g.in_c, all_aligned<kPack<T>, T>({&x, &dy}),
                 floats_of(stream));
   });

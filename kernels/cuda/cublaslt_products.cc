@@ -30,9 +30,13 @@ unsigned alignment_of(const void* memory) {
 }
 
 std::string text_of(const MatrixProduct& p) {
-  return fmt::format("({}, {}){} · ({}, {}){}, {} to {}", p.rows, p.inner,
-                     p.transposed_a ? " transposed" : "", p.inner, p.columns,
-                     p.transposed_b ? " transposed" : "", name_of(p.operands), name_of(p.result));
+  std::string text =
+      fmt::format("({}, {}){} · ({}, {}){}, {} to {}", p.rows, p.inner,
+                  p.transposed_a ? " transposed" : "", p.inner, p.columns,
+                  p.transposed_b ? " transposed" : "", name_of(p.operands), name_of(p.result));
+  if (p.activation == ProductActivation::kRelu) text += ", relu";
+  if (p.activation == ProductActivation::kGeluTanh) text += ", gelu_tanh";
+  return text;
 }
 
 // A descriptor of cuBLASLt's with the function that ends it.
@@ -61,6 +65,18 @@ cublasLtMatrixLayout_t layout(DType type, std::int64_t rows, std::int64_t column
   return raw;
 }
 
+cublasLtEpilogue_t epilogue_of(ProductActivation activation, bool bias) {
+  switch (activation) {
+    case ProductActivation::kNone:
+      return bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
+    case ProductActivation::kRelu:
+      return bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU;
+    case ProductActivation::kGeluTanh:
+      return bias ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_GELU;
+  }
+  throw Error("unknown activation {} of a product", static_cast<int>(activation));
+}
+
 cublasComputeType_t compute_type(const MatrixProduct& p, Float32Products products) {
   const bool tf32 = p.operands == DType::kFloat32 && products == Float32Products::kTf32;
   return tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
@@ -77,7 +93,7 @@ cublasLtMatmulDesc_t operation(const MatrixProduct& p, Float32Products products,
   // cᵀ = bᵀ · aᵀ, so b comes first.
   set(CUBLASLT_MATMUL_DESC_TRANSA, p.transposed_b ? CUBLAS_OP_T : CUBLAS_OP_N);
   set(CUBLASLT_MATMUL_DESC_TRANSB, p.transposed_a ? CUBLAS_OP_T : CUBLAS_OP_N);
-  if (bias) set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+  set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(p.activation, bias));
   return raw;
 }
 
@@ -153,7 +169,7 @@ class CublasLtProduct {
 
   // By one thread at a time: the bias is an attribute of the operation.
   void run(cublasLtHandle_t handle, CudaStream& stream, const void* a, const void* b,
-           const float* bias, void* c) {
+           const void* bias, void* c) {
     if (bias != nullptr)
       check_cublas(cublaslt().cublasLtMatmulDescSetAttribute(
                        operation_.raw(), CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias),
@@ -208,8 +224,8 @@ class CublasLtProduct {
     const cublasStatus_t status = cublaslt().cublasLtMatmulAlgoCheck(
         handle, operation_.raw(), b_.raw(), a_.raw(), c_.raw(), c_.raw(), &algorithm, &result);
     if (status != CUBLAS_STATUS_SUCCESS || result.workspaceSize > kWorkspaceLimit)
-      throw Error("cuBLASLt cannot take the algorithm that {} had before, {}: {}", described(p, bias),
-                  saved, cublaslt().cublasLtGetStatusString(status));
+      throw Error("cuBLASLt cannot take the algorithm that {} had before, {}: {}",
+                  described(p, bias), saved, cublaslt().cublasLtGetStatusString(status));
     result.algo = algorithm;  // which the check leaves alone
     return result;
   }
@@ -243,16 +259,19 @@ CublasLtProduct& CublasLtProducts::planned(const Question& question) {
 
 void CublasLtProducts::multiply(CudaStream& stream, const MatrixProduct& product, const void* a,
                                 const void* b, const float* bias, void* c) {
-  // The epilogue wants a bias of the result's type.
-  const bool fused = bias != nullptr && product.result == DType::kFloat32;
-  Question question{product, fused, std::min({alignment_of(a), alignment_of(b), alignment_of(c)})};
-  if (fused) question.alignment = std::min(question.alignment, alignment_of(bias));
-  {
-    const std::lock_guard lock(mutex_);
-    planned(question).run(handle_, stream, a, b, fused ? bias : nullptr, c);
+  const void* added = bias;  // which the epilogue wants in the result's type
+  std::shared_ptr<std::byte> narrow;
+  if (bias != nullptr && product.result == DType::kBFloat16) {
+    narrow = stream.second_workspace(static_cast<std::size_t>(product.columns) *
+                                     size_of(product.result));
+    round_channel_bias(stream.raw(), product.columns, bias, narrow.get());
+    added = narrow.get();
   }
-  if (bias != nullptr && !fused)
-    add_channel_bias(stream.raw(), product.rows * product.columns, product.columns, bias, c);
+  Question question{product, added != nullptr,
+                    std::min({alignment_of(a), alignment_of(b), alignment_of(c)})};
+  if (added != nullptr) question.alignment = std::min(question.alignment, alignment_of(added));
+  const std::lock_guard lock(mutex_);
+  planned(question).run(handle_, stream, a, b, added, c);
 }
 
 }  // namespace lockstep::gpu

@@ -22,14 +22,17 @@ void check_copy(const Tensor& from, const Tensor& to) {
 }  // namespace
 
 std::unique_ptr<Backend> make_cuda_backend(const CudaDevice& device,
-                                           std::unique_ptr<gpu::Libraries> libraries) {
-  return std::make_unique<CudaBackend>(device, std::move(libraries));
+                                           std::unique_ptr<gpu::Libraries> libraries,
+                                           DType activation_type) {
+  return std::make_unique<CudaBackend>(device, std::move(libraries), activation_type);
 }
 
-CudaBackend::CudaBackend(const CudaDevice& device, std::unique_ptr<gpu::Libraries> libraries)
+CudaBackend::CudaBackend(const CudaDevice& device, std::unique_ptr<gpu::Libraries> libraries,
+                         DType activation_type)
     : device_(device),
       isa_(fmt::format("sm_{}{}", device.major, device.minor)),
-      libraries_(std::move(libraries)) {
+      libraries_(std::move(libraries)),
+      activation_type_(activation_type) {
   gpu::use_device(device_.index);
 }
 

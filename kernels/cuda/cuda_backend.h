@@ -18,8 +18,9 @@ struct CudaDevice {
   int major = 0, minor = 0;  // compute capability
 };
 
-// Makes the device the calling thread's.
+// Makes the device the calling thread's. activation_type: what Backend says of it.
 std::unique_ptr<Backend> make_cuda_backend(const CudaDevice& device,
-                                           std::unique_ptr<gpu::Libraries> libraries);
+                                           std::unique_ptr<gpu::Libraries> libraries,
+                                           DType activation_type = DType::kFloat32);
 
 }  // namespace lockstep

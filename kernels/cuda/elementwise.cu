@@ -11,6 +11,10 @@ struct Add {
   __device__ void operator()(float a, float b, float& y) const { y = a + b; }
 };
 
+struct Convert {
+  __device__ void operator()(float x, float& y) const { y = x; }
+};
+
 struct Fill {
   float value;
   __device__ void operator()(float& y) const { y = value; }
@@ -41,6 +45,16 @@ void CudaBackend::add(Stream& stream, const Tensor& a, const Tensor& b, Tensor& 
   });
 }
 
+void CudaBackend::convert(Stream& stream, const Tensor& x, Tensor& y) {
+  gpu::check_shape(y, x.shape(), "y", y.dtype());
+  gpu::for_element_type(x, "x", [&]<typename From>(From) {
+    gpu::for_element_type(y, "y", [&]<typename To>(To) {
+      gpu::map_elements(gpu::raw(stream), "convert", x.elements(), gpu::Convert{},
+                        gpu::in(x.data<From>()), gpu::out(y.data<To>()));
+    });
+  });
+}
+
 void CudaBackend::fill(Stream& stream, float value, Tensor& y) {
   gpu::for_element_type(y, "y", [&]<typename T>(T) {
     gpu::map_elements(gpu::raw(stream), "fill", y.elements(), gpu::Fill{value},
@@ -49,9 +63,10 @@ void CudaBackend::fill(Stream& stream, float value, Tensor& y) {
 }
 
 void CudaBackend::scale(Stream& stream, float factor, Tensor& x) {
-  gpu::check_type(x, DType::kFloat32, "x");
-  gpu::map_elements(gpu::raw(stream), "scale", x.elements(), gpu::Scale{factor},
-                    gpu::in_out(x.data<float>()));
+  gpu::for_element_type(x, "x", [&]<typename T>(T) {
+    gpu::map_elements(gpu::raw(stream), "scale", x.elements(), gpu::Scale{factor},
+                      gpu::in_out(x.data<T>()));
+  });
 }
 
 void CudaBackend::clamp(Stream& stream, float limit, Tensor& x) {

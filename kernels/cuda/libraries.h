@@ -14,12 +14,16 @@
 
 namespace lockstep::gpu {
 
-struct MatrixProduct {  // c (rows, columns) = a (rows, inner) · b (inner, columns) + bias (columns)
+enum class ProductActivation { kNone, kRelu, kGeluTanh };
+
+// c (rows, columns) = activation(a (rows, inner) · b (inner, columns) + bias (columns))
+struct MatrixProduct {
   std::int64_t rows = 0, columns = 0, inner = 0;
   bool transposed_a = false;         // a lies in memory as (inner, rows)
   bool transposed_b = false;         // b as (columns, inner)
   DType operands = DType::kFloat32;  // of a and b; bfloat16 is multiplied into float32 sums
   DType result = DType::kFloat32;    // of c
+  ProductActivation activation = ProductActivation::kNone;
   friend auto operator<=>(const MatrixProduct&, const MatrixProduct&) = default;
 };
 
@@ -41,7 +45,8 @@ class Libraries {  // the handles of one device
   // Of all that was asked so far; what is taken before a question is asked answers it.
   PlanBook& plans() { return plans_; }
 
-  // bias, float32, may be null. rows, columns and inner are positive.
+  // bias, float32, may be null; it is rounded to the result's type before it is added. rows,
+  // columns and inner are positive.
   virtual void multiply(CudaStream&, const MatrixProduct&, const void* a, const void* b,
                         const float* bias, void* c) = 0;
 

@@ -1,5 +1,6 @@
 // Linear layers: y = x · wᵀ + bias and its gradients are products of cuBLASLt's; w lies as (out,
-// in), as in files. The bias gradient is a sum over rows of its own.
+// in), as in files, and packed the same way in the type of the activations. The bias gradient is a
+// sum over rows of its own.
 #include "kernels/cuda/checks.h"
 #include "kernels/cuda/column_total.h"
 
@@ -19,15 +20,27 @@ void check_matrix(const char* name, const Tensor& tensor, std::int64_t rows, std
 }  // namespace
 }  // namespace gpu
 
-std::int64_t CudaBackend::linear_packed_elements(const LinearGeometry&, bool) {
-  return 0;
+std::int64_t CudaBackend::linear_packed_elements(const LinearGeometry& g, bool) {
+  return activation_type_ == DType::kFloat32 ? 0 : g.in * g.out;
 }
 
-void CudaBackend::linear_pack(Stream&, const LinearGeometry&, bool, const Tensor&, Tensor&) {}
+void CudaBackend::linear_pack(Stream& stream, const LinearGeometry& g, bool, const Tensor& w,
+                              Tensor& packed) {
+  gpu::check_matrix("w", w, g.out, g.in, DType::kFloat32);
+  convert(stream, w, packed);
+}
 
 void CudaBackend::linear_forward(Stream& stream, const LinearGeometry& g, const Tensor& x,
-                                 const Tensor& w, const Tensor&, const Tensor& bias, Tensor& y) {
+                                 const Tensor& w, const Tensor& packed, const Tensor& bias,
+                                 Tensor& y) {
+  linear_product(stream, g, x, w, packed, bias, gpu::ProductActivation::kNone, y);
+}
+
+void CudaBackend::linear_product(Stream& stream, const LinearGeometry& g, const Tensor& x,
+                                 const Tensor& master, const Tensor& packed, const Tensor& bias,
+                                 gpu::ProductActivation activation, Tensor& y) {
   const std::int64_t rows = x.rows();
+  const Tensor& w = gpu::weights_for(x, master, packed);
   gpu::check_matrix("x", x, rows, g.in, x.dtype());
   gpu::check_matrix("w", w, g.out, g.in, x.dtype());
   gpu::check_matrix("y", y, rows, g.out, x.dtype());
@@ -39,13 +52,15 @@ void CudaBackend::linear_forward(Stream& stream, const LinearGeometry& g, const 
                         .inner = g.in,
                         .transposed_b = true,
                         .operands = x.dtype(),
-                        .result = x.dtype()},
+                        .result = x.dtype(),
+                        .activation = activation},
                        x.raw(), w.raw(), gpu::optional_data<float>(bias), y.raw());
 }
 
 void CudaBackend::linear_backward_data(Stream& stream, const LinearGeometry& g, const Tensor& dy,
-                                       const Tensor& w, const Tensor&, Tensor& dx) {
+                                       const Tensor& master, const Tensor& packed, Tensor& dx) {
   const std::int64_t rows = dy.rows();
+  const Tensor& w = gpu::weights_for(dy, master, packed);
   gpu::check_matrix("dy", dy, rows, g.out, dy.dtype());
   gpu::check_matrix("w", w, g.out, g.in, dy.dtype());
   gpu::check_matrix("dx", dx, rows, g.in, dy.dtype());

@@ -16,15 +16,17 @@ class CudaLibrary final : public GpuLibrary {
     LOCKSTEP_CHECK(place < gpus.size(), "GPU {} of {}", options.device, gpus.size());
     const GpuInfo& gpu = gpus[place];
     if (gpu.major < 8)
-      throw Error("GPU {} ({}, sm_{}{}) is too old: this build has kernels from sm_80 on",
-                  gpu.device, gpu.name, gpu.major, gpu.minor);
-    if (options.products == GpuProducts::kBFloat16)
-      throw Error("run.precision = \"bfloat16\" is not there on GPUs; set \"float32\" or \"tf32\"");
+      throw Error(
+          "GPU {} ({}, sm_{}{}) is too old: this build has kernels from sm_80 on, with which the "
+          "precisions \"bfloat16\" and \"tf32\" begin",
+          gpu.device, gpu.name, gpu.major, gpu.minor);
     gpu::use_device(gpu.device);  // before anything that would open another
-    return make_cuda_backend({gpu.device, gpu.name, gpu.major, gpu.minor},
-                             gpu::make_libraries(options.products == GpuProducts::kTf32
-                                                     ? gpu::Float32Products::kTf32
-                                                     : gpu::Float32Products::kStrict));
+    return make_cuda_backend(
+        {gpu.device, gpu.name, gpu.major, gpu.minor},
+        gpu::make_libraries(options.precision == GpuPrecision::kTf32
+                                ? gpu::Float32Products::kTf32
+                                : gpu::Float32Products::kStrict),
+        options.precision == GpuPrecision::kBFloat16 ? DType::kBFloat16 : DType::kFloat32);
   }
   std::vector<LibraryPlan> plans(Backend& backend) const override { return book(backend).plans(); }
   void take_plans(Backend& backend, const std::vector<LibraryPlan>& plans) const override {

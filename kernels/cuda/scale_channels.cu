@@ -7,11 +7,12 @@ namespace lockstep {
 namespace gpu {
 namespace {
 
-// factor and shift are (groups, channels).
-template <typename T>
+// factor and shift are (groups, channels): activations as x is, or parameters.
+template <typename T, typename F>
 struct ScaleChannels {
   static constexpr int kPack = gpu::kPack<T>;
-  const T *x, *factor, *shift;  // shift may be null
+  const T* x;
+  const F *factor, *shift;  // shift may be null
   T* y;
   std::int64_t channels;
   float scale[kPack] = {}, offset_of[kPack] = {};
@@ -53,9 +54,9 @@ struct ProductSums {
   }
 };
 
-template <typename T>
+template <typename F>
 struct StoreFactor {
-  T* dfactor;
+  F* dfactor;
   std::int64_t channels;
   __device__ void operator()(std::int64_t group, std::int64_t channel,
                              const float (&sum)[1]) const {
@@ -70,14 +71,18 @@ void CudaBackend::scale_channels(Stream& stream, const Tensor& x, const Tensor& 
                                  const Tensor& shift, Tensor& y) {
   gpu::check_like(y, x, "y");
   const std::int64_t rows = x.rows(), channels = x.shape().back();
-  gpu::check_shape(factor, {rows, channels}, "factor", x.dtype());
-  if (shift.defined()) gpu::check_shape(shift, {rows, channels}, "shift", x.dtype());
+  gpu::check_shape(factor, {rows, channels}, "factor", factor.dtype());
+  if (shift.defined()) gpu::check_shape(shift, {rows, channels}, "shift", factor.dtype());
   if (x.elements() == 0) return;
   gpu::for_element_type(x, "x", [&]<typename T>(T) {
-    const gpu::ScaleChannels<T> map{x.data<T>(), factor.data<T>(), gpu::optional_data<T>(shift),
-                                    y.data<T>(), channels};
-    gpu::map_columns(gpu::raw(stream), "scale_channels", map, rows, x.elements() / rows / channels,
-                     channels, gpu::all_aligned<gpu::kPack<T>, T>({&x, &factor, &shift, &y}));
+    gpu::for_element_type(factor, "factor", [&]<typename F>(F) {
+      constexpr int N = gpu::kPack<T>;
+      const gpu::ScaleChannels<T, F> map{x.data<T>(), factor.data<F>(),
+                                         gpu::optional_data<F>(shift), y.data<T>(), channels};
+      gpu::map_columns(
+          gpu::raw(stream), "scale_channels", map, rows, x.elements() / rows / channels, channels,
+          gpu::all_aligned<N, T>({&x, &y}) && gpu::all_aligned<N, F>({&factor, &shift}));
+    });
   });
 }
 
@@ -85,17 +90,20 @@ void CudaBackend::scale_channels_backward(Stream& stream, const Tensor& x, const
                                           Tensor& dfactor) {
   gpu::check_like(dy, x, "dy");
   const std::int64_t rows = x.rows(), channels = x.shape().back();
-  gpu::check_shape(dfactor, {rows, channels}, "dfactor", x.dtype());
+  gpu::check_shape(dfactor, {rows, channels}, "dfactor", dfactor.dtype());
   if (dfactor.elements() == 0) return;
   if (x.elements() == 0) {
     gpu::set_bytes(dfactor.raw(), 0, dfactor.bytes(), gpu::raw(stream));
     return;
   }
   gpu::for_element_type(x, "x", [&]<typename T>(T) {
-    gpu::sum_columns(
-        gpu::raw(stream), "scale_channels_backward", gpu::ProductSums<T>{x.data<T>(), dy.data<T>()},
-        gpu::StoreFactor<T>{dfactor.data<T>(), channels}, rows, x.elements() / rows / channels,
-        channels, gpu::all_aligned<gpu::kPack<T>, T>({&x, &dy}), gpu::floats_of(stream));
+    gpu::for_element_type(dfactor, "dfactor", [&]<typename F>(F) {
+      gpu::sum_columns(gpu::raw(stream), "scale_channels_backward",
+                       gpu::ProductSums<T>{x.data<T>(), dy.data<T>()},
+                       gpu::StoreFactor<F>{dfactor.data<F>(), channels}, rows,
+                       x.elements() / rows / channels, channels,
+                       gpu::all_aligned<gpu::kPack<T>, T>({&x, &dy}), gpu::floats_of(stream));
+    });
   });
 }
 

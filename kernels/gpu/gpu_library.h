@@ -31,11 +31,12 @@ struct LibraryVersion {
   std::string name, version;  // "cuDNN", "9.14.0"
 };
 
-enum class GpuProducts { kFloat32, kTf32, kBFloat16 };  // operands of matrix products
+// kTf32: of products' operands alone. kBFloat16: of activations and what products read of weights.
+enum class GpuPrecision { kFloat32, kTf32, kBFloat16 };
 
 struct GpuOptions {
   int device = 0;
-  GpuProducts products = GpuProducts::kFloat32;
+  GpuPrecision precision = GpuPrecision::kFloat32;
 };
 
 class GpuLibrary {

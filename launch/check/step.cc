@@ -126,6 +126,11 @@ int check_step(const StepArguments& arguments, const Networks& networks) {
   const Config config = one_shard_config(arguments, rows.size());
   const auto communicator = make_self_communicator();
   Session session(config, Purpose::kTrain, config.data.train, *communicator, networks.make);
+  if (session.backend().activation_type() != DType::kFloat32)
+    throw Error(
+        "check step compares gradients with finite differences, for which activations in {} are "
+        "too coarse: set run.precision = \"float32\"",
+        name_of(session.backend().activation_type()));
   const NodeDataset data =
       session.evaluated({row_subset(session.data().data, rows), true, {}});  // rows as they are
 

@@ -65,10 +65,11 @@ Shape Conv2d::build(Build& build, const Shape& in) {
                  });
   };
   build_packed(packed_forward_, false);
-  if (data_gradient) {
+  if (build.backend().packs_alike())
+    packed_backward_ = packed_forward_;
+  else if (data_gradient)
     build_packed(packed_backward_, true);
-    dx_ = build.gradient_buffer(in);
-  }
+  if (data_gradient) dx_ = build.gradient_buffer(in);
   const Shape out{geometry_.out_h(), geometry_.out_w(), geometry_.out_c};
   y_ = build.buffer(out);
   build.table.push_back({build.path(), "conv2d", out,

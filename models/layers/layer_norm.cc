@@ -33,8 +33,8 @@ Shape LayerNorm::build(Build& build, const Shape& in) {
   const std::int64_t channels = in.back();
   weight_ = build.param("weight", per_channel(channels, 1.0f));
   bias_ = build.param("bias", per_channel(channels, 0.0f));
-  saved_mean_ = build.buffer({in.elements() / channels});
-  saved_inv_std_ = build.buffer({in.elements() / channels});
+  saved_mean_ = build.buffer({in.elements() / channels}, DType::kFloat32);
+  saved_inv_std_ = build.buffer({in.elements() / channels}, DType::kFloat32);
   y_ = build.buffer(in);
   if (data_gradient) dx_ = build.gradient_buffer(in);
   build.table.push_back({build.path(), "layer_norm", in, 2 * channels, 5 * in.elements()});

@@ -9,7 +9,8 @@ namespace lockstep {
 class PackedWeights {
  public:
   // 0 elements: the backend reads the weights as they are. pack fills the copy; it outlives the
-  // layer's moves, so it refers to parameters, not to the layer.
+  // layer's moves, so it refers to parameters, not to the layer. A copy of this handle is another
+  // to the same weights.
   using Pack = std::function<void(const Pass&, Tensor& copy)>;
   void build(Build& build, std::int64_t elements, Pack pack) {
     if (elements == 0) return;

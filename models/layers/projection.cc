@@ -26,7 +26,10 @@ void Projection::build(Build& build, const ProjectionOptions& options, bool data
                  });
   };
   build_packed(packed_forward_, false);
-  if (data_gradient) build_packed(packed_backward_, true);
+  if (build.backend().packs_alike())
+    packed_backward_ = packed_forward_;
+  else if (data_gradient)
+    build_packed(packed_backward_, true);
 }
 
 void Projection::forward(const Pass& pass, const Tensor& x, Tensor& y) {

@@ -39,8 +39,9 @@ void Recurrence::build(Build& build, const Shape& in, const std::string& suffix,
   dh_ = build.buffer({1, hidden});
   if (gru) dh_skip_ = build.buffer({1, hidden});
   if (options_.kind != RecurrentKind::kLstm) return;
-  c_ = build.buffer({tokens_ + 1, hidden});
-  dc_ = build.buffer({1, hidden});
+  // The cell's state adds up over all steps: never narrower than that.
+  c_ = build.buffer({tokens_ + 1, hidden}, DType::kFloat32);
+  dc_ = build.buffer({1, hidden}, DType::kFloat32);
 }
 
 Tensor Recurrence::blocks(const Tensor& buffer, std::int64_t count) const {

@@ -139,8 +139,9 @@ void add_run_and_data(std::vector<ConfigKey>& keys) {
   LOCKSTEP_KEY(kMath, run.exchange_type,
                "what gradients travel as; bfloat16 belongs to reduction = \"fast\"");
   LOCKSTEP_KEY(kMath, run.precision,
-               "operands of linear layers and of convolutions other than Winograd's; all else is "
-               "float32; bfloat16 needs avx512_bf16 or a GPU, tf32 a GPU");
+               "operands of linear layers and of convolutions other than Winograd's, and on a GPU "
+               "activations in bfloat16; all else is float32; bfloat16 needs avx512_bf16 or a GPU, "
+               "tf32 a GPU");
   LOCKSTEP_KEY(kOperational, run.isa, "instruction set of the CPU kernels; never changes results");
   LOCKSTEP_KEY(kOperational, run.transport,
                "between ranks: shared memory inside a node (auto), or messages everywhere");

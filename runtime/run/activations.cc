@@ -17,7 +17,7 @@ class InputObserver final : public LayerObserver {
   void output(const std::string& path, const Tensor& y) override {
     if (path == path_) {
       met_ = true;
-      if (last_) input_ = last_.to_host();  // a layer leaves its input as it is
+      if (last_) input_ = host_floats(last_);  // a layer leaves its input as it is
       return;
     }
     if (met_) return;

@@ -79,14 +79,14 @@ std::string gpu_libraries(const GpuInfo& gpu, const GpuLibrary& library, const B
   return text;
 }
 
-GpuProducts gpu_products(Precision precision) {
+GpuPrecision gpu_precision(Precision precision) {
   switch (precision) {
     case Precision::kFloat32:
-      return GpuProducts::kFloat32;
+      return GpuPrecision::kFloat32;
     case Precision::kTf32:
-      return GpuProducts::kTf32;
+      return GpuPrecision::kTf32;
     case Precision::kBFloat16:
-      return GpuProducts::kBFloat16;
+      return GpuPrecision::kBFloat16;
   }
   throw Error("unknown precision {}", static_cast<int>(precision));
 }
@@ -116,14 +116,14 @@ DeviceChoice choose_device(const RunConfig& run, Communicator& communicator,
       const int device = gpus.device[static_cast<std::size_t>(communicator.rank())];
       try {
         together(communicator, [&] {
-          choice.backend = sight.library->make_backend({device, gpu_products(run.precision)});
+          choice.backend = sight.library->make_backend({device, gpu_precision(run.precision)});
         });
         choice.gpu = true;
         choice.library = sight.library;
         choice.gpu_libraries = gpu_libraries(sight.visible.gpus[static_cast<std::size_t>(device)],
                                              *sight.library, *choice.backend);
-        choice.text = fmt::format("GPU ({}{})", choice.backend->description(),
-                                  gpus.shared ? ", shared by ranks" : "");
+        choice.text = fmt::format("GPU ({}, {}{})", choice.backend->description(),
+                                  name_of(run.precision), gpus.shared ? ", shared by ranks" : "");
         return choice;
       } catch (const AgreedError& error) {
         choice.backend.reset();

@@ -25,7 +25,7 @@ std::size_t GradientSlots::find(Backend& backend, std::int64_t elements, const S
     if (slots_[i].elements() < elements || refused.contains(i) || held_.contains(i)) continue;
     if (best == slots_.size() || slots_[i].elements() < slots_[best].elements()) best = i;
   }
-  if (best == slots_.size()) slots_.push_back(backend.empty({elements}, DType::kFloat32));
+  if (best == slots_.size()) slots_.push_back(backend.empty({elements}, backend.activation_type()));
   return best;
 }
 

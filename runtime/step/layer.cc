@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "io/dataset/dataset.h"
+#include "kernels/core/small_floats.h"
 #include "runtime/step/onnx_export.h"
 
 namespace lockstep {
@@ -81,7 +82,7 @@ OnnxValue Layer::to_onnx(OnnxExport& onnx, const OnnxValue&) const {
 }
 
 PackedCopy& Build::packed_copy(std::int64_t elements) {
-  packed_bytes_ += static_cast<std::size_t>(elements) * sizeof(float);
+  packed_bytes_ += static_cast<std::size_t>(elements) * size_of(backend_.activation_type());
   return packed_copies->at(packed_count_++, elements, backend_);
 }
 
@@ -112,8 +113,17 @@ bool any_trains(std::initializer_list<const Param*> params) {
                              [](const Param* param) { return param != nullptr && param->trains; });
 }
 
+Tensor host_floats(const Tensor& tensor) {
+  const Tensor host = tensor.to_host();
+  if (host.dtype() != DType::kBFloat16) return host;
+  const Tensor floats = host_tensor(host.shape(), DType::kFloat32);
+  const auto* const from = reinterpret_cast<const std::uint16_t*>(host.raw());
+  std::transform(from, from + host.elements(), floats.data<float>(), from_bfloat16);
+  return floats;
+}
+
 void check_finite(const Pass& pass, const std::string& path, const Tensor& y) {
-  const Tensor host = y.to_host();
+  const Tensor host = host_floats(y);
   const std::span<const float> values = host.span<float>();
   const std::int64_t row_elements = host.shape().without_rows().elements();
   for (std::size_t i = 0; i < values.size(); ++i) {

@@ -79,8 +79,10 @@ class Build {
   std::string path(const std::string& name = {}) const;  // "layer1.conv1", for messages
 
   Param* param(const std::string& name, const ParamSpec& spec);
-  // An activation or a gradient of it: (max_rows, sample...). forward() uses its first rows.
-  Tensor buffer(const Shape& sample, DType type = DType::kFloat32);
+  // An activation or a gradient of it, of the backend's type for them: (max_rows, sample...).
+  // forward() uses its first rows.
+  Tensor buffer(const Shape& sample) { return buffer(sample, backend_.activation_type()); }
+  Tensor buffer(const Shape& sample, DType type);  // what goes beside activations: masks, places
   // The dx that a layer gives to the one before it, which shares memory with those of others: its
   // contents last until that layer's backward is through.
   Tensor gradient_buffer(const Shape& sample);
@@ -190,6 +192,9 @@ class UnaryLayer : public Layer {
 
 // Whether one of the parameters trains; null stands for one that the layer has not.
 bool any_trains(std::initializer_list<const Param*> params);
+
+// A float32 or bfloat16 tensor on the host, as float32; blocks.
+Tensor host_floats(const Tensor& tensor);
 
 // Throws an Error naming `path` if a value of `y` is not finite.
 void check_finite(const Pass& pass, const std::string& path, const Tensor& y);

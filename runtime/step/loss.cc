@@ -48,7 +48,7 @@ class CrossEntropy final : public Loss {
     }
     if (!class_weights_.empty()) class_weight_ = upload_class_weights(backend, outputs);
     if (target == TargetKind::kValues) target_class_ = backend.empty({max_rows}, DType::kInt64);
-    gradient_ = backend.empty({max_rows, outputs});
+    gradient_ = backend.empty({max_rows, outputs}, backend.activation_type());
   }
 
   Tensor compute(const Pass& pass, const Tensor& output, const Tensor& target,
@@ -119,7 +119,7 @@ class BinaryCrossEntropy final : public Loss {
     check_columns(LossKind::kBinaryCrossEntropy, outputs,
                   network_outputs(LossKind::kBinaryCrossEntropy, target, target_columns, 2));
     counts_correct_ = target == TargetKind::kClass;
-    gradient_ = backend.empty({max_rows, outputs});
+    gradient_ = backend.empty({max_rows, outputs}, backend.activation_type());
   }
 
   Tensor compute(const Pass& pass, const Tensor& output, const Tensor& target,
@@ -158,7 +158,7 @@ class Hinge final : public Loss {
              std::int64_t target_columns) override {
     const std::int64_t outputs = outputs_of(LossKind::kHinge, output);
     network_outputs(LossKind::kHinge, target, target_columns, outputs);  // are there classes?
-    gradient_ = backend.empty({max_rows, outputs});
+    gradient_ = backend.empty({max_rows, outputs}, backend.activation_type());
   }
 
   Tensor compute(const Pass& pass, const Tensor& output, const Tensor& target,
@@ -195,7 +195,7 @@ class ValueLoss final : public Loss {
              std::int64_t target_columns) override {
     const std::int64_t outputs = outputs_of(kind_, output);
     check_columns(kind_, outputs, network_outputs(kind_, target, target_columns, 0));
-    gradient_ = backend.empty({max_rows, outputs});
+    gradient_ = backend.empty({max_rows, outputs}, backend.activation_type());
   }
 
   Tensor compute(const Pass& pass, const Tensor& output, const Tensor& target,

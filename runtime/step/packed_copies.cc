@@ -31,7 +31,7 @@ PackedCopy& PackedCopies::at(std::size_t index, std::int64_t elements, Backend& 
   LOCKSTEP_CHECK(index <= copies_.size(), "packed copy {} before {}", index, copies_.size());
   if (index == copies_.size()) {
     PackedCopy& copy = copies_.emplace_back();
-    copy.tensor_ = backend.empty({elements}, DType::kFloat32);
+    copy.tensor_ = backend.empty({elements}, backend.activation_type());
     copy.state_ = &states_.emplace_back();
     copy.rank_ = rank_;
     copy.waiter_ = waiter_ ? &*waiter_ : nullptr;
@@ -61,7 +61,7 @@ void PackedCopies::share(Communicator& communicator, const ShardPlan& shards,
   for (PackedCopy& copy : copies_) {
     copy.state_ = state++;
     const std::size_t size = to_pages(copy.tensor_.bytes());
-    copy.tensor_ = device.borrow(reinterpret_cast<float*>(tensor), {copy.tensor_.elements()});
+    copy.tensor_ = device.borrow(tensor, {copy.tensor_.elements()}, copy.tensor_.dtype());
     tensor += size;
   }
 }

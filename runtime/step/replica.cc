@@ -15,10 +15,10 @@ constexpr std::int64_t kElementsInCache = 1 << 19;
 // Of samples in evaluation, which have nothing to do with each other. Where the activations of one
 // outweigh the weights by far, few samples pass through all layers before the next do: what a layer
 // writes is then in a cache when the next one reads it, and reading the weights again costs less.
-std::int64_t rows_at_once(std::int64_t max_rows, std::size_t activation_bytes,
+std::int64_t rows_at_once(std::int64_t max_rows, std::size_t activation_elements,
                           std::int64_t weights) {
-  const std::int64_t elements = static_cast<std::int64_t>(activation_bytes / sizeof(float)) /
-                                std::max<std::int64_t>(1, max_rows);
+  const std::int64_t elements =
+      static_cast<std::int64_t>(activation_elements) / std::max<std::int64_t>(1, max_rows);
   if (elements < 2 * weights) return max_rows;
   return std::clamp<std::int64_t>(kElementsInCache / std::max<std::int64_t>(1, elements), 1,
                                   max_rows);
@@ -80,10 +80,12 @@ Replica::Replica(const Blueprint& blueprint, std::int64_t max_rows, Backend& bac
   build_.direct_convolutions = blueprint.direct_convolutions;
   build_.frozen = blueprint.frozen;
   build_.input_type = network_->input_type();
-  if (build_.input_type == DType::kInt64) {
+  const DType activations = backend.activation_type();
+  if (build_.input_type == DType::kInt64)
     check_ids(blueprint.x_type);
-  } else if (!blueprint.scale.empty()) {
+  else if (!blueprint.scale.empty() || activations != DType::kFloat32)
     x_ = build_.buffer(blueprint.sample);
+  if (x_ && !blueprint.scale.empty()) {
     scale_ = upload_floats(backend, blueprint.scale);
     shift_ = upload_floats(backend, blueprint.shift);
   }
@@ -92,15 +94,19 @@ Replica::Replica(const Blueprint& blueprint, std::int64_t max_rows, Backend& bac
   if (loss_)
     loss_->build(backend, max_rows, output_shape_, blueprint.target, blueprint.target_columns);
   params_.place();
-  rows_at_once_ = rows_at_once(max_rows, build_.activation_bytes(), params_.elements());
+  rows_at_once_ =
+      rows_at_once(max_rows, build_.activation_bytes() / size_of(activations), params_.elements());
   if (rows_at_once_ < max_rows) output_ = build_.buffer(output_shape_);
+  if (activations != DType::kFloat32)
+    output_in_float32_ = build_.buffer(output_shape_, DType::kFloat32);
   frozen_gradients_ = backend.empty({params_.scratch_elements()});
   params_.bind_frozen_gradients(frozen_gradients_);
 }
 
 std::size_t Replica::buffer_bytes() const {
   const auto outputs = static_cast<std::size_t>(output_shape_.elements());
-  const std::size_t loss = loss_ ? outputs * sizeof(float) : 0;  // a row of its gradient
+  // A row of the loss's gradient.
+  const std::size_t loss = loss_ ? outputs * size_of(backend_.activation_type()) : 0;
   return build_.buffer_bytes() + loss * static_cast<std::size_t>(build_.max_rows());
 }
 
@@ -130,7 +136,7 @@ Tensor Replica::evaluate_shard(const ShardBatch& batch, std::int64_t weights_ver
   const Pass pass = make_pass(batch, x, weights_version, false);
   const Tensor output = forward_evaluating(pass, x);
   score(pass, batch, output, false, scalars);
-  return output;
+  return in_float32(output);
 }
 
 Tensor Replica::predict(const ShardBatch& batch, std::int64_t weights_version,
@@ -138,7 +144,7 @@ Tensor Replica::predict(const ShardBatch& batch, std::int64_t weights_version,
   const Tensor x = input(batch.x);
   Pass pass = make_pass(batch, x, weights_version, false);
   pass.observer = observer;
-  return forward_evaluating(pass, x);
+  return in_float32(forward_evaluating(pass, x));
 }
 
 Pass Replica::make_pass(const ShardBatch& batch, const Tensor& x, std::int64_t weights_version,
@@ -161,10 +167,20 @@ Pass Replica::make_pass(const ShardBatch& batch, const Tensor& x, std::int64_t w
 Tensor Replica::input(const Tensor& x) {
   const ProfileScope scope(stream_.profile(), "input");
   const Tensor raw = backend_.upload(stream_, x);
-  if (!scale_) return raw;
-  Tensor normalised = x_.head(raw.rows());
-  backend_.scale_shift(stream_, raw, scale_, shift_, normalised);
-  return normalised;
+  if (!x_) return raw;
+  Tensor result = x_.head(raw.rows());
+  if (scale_)
+    backend_.scale_shift(stream_, raw, scale_, shift_, result);
+  else
+    backend_.convert(stream_, raw, result);
+  return result;
+}
+
+Tensor Replica::in_float32(const Tensor& output) {
+  if (!output_in_float32_) return output;
+  Tensor wide = output_in_float32_.head(output.rows());
+  backend_.convert(stream_, output, wide);
+  return wide;
 }
 
 void Replica::prepare(const Pass& pass) {
@@ -217,7 +233,7 @@ Tensor Replica::score(const Pass& pass, const ShardBatch& batch, const Tensor& o
 }
 
 void Replica::explain_loss(Pass pass, const Tensor& x, double loss) {
-  if (x.dtype() == DType::kFloat32) check_finite(pass, "the input", x);
+  if (x.dtype() != DType::kInt64) check_finite(pass, "the input", x);
   pass.check_finite = true;
   forward(pass, x);
   throw Error(

@@ -56,11 +56,11 @@ class Replica {
   // Forward, loss, backward of one shard: gradients into the reducer's tree, sums into `scalars`.
   void train_shard(const ShardBatch& batch, std::int64_t shard, std::int64_t step,
                    std::int64_t weights_version, Reducer& reducer, ShardScalars& scalars);
-  // Forward and loss with running statistics and without dropout. The output (undefined if the
-  // batch is empty) lives until the next call.
+  // Forward and loss with running statistics and without dropout. The output, float32 (undefined if
+  // the batch is empty), lives until the next call.
   Tensor evaluate_shard(const ShardBatch& batch, std::int64_t weights_version,
                         ShardScalars& scalars);
-  // The network's output for the rows of the batch; lives until the next call.
+  // The network's output for the rows of the batch, float32; lives until the next call.
   Tensor predict(const ShardBatch& batch, std::int64_t weights_version,
                  LayerObserver* observer = nullptr);
 
@@ -68,6 +68,7 @@ class Replica {
   Pass make_pass(const ShardBatch& batch, const Tensor& x, std::int64_t weights_version,
                  bool training);
   Tensor input(const Tensor& x);
+  Tensor in_float32(const Tensor& output);
   void prepare(const Pass& pass);  // once for each version of the weights
   Tensor forward(const Pass& pass, const Tensor& x);
   // In evaluation: some rows at a time through all layers.
@@ -85,10 +86,11 @@ class Replica {
   std::unique_ptr<Layer> network_;
   std::unique_ptr<Loss> loss_;
   Shape output_shape_;
-  Tensor x_, scale_, shift_;            // normalised input; its factors
+  Tensor x_, scale_, shift_;            // input that is not as it comes; its factors
   Tensor frozen_gradients_;             // that nobody reads
   std::int64_t rows_at_once_;           // in evaluation
   Tensor output_;                       // of all rows, where not all go at once
+  Tensor output_in_float32_;            // where activations are not
   std::int64_t prepared_version_ = -1;  // of the weights; none yet
   Tensor sums_, host_sums_;  // of the loss, then of its metrics
 };

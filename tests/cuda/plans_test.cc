@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "kernels/cpu/backend_impl.h"
+#include "kernels/cuda/conv_channels.h"
 #include "kernels/cuda/conv_depthwise.h"
 #include "kernels/cuda/cudnn_plan.h"
 #include "launch/networks.h"
@@ -80,7 +81,8 @@ std::vector<ConvQuestion> questions_of(const std::string& name, const Input& inp
                                     ConvPass::kBackwardData, ConvPass::kBackwardWeights}) {
           // The library adds a bias to float32 alone.
           if (pass == ConvPass::kForwardBias && type != DType::kFloat32) continue;
-          const ConvQuestion question{pass, {geometry, images, type}, Float32Products::kStrict};
+          const ConvQuestion question{
+              pass, {padded_channels(geometry, type), images, type}, Float32Products::kStrict};
           questions.emplace(question.key(), question);
         }
   std::vector<ConvQuestion> list;

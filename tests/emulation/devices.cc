@@ -1,6 +1,7 @@
 // The GPUs that the emulation says there are: one, or those whose UUIDs EMULATED_GPUS lists, with
-// commas between them ("" for none). They share the host's memory. EMULATED_LIBRARIES is the version
-// that their libraries are said to have.
+// commas between them ("" for none). They share the host's memory. EMULATED_LIBRARIES is the
+// version that their libraries are said to have. EMULATED_SM is their compute capability, 90 where
+// it is not set.
 #include "kernels/cuda/devices.h"
 
 #include <algorithm>
@@ -14,6 +15,8 @@ namespace lockstep::gpu {
 
 VisibleGpus visible_gpus() {
   const char* const listed = std::getenv("EMULATED_GPUS");
+  const char* const sm = std::getenv("EMULATED_SM");
+  const int capability = sm != nullptr ? std::atoi(sm) : 90;
   std::istringstream uuids(listed != nullptr ? listed : "GPU-emulated");
   VisibleGpus result;
   for (std::string uuid; std::getline(uuids, uuid, ',');) {
@@ -21,7 +24,8 @@ VisibleGpus visible_gpus() {
     info.device = static_cast<int>(result.gpus.size());
     info.name = "emulated GPU";
     info.uuid = uuid;
-    info.major = 9;
+    info.major = capability / 10;
+    info.minor = capability % 10;
     info.pci_address = fmt::format("0000:{:02x}:00.0", info.device + 1);
     info.memory_bytes = std::size_t{1} << 30;
     result.gpus.push_back(info);

@@ -11,9 +11,9 @@
 
 namespace lockstep::cases {
 
-inline std::unique_ptr<Backend> emulated_backend() {
+inline std::unique_ptr<Backend> emulated_backend(DType activation_type = DType::kFloat32) {
   return make_cuda_backend({.name = "emulated GPU", .major = 0, .minor = 0},
-                           gpu::make_libraries(gpu::Float32Products::kStrict));
+                           gpu::make_libraries(gpu::Float32Products::kStrict), activation_type);
 }
 
 inline std::vector<std::string> operations_of_cases() {

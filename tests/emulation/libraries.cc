@@ -3,7 +3,9 @@
 // with the words of EMULATED_REFUSAL has no plan.
 #include "kernels/cuda/libraries.h"
 
+#include <cmath>
 #include <cstdlib>
+#include <numbers>
 #include <vector>
 
 #include "kernels/core/small_floats.h"
@@ -38,20 +40,39 @@ std::vector<double> matrix(const void* memory, DType type, bool transposed, std:
   return values;
 }
 
+double rounded(double value, DType type) {
+  const auto single = static_cast<float>(value);
+  return type == DType::kBFloat16 ? from_bfloat16(to_bfloat16(single)) : single;
+}
+
+double activated(ProductActivation activation, double x) {
+  switch (activation) {
+    case ProductActivation::kNone:
+      return x;
+    case ProductActivation::kRelu:
+      return x > 0 || std::isnan(x) ? x : 0;
+    case ProductActivation::kGeluTanh:
+      return x / 2 * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+  }
+  throw Error("unknown activation {} of a product", static_cast<int>(activation));
+}
+
 void multiply(const MatrixProduct& p, const void* a_memory, const void* b_memory, const float* bias,
               void* c) {
   const auto a = matrix(a_memory, p.operands, p.transposed_a, p.rows, p.inner);
   const auto b = matrix(b_memory, p.operands, p.transposed_b, p.inner, p.columns);
   std::vector<double> row(static_cast<std::size_t>(p.columns));
   for (std::int64_t r = 0; r < p.rows; ++r) {
-    for (std::size_t j = 0; j < row.size(); ++j) row[j] = bias != nullptr ? bias[j] : 0.0;
+    for (std::size_t j = 0; j < row.size(); ++j)
+      row[j] = bias != nullptr ? rounded(bias[j], p.result) : 0.0;
     for (std::int64_t k = 0; k < p.inner; ++k) {
       const double factor = a[static_cast<std::size_t>(r * p.inner + k)];
       const double* const from = b.data() + k * p.columns;
       for (std::size_t j = 0; j < row.size(); ++j) row[j] += factor * from[j];
     }
     for (std::size_t j = 0; j < row.size(); ++j)
-      store(c, p.result, r * p.columns + static_cast<std::int64_t>(j), row[j]);
+      store(c, p.result, r * p.columns + static_cast<std::int64_t>(j),
+            activated(p.activation, row[j]));
   }
 }
 

@@ -5,31 +5,8 @@ folder of its own, beside which it puts the plug-in that it wants."""
 import re
 
 import lockstep_run
+from emulated_gpu import BUILD, EMULATED, PLUGIN, environment, program_with
 from lockstep_run import *  # noqa: F403 (the test vocabulary)
-
-BUILD = Path(sys.argv[1]).resolve().parents[1]
-PLUGIN = "liblockstep_cuda.so"
-
-
-def program_with(plugin=None):
-    """Lets run() use a copy of the program, with this file in the plug-in's place."""
-    folder = Path("copy/bin").resolve()
-    library = folder.parent / "lib/lockstep"
-    for made in (folder, library):
-        made.mkdir(parents=True, exist_ok=True)
-    program = folder / "lockstep"
-    shutil.copy(BUILD / "launch/lockstep", program)
-    shutil.copy(BUILD / "kernels/liblockstep_core.so", library)
-    (library / PLUGIN).unlink(missing_ok=True)
-    if plugin:
-        shutil.copy(plugin, library / PLUGIN)
-    return str(program)
-
-
-def environment(**changes):
-    library = str(Path("copy/lib/lockstep").resolve())
-    return dict(ENVIRONMENT, LD_LIBRARY_PATH=f"{library}:{os.environ.get('LD_LIBRARY_PATH', '')}",
-                **changes)
 
 
 def small_run(**run):
@@ -88,7 +65,7 @@ def plugins_of_all_kinds():
     for number, (plugin, words) in enumerate(cases):
         if plugin and not Path(plugin).exists():
             raise Failure(f"{plugin} was not built")
-        lockstep_run.LOCKSTEP = program_with(plugin)
+        program_with(plugin)
         env = environment()
         succeed("train", config, "run.device=auto", "--out", f"a{number}", env=env).says(
             "device: CPU", ", no GPU: ", *words)
@@ -128,7 +105,7 @@ def ranks_and_gpus():
     """With GPUs that the tests' emulation plays: what is listed, and how many ranks may have one."""
     lockstep_run.LOCKSTEP = str(BUILD / "launch/lockstep")
     config = small_run(device="cuda")
-    lockstep_run.LOCKSTEP = program_with(BUILD / "tests/emulation/plugin" / PLUGIN)
+    program_with(EMULATED)
     listed = succeed("--version", "--verbose", env=environment(EMULATED_GPUS="A,B,C")).out
     for line in ("GPU 0: emulated GPU, A, sm_90, 1 GiB, at 0000:01:00.0", "GPU 2: emulated GPU, C",
                  "\n    0  -  x  x\n    1  x  -  x\n"):
@@ -147,7 +124,7 @@ def on_emulated_gpus(config, tolerance, transports=(), resumed_on=3):
     tolerance. Returns the environment."""
     lockstep_run.LOCKSTEP = str(BUILD / "launch/lockstep")
     succeed("train", config, "run.device=cpu", "--out", "cpu")
-    lockstep_run.LOCKSTEP = program_with(BUILD / "tests/emulation/plugin" / PLUGIN)
+    program_with(EMULATED)
     env = environment(EMULATED_GPUS="A,B,C")
     succeed("train", config, "--out", "one", env=env).says("device: GPU (emulated GPU, sm_90")
     for number, (ranks, keys) in enumerate([(2, []), (3, []), *transports]):
@@ -224,7 +201,8 @@ def plans_of_libraries():
     config = write_config("few.toml", run={"shards": 2, "device": "cuda"}, data={"file": "d.h5"},
                           model={"network": "linear"}, loss={"kind": "cross_entropy"},
                           training={"epochs": 1, "batch": 600})
-    program = lockstep_run.LOCKSTEP = program_with(BUILD / "tests/emulation/plugin" / PLUGIN)
+    program_with(EMULATED)
+    program = lockstep_run.LOCKSTEP
     env = environment(EMULATED_GPUS="A,B")
     succeed("train", config, "--out", "one", ranks=2, env=env)
     plans = Path("one/plans.txt").read_text()
@@ -275,7 +253,7 @@ def faults_of_an_emulated_gpu():
                           optimizer={"kind": "adam", "lr": 0.01},
                           training={"epochs": 4, "batch": 24},
                           checkpoint={"every_steps": 1, "keep": 99})
-    lockstep_run.LOCKSTEP = program_with(BUILD / "tests/emulation/plugin" / PLUGIN)
+    program_with(EMULATED)
     env = environment(EMULATED_GPUS="A,B")
     succeed("train", config, "--out", "whole", env=env)
     succeed("check", "step", config, "--rows", "0-1", env=env).says("fc.weight gradient")

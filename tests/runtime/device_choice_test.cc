@@ -148,7 +148,7 @@ TEST(DeviceChoice, PrecisionReachesTheGpuAndTf32NeedsOne) {
   FakeGpus gpus({"A"});
   const auto communicator = make_self_communicator();
   choose_device(run, *communicator, [&] { return LoadedGpuLibrary{&gpus, "", ""}; });
-  EXPECT_EQ(gpus.asked.products, GpuProducts::kTf32);
+  EXPECT_EQ(gpus.asked.precision, GpuPrecision::kTf32);
   EXPECT_THAT(choose(run, {FakeGpus({})}).errors,
               Each(AllOf(HasSubstr("format of GPUs"), HasSubstr("finds no GPU"))));
 }
