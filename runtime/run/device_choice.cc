@@ -119,6 +119,7 @@ DeviceChoice choose_device(const RunConfig& run, Communicator& communicator,
           choice.backend = sight.library->make_backend({device, gpu_precision(run.precision)});
         });
         choice.gpu = true;
+        choice.shared = gpus.shared;
         choice.library = sight.library;
         choice.gpu_libraries = gpu_libraries(sight.visible.gpus[static_cast<std::size_t>(device)],
                                              *sight.library, *choice.backend);

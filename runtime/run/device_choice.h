@@ -14,6 +14,7 @@ namespace lockstep {
 struct DeviceChoice {
   std::unique_ptr<Backend> backend;
   bool gpu = false;
+  bool shared = false;  // some ranks compute on one GPU
   GpuLibrary* library = nullptr;  // that made the backend, where it is a GPU
   // "NVIDIA H200, sm_90, CUDA runtime 13.0, cuDNN 9.14.0, ..."; "" on the CPU. The same on all
   // ranks, and in all starts of a run.

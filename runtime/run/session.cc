@@ -75,6 +75,9 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
     config_.training.batch = kDefaultBatch;
   std::vector<int> threads;
   device_ = choose_device(config_.run, communicator);
+  if (device_.gpu && purpose == Purpose::kTrain)
+    link_ =
+        choose_link(config_.run, communicator, device_.shared, [] { return load_nccl_library(); });
   together(communicator, [&] {
     if (!device_.gpu) {  // whose kernels are threads enough
       const ThreadChoice choice = resolve_threads(config_.run.threads, communicator.local_size(),
@@ -107,14 +110,14 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
   for (const std::string& text : communicator.all_gather(std::to_string(threads_)))
     threads.push_back(std::stoi(text));
   log_.insert(log_.begin(),
-              fmt::format("device: {}; {}; {} thread{} a rank", device_.text,
+              fmt::format("device: {}; {}{}; {} thread{} a rank", device_.text, link_.text,
                           communicator.description(), threads_, threads_ == 1 ? "" : "s"));
   together(communicator, [&] {
     const ShardPlan plan(config_.run.shards, threads);
     const std::int64_t max_rows =
         (config_.training.batch + config_.run.shards - 1) / config_.run.shards;
     blueprint_ = make_blueprint(purpose, networks);
-    team_ = std::make_unique<Team>(blueprint_, plan, max_rows, communicator, backend());
+    team_ = std::make_unique<Team>(blueprint_, plan, max_rows, communicator, backend(), link_.link);
     const Shape& output = team_->replica().output_shape();
     if (purpose == Purpose::kTrain && classes_.classes > 0)
       outputs_note_ = spare_outputs_note(classes_, output.back());

@@ -13,6 +13,7 @@
 #include "runtime/config/config.h"
 #include "runtime/run/class_check.h"
 #include "runtime/run/device_choice.h"
+#include "runtime/run/link_choice.h"
 #include "runtime/step/team.h"
 
 namespace lockstep {
@@ -70,6 +71,7 @@ class Session {
   Purpose purpose_;
   Communicator& communicator_;
   DeviceChoice device_;
+  LinkChoice link_;  // of a training on GPUs
   NodeDataset data_;
   Shape stored_sample_, sample_;  // in the file; as the network sees it
   std::shared_ptr<const Augmentation> augmentation_;

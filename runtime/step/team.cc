@@ -5,12 +5,13 @@
 namespace lockstep {
 
 Team::Team(const Blueprint& blueprint, const ShardPlan& plan, std::int64_t max_rows,
-           Communicator& communicator, Backend& backend)
+           Communicator& communicator, Backend& backend, std::shared_ptr<DeviceLink> link)
     : plan_(plan),
       shards_(plan.of_rank(communicator.rank())),
       max_rows_(max_rows),
       communicator_(communicator),
-      backend_(backend) {
+      backend_(backend),
+      link_(std::move(link)) {
   const int rank = communicator.rank();
   for (int index = 0; index < plan.workers(rank); ++index)
     workers_.push_back({index, plan.of_worker(rank, index), backend.make_stream(index), nullptr});

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runtime/communication/communicator.h"
+#include "runtime/communication/device_link.h"
 #include "runtime/step/replica.h"
 
 namespace lockstep {
@@ -28,9 +29,10 @@ class AnnouncedError : public Error {
 
 class Team {
  public:
-  // Builds one replica a worker, each on its own thread, for shards of up to max_rows rows.
+  // Builds one replica a worker, each on its own thread, for shards of up to max_rows rows. `link`:
+  // between the ranks' devices, or null.
   Team(const Blueprint& blueprint, const ShardPlan& plan, std::int64_t max_rows,
-       Communicator& communicator, Backend& backend);
+       Communicator& communicator, Backend& backend, std::shared_ptr<DeviceLink> link = nullptr);
 
   // New replicas in place of the old, each again on its own thread. Values are to be bound anew.
   void rebuild(const Blueprint& blueprint);
@@ -47,6 +49,7 @@ class Team {
   const ShardPlan& plan() const { return plan_; }
   Backend& backend() { return backend_; }
   Communicator& communicator() { return communicator_; }
+  const std::shared_ptr<DeviceLink>& link() const { return link_; }
   // A collective, between runs: the node's ranks pack weights together from now on.
   void share_packed_copies(double patience_seconds);
   void bind_values(float* flat);
@@ -58,6 +61,7 @@ class Team {
   std::int64_t max_rows_;
   Communicator& communicator_;
   Backend& backend_;
+  std::shared_ptr<DeviceLink> link_;
   std::shared_ptr<PackedCopies> packed_copies_;  // of all workers
   std::vector<Worker> workers_;
 };

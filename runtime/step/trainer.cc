@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "runtime/communication/agreement.h"
-#include "runtime/communication/staged_exchange.h"
+#include "runtime/communication/linked_exchange.h"
 #include "runtime/step/schedule.h"
 
 namespace lockstep {
@@ -61,7 +61,8 @@ Trainer::Trainer(const Config& config, Team& team, const NodeDataset& data, cons
                               config.run.patience_seconds,
                               reduction_of(config.run),
                               params.elements() - params.trained_elements()};
-  exchange_ = make_training_exchange(team.communicator(), exchange, team.plan(), team.backend());
+  exchange_ = make_training_exchange(team.communicator(), team.link(), exchange, team.plan(),
+                                     team.backend());
   team.bind_values(exchange_->values());
   team.share_packed_copies(config.run.patience_seconds);
   for (Worker& worker : team.workers()) {

@@ -27,7 +27,7 @@ struct EmulatedRank {
   int rank, ranks;
   Communicator& communicator;
   Backend& gpu;
-  DeviceLink& link;
+  std::shared_ptr<DeviceLink> link;
 };
 
 inline void on_emulated_ranks(int ranks, double patience_seconds,
@@ -36,7 +36,8 @@ inline void on_emulated_ranks(int ranks, double patience_seconds,
   testing::on_ranks(ranks, [&](Communicator& communicator) {
     take_own_gpu();
     const auto gpu = make_emulated_gpu();
-    NcclLink link({communicator.rank(), ranks, id, patience_seconds});
+    const auto link =
+        std::make_shared<NcclLink>(NcclOptions{communicator.rank(), ranks, id, patience_seconds});
     work({communicator.rank(), ranks, communicator, *gpu, link});
     communicator.barrier();
   });

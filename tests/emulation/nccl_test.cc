@@ -27,7 +27,7 @@ float value_of(int rank, std::int64_t i) {
 
 Tensor filled(const EmulatedRank& r, std::int64_t count,
               const std::function<float(std::int64_t)>& f) {
-  Tensor tensor = r.gpu.empty({count});
+  Tensor tensor = r.gpu.empty_pinned({count}, DType::kFloat32);
   for (std::int64_t i = 0; i < count; ++i) tensor.data<float>()[i] = f(i);
   return tensor;
 }
@@ -53,8 +53,8 @@ TEST_P(NcclLinks, PartsGoToTheirRanks) {
       on_emulated_ranks(ranks, 30, [&](const EmulatedRank& r) {
         const auto stream = r.gpu.make_urgent_stream();
         const Tensor parts = filled(r, ranks * count, [&](auto i) { return value_of(r.rank, i); });
-        Tensor received = r.gpu.empty({ranks * count});
-        r.link.all_to_all(*stream, parts.raw(), received.raw(), bytes_of(count));
+        Tensor received = r.gpu.empty_pinned({ranks * count}, DType::kFloat32);
+        r.link->all_to_all(*stream, parts.raw(), received.raw(), bytes_of(count));
         stream->synchronize();
         for (std::int64_t i = 0; i < ranks * count; ++i)
           ASSERT_EQ(received.data<float>()[i],
@@ -69,11 +69,11 @@ TEST_P(NcclLinks, GathersInPlaceAndNot) {
         on_emulated_ranks(ranks, 30, [&](const EmulatedRank& r) {
           const auto stream = r.gpu.make_urgent_stream();
           const Tensor part = filled(r, count, [&](auto i) { return value_of(r.rank, i); });
-          Tensor whole = r.gpu.empty({ranks * count});
+          Tensor whole = r.gpu.empty_pinned({ranks * count}, DType::kFloat32);
           Tensor place = whole.slice(r.rank * count, (r.rank + 1) * count);
           if (in_place) r.gpu.copy(part, place);
-          r.link.all_gather(*stream, in_place ? place.raw() : part.raw(), whole.raw(),
-                            bytes_of(count));
+          r.link->all_gather(*stream, in_place ? place.raw() : part.raw(), whole.raw(),
+                             bytes_of(count));
           stream->synchronize();
           for (std::int64_t i = 0; i < ranks * count; ++i)
             ASSERT_EQ(whole.data<float>()[i], value_of(static_cast<int>(i / count), i % count));
@@ -85,11 +85,11 @@ TEST_P(NcclLinks, Sums) {
     on_emulated_ranks(ranks, 30, [&](const EmulatedRank& r) {
       const auto stream = r.gpu.make_urgent_stream();
       const Tensor values = filled(r, 50001, [&](auto i) { return float(i % 17) + float(r.rank); });
-      Tensor halves = r.gpu.empty({50001}, DType::kBFloat16);
+      Tensor halves = r.gpu.empty_pinned({50001}, DType::kBFloat16);
       auto* const bits = reinterpret_cast<std::uint16_t*>(halves.raw());
       for (std::int64_t i = 0; i < 50001; ++i) bits[i] = to_bfloat16(values.data<float>()[i]);
-      r.link.all_reduce(*stream, values.raw(), 50001, DType::kFloat32);
-      r.link.all_reduce(*stream, halves.raw(), 50001, DType::kBFloat16);
+      r.link->all_reduce(*stream, values.raw(), 50001, DType::kFloat32);
+      r.link->all_reduce(*stream, halves.raw(), 50001, DType::kBFloat16);
       stream->synchronize();
       for (std::int64_t i = 0; i < 50001; ++i) {
         const auto want = static_cast<float>(ranks * (i % 17) + ranks * (ranks - 1) / 2);
@@ -116,10 +116,10 @@ TEST_P(NcclLinks, MessagesOfAnyLengthKeepTheirOrder) {
           keep.push_back(
               filled(r, length(r.rank, peer, n), [&](auto i) { return value_of(r.rank, i + n); }));
           sends.push_back({peer, keep.back().raw(), keep.back().bytes()});
-          keep.push_back(r.gpu.empty({length(peer, r.rank, n)}));
+          keep.push_back(r.gpu.empty_pinned({length(peer, r.rank, n)}, DType::kFloat32));
           receives.push_back({peer, keep.back().raw(), keep.back().bytes()});
         }
-      r.link.exchange(*stream, sends, receives);
+      r.link->exchange(*stream, sends, receives);
       stream->synchronize();
       for (std::size_t m = 0; m < receives.size(); ++m)
         for (std::size_t i = 0; i < receives[m].bytes / sizeof(float); ++i)
@@ -172,20 +172,20 @@ TEST(NcclErrors, StickAndEndTheOthersToo) {
   on_emulated_ranks(2, 30, [&](const EmulatedRank& r) {
     const auto stream = r.gpu.make_urgent_stream();
     float part = 1, whole[2] = {};
-    const auto gather = [&] { r.link.all_gather(*stream, &part, whole, sizeof part); };
+    const auto gather = [&] { r.link->all_gather(*stream, &part, whole, sizeof part); };
     gather();
-    EXPECT_EQ(r.link.error(), "");
+    EXPECT_EQ(r.link->error(), "");
     if (r.rank == 1) {
       EXPECT_THAT(error_of(gather), HasSubstr("an all-gather: ncclInternalError: a wire broke"));
-      EXPECT_THAT(r.link.error(), HasSubstr("a wire broke"));
+      EXPECT_THAT(r.link->error(), HasSubstr("a wire broke"));
       EXPECT_THAT(error_of(gather), HasSubstr("a wire broke"));
-      r.link.abort(5);
-      EXPECT_EQ(r.link.error(), "");
+      r.link->abort(5);
+      EXPECT_EQ(r.link->error(), "");
     } else {
       gather();
       stream->synchronize();  // the work ends, without a result
-      EXPECT_THAT(r.link.error(), HasSubstr("ncclRemoteError: rank 1 is gone"));
-      r.link.abort(5);
+      EXPECT_THAT(r.link->error(), HasSubstr("ncclRemoteError: rank 1 is gone"));
+      r.link->abort(5);
     }
   });
   ::unsetenv("EMULATED_NCCL_FAIL");
@@ -211,7 +211,7 @@ TEST(NcclErrors, AStreamOfTheCpuIsRefused) {
       Device& device_;
     } stream(r.gpu);
     float x = 0;
-    EXPECT_THAT(error_of([&] { r.link.all_reduce(stream, &x, 1, DType::kFloat32); }),
+    EXPECT_THAT(error_of([&] { r.link->all_reduce(stream, &x, 1, DType::kFloat32); }),
                 HasSubstr("NCCL was given a stream of emulated GPU"));
   });
 }
