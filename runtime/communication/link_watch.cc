@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "runtime/communication/waiter.h"
@@ -12,12 +13,15 @@ namespace {
 
 constexpr auto kGlance = std::chrono::milliseconds(100);
 constexpr double kAbortSeconds = 5;
+// Many glances: a process that runs has beaten meanwhile.
+constexpr auto kStandstill = std::chrono::seconds(2);
 
+// "step 57, bucket 3: "
 std::string place_of(const LinkWork& work) {
   std::string text;
-  if (work.step >= 0) text += fmt::format(", step {}", work.step);
-  if (work.bucket >= 0) text += fmt::format(", bucket {}", work.bucket);
-  return text;
+  if (work.step >= 0) text = fmt::format("step {}", work.step);
+  if (work.bucket >= 0) text += fmt::format("{}bucket {}", text.empty() ? "" : ", ", work.bucket);
+  return text.empty() ? "" : text + ": ";
 }
 
 }  // namespace
@@ -25,13 +29,13 @@ std::string place_of(const LinkWork& work) {
 LinkWatch::LinkWatch(Communicator& communicator, DeviceLink& link, double patience_seconds)
     : communicator_(communicator), link_(link), patience_seconds_(patience_seconds) {
   const auto ranks = static_cast<std::size_t>(communicator.local_size());
-  board_ = communicator.node_memory(ranks * sizeof(StepCounter));
-  const std::span<StepCounter> counters(reinterpret_cast<StepCounter*>(board_.bytes.data()), ranks);
-  counters[static_cast<std::size_t>(communicator.local_rank())].publish(1);
+  board_ = communicator.node_memory(ranks * sizeof(Sign));
+  signs_ = {reinterpret_cast<Sign*>(board_.bytes.data()), ranks};
+  own_sign().begun = 1;
   communicator.barrier();
-  bool seen = true;
-  for (const StepCounter& counter : counters) seen = seen && counter.reached(1);
-  if (seen) counters_ = counters;
+  const bool shared =
+      std::ranges::all_of(signs_, [](const Sign& sign) { return sign.begun.load() > 0; });
+  if (!shared) signs_ = {};
   begun_ = 1;
   thread_ = std::thread([this] { watch(); });
 }
@@ -45,11 +49,14 @@ LinkWatch::~LinkWatch() {
   thread_.join();
 }
 
+LinkWatch::Sign& LinkWatch::own_sign() {
+  return signs_[static_cast<std::size_t>(communicator_.local_rank())];
+}
+
 void LinkWatch::begin(const LinkWork& work) {
   last_ = work;
   ++begun_;
-  if (!counters_.empty())
-    counters_[static_cast<std::size_t>(communicator_.local_rank())].publish(begun_);
+  if (!signs_.empty()) own_sign().begun = begun_;
 }
 
 void LinkWatch::follow(std::shared_ptr<Event> done) {
@@ -58,35 +65,48 @@ void LinkWatch::follow(std::shared_ptr<Event> done) {
 }
 
 Error LinkWatch::explain(const std::string& error) const {
-  return Error("rank {}{}: {}. Start again with --resume",
-               communicator_.job_rank(communicator_.rank()), place_of(last_), error);
+  LinkWork work = last_;
+  work.step = -1;  // which whoever takes the step says
+  return Error("{}{}. Start again with --resume", place_of(work), error);
+}
+
+std::vector<int> LinkWatch::culprits(std::uint32_t number) const {
+  std::vector<int> behind, still;
+  std::vector<std::uint32_t> beats;
+  for (const Sign& sign : signs_) beats.push_back(sign.beats);
+  if (!signs_.empty()) std::this_thread::sleep_for(kStandstill);
+  const int first = communicator_.rank() - communicator_.local_rank();
+  for (int local = 0; local < std::ssize(signs_); ++local) {
+    const Sign& sign = signs_[static_cast<std::size_t>(local)];
+    const int name = communicator_.job_rank(first + local);
+    if (static_cast<std::int32_t>(sign.begun - number) < 0) behind.push_back(name);
+    if (local != communicator_.local_rank() && sign.beats == beats[static_cast<std::size_t>(local)])
+      still.push_back(name);
+  }
+  return behind.empty() ? still : behind;
 }
 
 std::string LinkWatch::late(const Followed& followed) const {
-  std::vector<int> behind;
-  const int first = communicator_.rank() - communicator_.local_rank();
-  for (int local = 0; local < static_cast<int>(counters_.size()); ++local)
-    if (!counters_[static_cast<std::size_t>(local)].reached(followed.number))
-      behind.push_back(communicator_.job_rank(first + local));
   const LinkWork& work = followed.work;
-  if (!behind.empty()) {
-    const std::string what =
-        work.bucket < 0 ? work.what : fmt::format("{} (bucket {})", work.what, work.bucket);
-    return late_error(behind, what, work.step, patience_seconds_).what();
-  }
+  const std::vector<int> ranks = culprits(followed.number);
+  if (!ranks.empty())
+    return late_error(ranks,
+                      work.bucket < 0 ? std::string(work.what)
+                                      : fmt::format("{} (bucket {})", work.what, work.bucket),
+                      work.step, patience_seconds_)
+        .what();
   return fmt::format(
-      "rank {}{}: the other ranks have not {} over {} for {:.3g} s: is a rank of another node "
-      "stopped, or the network down? Look at the job's processes, and start again with --resume",
-      communicator_.job_rank(communicator_.rank()), place_of(work), work.what, link_.description(),
-      patience_seconds_);
+      "{}the other ranks have not {} over {} for {:.3g} s: is a rank of another node stopped, or "
+      "is "
+      "the network down? Look at the job's processes, and start again with --resume",
+      place_of(work), work.what, link_.description(), patience_seconds_);
 }
 
 std::string LinkWatch::trouble() {
   while (!followed_.empty() && followed_.front().done->reached()) followed_.pop_front();
   const std::string error = link_.error();
   if (!error.empty())
-    return fmt::format("rank {}{}: {}. Start again with --resume",
-                       communicator_.job_rank(communicator_.rank()),
+    return fmt::format("{}{}. Start again with --resume",
                        followed_.empty() ? "" : place_of(followed_.front().work), error);
   if (followed_.empty()) return "";
   const std::chrono::duration<double> waited = Clock::now() - followed_.front().since;
@@ -97,21 +117,24 @@ void LinkWatch::watch() {
   std::unique_lock lock(mutex_);
   while (!leaving_) {
     changed_.wait_for(lock, kGlance);
+    if (!signs_.empty()) ++own_sign().beats;
     std::string message;
     try {
       message = trouble();
-    } catch (const Error& error) {  // of the device, which the rank's own thread meets as well
+    } catch (const Error&) {  // of the device, which the rank's own thread meets as well
       continue;
     }
-    if (!leaving_ && !message.empty()) give_up(message);
+    if (leaving_ || message.empty()) continue;
+    // Whose failure was the first prints its message and ends the job.
+    if (!communicator_.announce_failure()) return;
+    give_up(message);
   }
 }
 
 void LinkWatch::give_up(const std::string& message) {
-  if (communicator_.announce_failure()) {
-    std::fprintf(stderr, "%s\n", message.c_str());
-    std::fflush(stderr);
-  }
+  std::fprintf(stderr, "lockstep: rank %d: %s\n", communicator_.job_rank(communicator_.rank()),
+               message.c_str());
+  std::fflush(stderr);
   link_.abort(kAbortSeconds);
   _exit(1);
 }

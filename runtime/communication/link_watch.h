@@ -4,6 +4,7 @@
 // names rank, step and bucket, and ends the process; the launcher ends the others.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -49,18 +50,25 @@ class LinkWatch {
     Clock::time_point since;
   };
 
+  // What ranks of a node show each other, in memory that is zero at first.
+  struct alignas(kCacheLine) Sign {
+    std::atomic<std::uint32_t> begun;  // pieces of work
+    std::atomic<std::uint32_t> beats;  // of the thread, as long as the process runs
+  };
+
+  Sign& own_sign();
   void watch();
   std::string trouble();  // a message, or "" as long as nothing is wrong
   std::string late(const Followed& followed) const;
+  // Ranks of this node that have not begun so much work; where all have, those that stand still.
+  std::vector<int> culprits(std::uint32_t number) const;
   [[noreturn]] void give_up(const std::string& message);
 
   Communicator& communicator_;
   DeviceLink& link_;
   double patience_seconds_;
-  // How much work each rank of this node has begun: those behind are the late ones. Empty where the
-  // ranks cannot see it.
   NodeMemory board_;
-  std::span<StepCounter> counters_;
+  std::span<Sign> signs_;  // by local rank; empty where the ranks cannot see each other's
   std::uint32_t begun_ = 0;
   LinkWork last_;
 

@@ -1,9 +1,11 @@
 #include "runtime/communication/linked_exchange.h"
 
 #include <algorithm>
+#include <cstring>
 #include <exception>
 #include <utility>
 
+#include "runtime/communication/exchange_arena.h"
 #include "runtime/communication/linked_sum.h"
 #include "runtime/communication/linked_tree.h"
 #include "runtime/communication/plan_check.h"
@@ -21,6 +23,13 @@ ExchangePlan scalars_of(const ExchangePlan& plan) {
   scalars.scalars = plan.scalars;
   scalars.patience_seconds = plan.patience_seconds;
   return scalars;
+}
+
+// Zero, as whoever fills arrays may expect.
+Tensor pinned_zeros(Backend& backend, std::int64_t elements, DType type) {
+  Tensor memory = backend.empty_pinned({elements}, type);
+  std::memset(memory.raw(), 0, memory.bytes());
+  return memory;
 }
 
 }  // namespace
@@ -55,10 +64,8 @@ LinkedExchange::LinkedExchange(Communicator& communicator, std::shared_ptr<Devic
       subtrees_(canonical_subtrees(shards.of_rank(rank_))),
       // What no parameter covers stays zero.
       values_(backend.zeros({plan.elements + plan.frozen + spare})),
-      block_norms_(backend.empty_pinned(
-          {std::max<std::int64_t>(1, (plan.elements + kBlockElements - 1) / kBlockElements)},
-          DType::kFloat64)),
-      host_values_(backend.empty_pinned({plan.elements + plan.frozen}, DType::kFloat32)),
+      block_norms_(pinned_zeros(backend, blocks_of({0, plan.elements}).count(), DType::kFloat64)),
+      host_values_(pinned_zeros(backend, plan.elements + plan.frozen, DType::kFloat32)),
       joined_(communicator.make_exchange(scalars_of(plan), shards, backend)),
       link_stream_(backend.make_urgent_stream()),
       nodes_(plan.buckets.size()),
@@ -69,7 +76,7 @@ LinkedExchange::LinkedExchange(Communicator& communicator, std::shared_ptr<Devic
                  shards.workers(rank_), rank_);
   for (int i = 0; i < plan.states; ++i) {
     states_.push_back(backend.zeros({plan.elements + spare}));
-    host_states_.push_back(backend.empty_pinned({plan.elements}, DType::kFloat32));
+    host_states_.push_back(pinned_zeros(backend, plan.elements, DType::kFloat32));
   }
   for (int i = 0; i < counter_depth(shards.of_rank(rank_)); ++i)
     gradients_.push_back(backend.zeros({plan.elements + spare}));

@@ -88,7 +88,6 @@ enum class ExchangeType { kFloat32, kBFloat16 };
 enum class Precision { kFloat32, kBFloat16, kTf32 };
 enum class IsaChoice { kAuto, kAvx512, kAvx2, kNeon, kGeneric };
 enum class TransportChoice { kAuto, kMessages };
-enum class GpuExchange { kAuto, kNccl, kHost };
 enum class AxesChoice { kNhwc, kNchw };
 enum class ConvolutionChoice { kAuto, kDirect };
 enum class LossKind { kCrossEntropy, kBinaryCrossEntropy, kMse, kL1, kHuber, kHinge };
@@ -103,7 +102,6 @@ std::string_view name_of(ExchangeType value);
 std::string_view name_of(Precision value);
 std::string_view name_of(IsaChoice value);
 std::string_view name_of(TransportChoice value);
-std::string_view name_of(GpuExchange value);
 std::string_view name_of(AxesChoice value);
 std::string_view name_of(ConvolutionChoice value);
 std::string_view name_of(LossKind value);
@@ -123,7 +121,6 @@ struct RunConfig {
   Precision precision = Precision::kFloat32;
   IsaChoice isa = IsaChoice::kAuto;
   TransportChoice transport = TransportChoice::kAuto;
-  GpuExchange gpu_exchange = GpuExchange::kAuto;
   std::int64_t memory_mib = 0;      // that the ranks of a node may use together; 0: "auto"
   std::int64_t ranks_per_node = 0;  // behave as if every so many sat on a node; 0: as they sit
   double patience_seconds = 300;

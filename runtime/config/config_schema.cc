@@ -37,10 +37,6 @@ Names names(TransportChoice) {
   static constexpr std::array<std::string_view, 2> kNames{"auto", "messages"};
   return kNames;
 }
-Names names(GpuExchange) {
-  static constexpr std::array<std::string_view, 3> kNames{"auto", "nccl", "host"};
-  return kNames;
-}
 Names names(AxesChoice) {
   static constexpr std::array<std::string_view, 2> kNames{"nhwc", "nchw"};
   return kNames;
@@ -149,9 +145,6 @@ void add_run_and_data(std::vector<ConfigKey>& keys) {
   LOCKSTEP_KEY(kOperational, run.isa, "instruction set of the CPU kernels; never changes results");
   LOCKSTEP_KEY(kOperational, run.transport,
                "between ranks: shared memory inside a node (auto), or messages everywhere");
-  LOCKSTEP_KEY(kOperational, run.gpu_exchange,
-               "between GPUs: by nccl, over the host, or nccl where every rank has a GPU of its own "
-               "(auto)");
   LOCKSTEP_KEY(kOperational, run.memory_mib,
                "MiB for all ranks of a node; auto: what the control group allows")
       .at_least(1)
@@ -393,9 +386,6 @@ std::string_view name_of(IsaChoice value) {
   return name_in_table(value);
 }
 std::string_view name_of(TransportChoice value) {
-  return name_in_table(value);
-}
-std::string_view name_of(GpuExchange value) {
   return name_in_table(value);
 }
 std::string_view name_of(AxesChoice value) {

@@ -1,12 +1,17 @@
 #include "runtime/run/link_choice.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "runtime/communication/agreement.h"
 
 namespace lockstep {
 
 namespace {
+
+// Where each rank sets another, NCCL takes ranks of one GPU for ranks of several hosts, and links
+// them: slow, but right.
+constexpr const char* kHostNames = "NCCL_HOSTID";
 
 struct Sight {
   NcclLibrary* library = nullptr;
@@ -37,7 +42,7 @@ std::string common_reason(Communicator& communicator, const Sight& sight) {
     if (versions[rank] != versions[0])
       throw AgreedError(fmt::format(
           "rank {} has NCCL {}, rank {} has NCCL {}, and they cannot talk to each other: give all "
-          "nodes one version, or exchange over the host with run.gpu_exchange = \"host\"",
+          "nodes one version, or exchange over the host with run.transport = \"messages\"",
           name(0), versions[0], name(rank), versions[rank]));
   return "";
 }
@@ -48,42 +53,34 @@ LinkChoice choose_link(const RunConfig& run, Communicator& communicator, bool sh
                        const std::function<LoadedNcclLibrary()>& load) {
   LinkChoice choice;
   if (communicator.size() == 1) return choice;
-  if (run.gpu_exchange == GpuExchange::kHost) {
+  if (run.transport == TransportChoice::kMessages) {
     choice.text = "exchange over the host (as configured); ";
     return choice;
   }
-  std::string why_not;
-  if (run.exchange_type == ExchangeType::kBFloat16) {
+  const Sight sight = look(load);
+  std::string why_not = common_reason(communicator, sight);
+  if (run.exchange_type == ExchangeType::kBFloat16)
     why_not = "it adds up bfloat16 in bfloat16, run.exchange_type means float32";
-  } else if (shared && run.gpu_exchange == GpuExchange::kAuto) {
+  else if (shared && std::getenv(kHostNames) == nullptr)
     why_not = "more ranks than GPUs, and it wants one for each";
-  } else {
-    const Sight sight = look(load);
-    why_not = common_reason(communicator, sight);
-    if (why_not.empty()) {
-      try {
-        std::string id;
-        together(communicator, [&] {
-          if (communicator.rank() == 0) id = sight.library->make_id();
-        });
-        id = communicator.broadcast(std::move(id), 0);
-        together(communicator, [&] {
-          choice.link = sight.library->make_link(
-              {communicator.rank(), communicator.size(), id, run.patience_seconds});
-        });
-        choice.text = choice.link->description() + " between GPUs; ";
-        return choice;
-      } catch (const AgreedError& error) {
-        choice.link.reset();
-        why_not = error.what();
-      }
+  if (why_not.empty()) {
+    try {
+      std::string id;
+      together(communicator, [&] {
+        if (communicator.rank() == 0) id = sight.library->make_id();
+      });
+      id = communicator.broadcast(std::move(id), 0);
+      together(communicator, [&] {
+        choice.link = sight.library->make_link(
+            {communicator.rank(), communicator.size(), id, run.patience_seconds});
+      });
+      choice.text = choice.link->description() + " between GPUs; ";
+      return choice;
+    } catch (const AgreedError& error) {
+      choice.link.reset();
+      why_not = error.what();
     }
   }
-  if (run.gpu_exchange == GpuExchange::kNccl)
-    throw AgreedError(fmt::format(
-        "run.gpu_exchange = \"nccl\": {}. Set run.gpu_exchange = \"host\" or \"auto\" to exchange "
-        "over the host",
-        why_not));
   choice.text = fmt::format("exchange over the host, no NCCL: {}; ", why_not);
   return choice;
 }

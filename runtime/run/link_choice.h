@@ -18,10 +18,10 @@ struct LinkChoice {
   std::string text;
 };
 
-// A collective of all ranks, each of which has chosen its GPU. run.gpu_exchange "auto" takes NCCL
-// where all can have it, and else the host with the reason in its text; "nccl" throws AgreedError
-// with that reason. Versions that differ between ranks are an error in any case. `shared`: some
-// ranks compute on one GPU, which NCCL refuses.
+// A collective of all ranks, each of which has chosen its GPU: NCCL where all can have it and
+// run.transport is "auto", else the host, with the reason in its text. Versions that differ between
+// ranks are an AgreedError. `shared`: some ranks compute on one GPU, which NCCL refuses unless it
+// is told that they sit on different hosts (NCCL_HOSTID).
 LinkChoice choose_link(const RunConfig& run, Communicator& communicator, bool shared,
                        const std::function<LoadedNcclLibrary()>& load);
 

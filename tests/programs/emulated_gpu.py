@@ -10,11 +10,13 @@ from lockstep_run import ENVIRONMENT
 
 BUILD = Path(sys.argv[1]).resolve().parents[1]
 PLUGIN = "liblockstep_cuda.so"
+NCCL = "liblockstep_nccl.so"
 EMULATED = BUILD / "tests/emulation/plugin" / PLUGIN
+EMULATED_NCCL = EMULATED.with_name(NCCL)
 
 
-def program_with(plugin=None):
-    """Lets run() use a copy of the program, with this file in the plug-in's place."""
+def program_with(plugin=None, nccl=None):
+    """Lets run() use a copy of the program, with these files in the plug-ins' places."""
     folder = Path("copy/bin").resolve()
     library = folder.parent / "lib/lockstep"
     for made in (folder, library):
@@ -22,9 +24,10 @@ def program_with(plugin=None):
     program = folder / "lockstep"
     shutil.copy(BUILD / "launch/lockstep", program)
     shutil.copy(BUILD / "kernels/liblockstep_core.so", library)
-    (library / PLUGIN).unlink(missing_ok=True)
-    if plugin:
-        shutil.copy(plugin, library / PLUGIN)
+    for name, file in ((PLUGIN, plugin), (NCCL, nccl)):
+        (library / name).unlink(missing_ok=True)
+        if file:
+            shutil.copy(file, library / name)
     lockstep_run.LOCKSTEP = str(program)
 
 
