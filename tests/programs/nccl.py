@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Ranks with an emulated GPU each that exchange by NCCL's twin: bits, what is said where NCCL cannot
 be had, and what ends a job when it breaks."""
-import lockstep_run
 from emulated_gpu import BUILD, EMULATED, EMULATED_NCCL, environment, program_with
 from lockstep_run import *  # noqa: F403 (the test vocabulary)
 
@@ -72,24 +71,13 @@ def steps_down_from_nccl():
 
 @test
 def nccl_breaks():
-    """An error inside NCCL, and a rank that stands still: one message with rank, step and bucket."""
+    """An error inside NCCL ends the job with one message that names rank, step and bucket."""
     config = small_network()
     program_with(EMULATED, EMULATED_NCCL)
     env = environment(EMULATED_GPUS="A,B")
     refuse("train", config, "--out", "a", ranks=2,
            env=dict(env, EMULATED_NCCL_FAIL="1:7:ncclInternalError: a wire broke"),
            words=["rank 1: step ", "bucket 0: ", "a wire broke", "--resume"])
-    job = lockstep_run.Job(lockstep_run.command_of(
-        ["train", config, "training.epochs=10000", "checkpoint.every_steps=200",
-         "run.patience_seconds=3", "--out", "b"], 2), env=env)
-    job.wait_for(lambda: checkpoints("b"), "the first checkpoint")
-    time.sleep(0.1)  # in a step: who waits for a checkpoint has more patience
-    os.kill(job.ranks(2)[1], signal.SIGSTOP)
-    result = job.wait()
-    check(result.code != 0, f"a job with a stopped rank ended well:\n{result}")
-    check(len(result.errors) == 1, f"{len(result.errors)} messages:\n{result}")
-    result.says("rank 1 has not ", "of step ", "--resume")
-    check(checkpoints("b"), "no checkpoint was kept")
 
 
 main()
