@@ -296,7 +296,7 @@ def emulated_streams_in_any_order():
     but recorded waits, give the bits of streams that run at once: no copy starts too early, and no
     memory that one still reads is used again."""
     config = small_network(steps=5)
-    lockstep_run.LOCKSTEP = program_with(BUILD / "tests/emulation/plugin" / PLUGIN)
+    program_with(EMULATED)
     succeed("train", config, "--out", "once", env=environment())
     for seed, ranks in ((1, 1), (2, 1), (3, 1), (4, 2)):
         succeed("train", config, "--out", f"s{seed}", ranks=ranks,
