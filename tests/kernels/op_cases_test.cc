@@ -92,8 +92,9 @@ TEST(OpListTest, CoversTheTableOfContents) {
   ASSERT_TRUE(file) << header;
   const std::string text(std::istreambuf_iterator<char>(file), {});
   const std::vector<std::string> covered = operations_of_cases();
-  const std::set<std::string> not_operations = {"isa", "linear_packed_elements",
-                                                "conv_packed_elements", "conv_adds_gradient"};
+  const std::set<std::string> not_operations = {
+      "isa",         "activation_type",   "linear_packed_elements", "conv_packed_elements",
+      "packs_alike", "conv_adds_gradient"};
   const std::regex declaration(R"(virtual [\w:]+ (\w+)\()");
   int operations = 0;
   for (std::sregex_iterator match(text.begin(), text.end(), declaration), end; match != end;
