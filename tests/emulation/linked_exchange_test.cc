@@ -20,9 +20,7 @@ using testing::Reference;
 using testing::StepsCase;
 
 void expect_right(const StepsCase& test) {
-  SCOPED_TRACE(fmt::format("shards {}, ranks {}, elements {}, bucket blocks {}, norms {}, seed {}",
-                           test.shards, test.workers.size(), test.elements, test.bucket_blocks,
-                           test.norms, test.seed));
+  SCOPED_TRACE(text_of(test));
   emulation::options().seed = test.seed;
   const Reference reference(test);
   emulation::on_emulated_ranks(

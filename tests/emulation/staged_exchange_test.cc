@@ -20,9 +20,7 @@ using testing::Reference;
 using testing::StepsCase;
 
 void expect_right(const StepsCase& test) {
-  SCOPED_TRACE(fmt::format("shards {}, ranks {}, elements {}, bucket blocks {}, norms {}, seed {}",
-                           test.shards, test.workers.size(), test.elements, test.bucket_blocks,
-                           test.norms, test.seed));
+  SCOPED_TRACE(text_of(test));
   const Reference reference(test);
   testing::on_ranks(static_cast<int>(test.workers.size()), [&](Communicator& communicator) {
     const auto backend = cases::emulated_backend();

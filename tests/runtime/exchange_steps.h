@@ -9,8 +9,12 @@
 #include <cstring>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "kernels/core/philox.h"
 #include "runtime/communication/communicator.h"
@@ -78,6 +82,12 @@ struct StepsCase {
   std::uint64_t seed = 0;
   PlanReduction reduction = PlanReduction::kTree;
 };
+
+inline std::string text_of(const StepsCase& test) {  // for messages
+  return fmt::format("shards {}, workers {}, elements {}, bucket blocks {}, norms {}, seed {}",
+                     test.shards, fmt::join(test.workers, " "), test.elements, test.bucket_blocks,
+                     test.norms, test.seed);
+}
 
 constexpr int kScalars = 3, kStates = 2;
 

@@ -117,9 +117,7 @@ void on_exchange(Form form, const StepsCase& test, const ExchangePlan& plan,
 }
 
 void expect_right(Form form, const StepsCase& test) {
-  SCOPED_TRACE(fmt::format(
-      "shards {}, workers {}, elements {}, bucket blocks {}, norms {}, seed {}", test.shards,
-      fmt::join(test.workers, " "), test.elements, test.bucket_blocks, test.norms, test.seed));
+  SCOPED_TRACE(text_of(test));
   const Reference reference(test);
   on_exchange(
       form, test, testing::plan_of(test), [&](int rank, Exchange& exchange, auto& announce) {
