@@ -376,11 +376,12 @@ OpCases conv_cases() {
         square(2, 2, 7, 8, 2, 0, 3),                               // pixels that no window reads
         square(1, 2, 3, 4, 1, 2),                                  // windows in padding alone
         square(2, 33, 31, 17, 3, 1), direct(square(2, 33, 31, 17, 3, 1)),
-        // by Winograd's transforms: all last tiles, pads, several runs over channels, no images
+        // by Winograd's transforms: all last tiles, pads, several runs over channels, no images,
+        // weights beyond a cache
         square(1, 16, 16, 2, 3, 1), square(2, 17, 40, 3, 3, 1), square(1, 33, 16, 4, 3, 0),
         square(2, 20, 24, 5, 3, 2), square(1, 64, 32, 6, 3, 0), square(0, 16, 16, 8, 3, 1),
         square(2, 32, 160, 7, 3, 1), square(1, 290, 18, 8, 3, 1), square(3, 19, 150, 10, 3, 2),
-        square(2, 64, 64, 15, 3, 1),
+        square(2, 64, 64, 15, 3, 1), square(1, 90, 96, 4, 3, 1),
         // images as rows: one output pixel and up to four, strides, taps that see nothing, runs
         square(5, 33, 70, 1, 3, 1), square(3, 40, 31, 2, 3, 1), square(2, 17, 45, 4, 3, 1, 2),
         square(70, 130, 34, 2, 3, 1, 2), square(2, 6, 33, 6, 5, 0), square(3, 9, 10, 8, 7, 0),

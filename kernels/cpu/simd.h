@@ -16,6 +16,9 @@
 //   load(p), store(p, v)         kWidth lanes at any address
 //   load(p, n), store(p, v, n)   the first n in [0, kWidth] lanes; no byte beyond them is touched,
 //                                and the lanes beyond them read as zero
+//   store_to_memory(p, v)        kWidth lanes to a multiple of their size, past the caches, for what
+//                                they could not hold until it is read; others may read it after
+//                                finish_stores_to_memory()
 //   fma(a, b, c) = a b + c, fnma(a, b, c) = c - a b
 //   bits_of_mask, mask_of_bits   bit i for lane i
 //   less, less_equal, equal      ordered: false with a NaN

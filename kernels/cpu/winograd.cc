@@ -15,6 +15,9 @@ namespace {
 constexpr std::int64_t kTaps = 9;
 // So many floats of transformed weights stay in the second-level cache.
 constexpr std::int64_t kWeightsInCache = 1 << 18;
+bool streams(std::int64_t in, std::int64_t out) {
+  return kWinogradPlanes * in * out > kWeightsInCache;
+}
 
 // Output channels in even blocks of some panels: the products of a block at all points are taken
 // before they are transformed back, and its transformed weights lie one behind the other in the
@@ -67,7 +70,7 @@ void correlate(Stream& stream, const WinogradTables& tables, const Sizes& sizes,
   TileReader reader(sizes.source, source, zeros);
   TileWriter writer(sizes.output, output, workspace.take<float>(some));
   GemmProduct product;
-  product.streams_b = kWinogradPlanes * in * out > kWeightsInCache;
+  product.streams_b = streams(in, out);
   PlainRuns(workspace, in, 1).use(product);
   product.a_stride = in_planes.row_stride;
 
@@ -123,7 +126,8 @@ void for_each_panel(std::int64_t terms, std::int64_t columns, const Visit& visit
                          .columns = width,
                          .row_stride = width,
                          .point_row_stride = width,
-                         .point_stride = terms * (end - first)},
+                         .point_stride = terms * (end - first),
+                         .streams = streams(terms, columns)},
             n, (first * kWinogradPlanes + n - first) * terms);
     }
   }

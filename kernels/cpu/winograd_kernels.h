@@ -36,7 +36,8 @@ struct WinogradRows {
   std::int64_t rows = 0, columns = 0;
   std::int64_t row_stride = 0, tap_stride = 0;          // of weights
   std::int64_t point_row_stride = 0, point_stride = 0;  // of transformed ones
-  bool add = false;                                     // to the weights' gradient at hand
+  bool streams = false;  // transformed ones are more than a cache holds: they go past it
+  bool add = false;      // to the weights' gradient at hand
 };
 
 struct WinogradKernels {

@@ -60,6 +60,12 @@ LOCKSTEP_INLINE void store(float* p, V v) {
 LOCKSTEP_INLINE void store(float* p, V v, int n) {
   _mm256_maskstore_ps(p, lanes_below(n), v);
 }
+LOCKSTEP_INLINE void store_to_memory(float* p, V v) {
+  _mm256_stream_ps(p, v);
+}
+LOCKSTEP_INLINE void finish_stores_to_memory() {
+  _mm_sfence();
+}
 LOCKSTEP_INLINE V set1(float x) {
   return _mm256_set1_ps(x);
 }

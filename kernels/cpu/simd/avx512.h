@@ -57,6 +57,12 @@ LOCKSTEP_INLINE void store(float* p, V v) {
 LOCKSTEP_INLINE void store(float* p, V v, int n) {
   _mm512_mask_storeu_ps(p, first_lanes(n), v);
 }
+LOCKSTEP_INLINE void store_to_memory(float* p, V v) {
+  _mm512_stream_ps(p, v);
+}
+LOCKSTEP_INLINE void finish_stores_to_memory() {
+  _mm_sfence();
+}
 LOCKSTEP_INLINE V set1(float x) {
   return _mm512_set1_ps(x);
 }

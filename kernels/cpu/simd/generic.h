@@ -63,6 +63,10 @@ LOCKSTEP_INLINE void store(float* p, V v) {
 LOCKSTEP_INLINE void store(float* p, V v, int n) {
   for (int i = 0; i < n; ++i) p[i] = v[i];
 }
+LOCKSTEP_INLINE void store_to_memory(float* p, V v) {
+  store(p, v);
+}
+LOCKSTEP_INLINE void finish_stores_to_memory() {}
 LOCKSTEP_INLINE V set1(float x) {
   return V{x, x, x, x};
 }

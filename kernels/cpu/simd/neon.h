@@ -70,6 +70,10 @@ LOCKSTEP_INLINE void store(float* p, V v, int n) {
   if (n > 2) vst1q_lane_f32(p + 2, v, 2);
   if (n > 3) vst1q_lane_f32(p + 3, v, 3);
 }
+LOCKSTEP_INLINE void store_to_memory(float* p, V v) {
+  store(p, v);
+}
+LOCKSTEP_INLINE void finish_stores_to_memory() {}
 LOCKSTEP_INLINE V set1(float x) {
   return vdupq_n_f32(x);
 }

@@ -151,7 +151,8 @@ static void output(const WinogradTile& tile, const float* bias, bool add_to, flo
       });
 }
 
-static void weights(const WinogradRows& rows, const float* w, float* points) {
+template <bool kToMemory>
+static void transform_weights(const WinogradRows& rows, const float* w, float* points) {
   const std::int64_t tap = rows.tap_stride, plane = rows.point_stride;
   for (std::int64_t row = 0; row < rows.rows; ++row) {
     const float* const from = w + row * rows.row_stride;
@@ -173,9 +174,28 @@ static void weights(const WinogradRows& rows, const float* w, float* points) {
         V t[6];
         weights_to_points(half[i], t);
 #pragma GCC unroll 6
-        for (int j = 0; j < 6; ++j) store(to + (6 * i + j) * plane + n, t[j], lanes);
+        for (int j = 0; j < 6; ++j) {
+          float* const at = to + (6 * i + j) * plane + n;
+          if constexpr (kToMemory) {
+            store_to_memory(at, t[j]);
+          } else {
+            store(at, t[j], lanes);
+          }
+        }
       }
     }
+  }
+  if constexpr (kToMemory) finish_stores_to_memory();
+}
+
+static void weights(const WinogradRows& rows, const float* w, float* points) {
+  const bool whole_vectors =
+      (rows.columns | rows.point_row_stride | rows.point_stride) % kWidth == 0 &&
+      reinterpret_cast<std::uintptr_t>(points) % (kWidth * sizeof(float)) == 0;
+  if (rows.streams && whole_vectors) {
+    transform_weights<true>(rows, w, points);
+  } else {
+    transform_weights<false>(rows, w, points);
   }
 }
 
