@@ -5,13 +5,14 @@
 // CPU.
 #pragma once
 
+#include "kernels/core/step_record.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/gpu.h"
 #include "kernels/cuda/libraries.h"
 
 namespace lockstep {
 
-class CudaBackend final : public Backend {
+class CudaBackend final : public Backend, public StepRecordMaker {
  public:
   CudaBackend(const CudaDevice& device, std::unique_ptr<gpu::Libraries> libraries,
               DType activation_type);
@@ -29,6 +30,7 @@ class CudaBackend final : public Backend {
   Tensor upload(Stream& stream, const Tensor& host) override;
   std::unique_ptr<Stream> make_stream(int index) override;
   std::unique_ptr<Stream> make_urgent_stream() override;
+  std::unique_ptr<StepRecord> make_step_record(std::int64_t shards, std::int64_t blocks) override;
 
   std::string_view isa() const override;
   gpu::PlanBook& plans() { return libraries_->plans(); }

@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "kernels/cuda/checks.h"
-#include "kernels/cuda/map.h"
+#include "kernels/cuda/guarded.h"
 
 namespace lockstep {
 
@@ -105,8 +105,8 @@ void update_slices(Stream& stream, const char* name, const Update& update, const
   check_type(value, DType::kFloat32, "value");
   check_count(gradient, n, "gradient");
   (check_count(states, n, "the optimizer's state"), ...);
-  map_elements(raw(stream), name, n, update, in(gradient.data<float>()),
-               in_out(value.data<float>()), in_out(states.template data<float>())...);
+  map_guarded(stream, name, n, update, in(gradient.data<float>()), in_out(value.data<float>()),
+              in_out(states.template data<float>())...);
 }
 
 void check_momentum(const Tensor& buffer, float momentum) {

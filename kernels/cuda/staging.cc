@@ -7,23 +7,28 @@
 namespace lockstep {
 
 Staging::~Staging() {
-  for (const Piece& piece : pieces_) gpu::destroy(piece.copied);
+  for (auto& [bytes, ring] : rings_)
+    for (const gpu::RawEvent event : ring.copied)
+      if (event != nullptr) gpu::destroy(event);
 }
 
 void Staging::upload(gpu::RawStream stream, const void* from, void* to, std::size_t bytes) {
   if (bytes == 0) return;
-  Piece& piece = free_piece(bytes);
-  std::memcpy(piece.memory.get(), from, bytes);
-  gpu::copy_async(to, piece.memory.get(), bytes, stream);
-  gpu::record(piece.copied, stream);
+  Ring& pieces = ring(bytes);
+  const std::size_t piece = pieces.next++ % kPieces;
+  std::byte* const memory = pieces.memory.get() + piece * bytes;
+  if (!gpu::reached(pieces.copied[piece])) gpu::synchronize(pieces.copied[piece]);
+  std::memcpy(memory, from, bytes);
+  gpu::copy_async(to, memory, bytes, stream);
+  gpu::record(pieces.copied[piece], stream);
 }
 
-// Of exactly that size, since the sizes of batches repeat.
-Staging::Piece& Staging::free_piece(std::size_t bytes) {
-  for (Piece& piece : pieces_)
-    if (piece.bytes == bytes && gpu::reached(piece.copied)) return piece;
-  pieces_.push_back({allocate_pinned_host(bytes), bytes, gpu::make_event()});
-  return pieces_.back();
+Staging::Ring& Staging::ring(std::size_t bytes) {
+  Ring& pieces = rings_[bytes];
+  if (pieces.memory != nullptr) return pieces;
+  for (gpu::RawEvent& event : pieces.copied) event = gpu::make_event();
+  pieces.memory = allocate_pinned_host(kPieces * bytes);
+  return pieces;
 }
 
 }  // namespace lockstep

@@ -1,11 +1,12 @@
 // Pinned host memory through which a stream takes what the host gives it: the caller's memory may
-// change as soon as the call returns, and the copy to the device needs no help of the host's. A
-// piece serves again once its copy is done, so that steps ask for none after the first few.
+// change as soon as the call returns, and the copy to the device needs no help of the host's. Each
+// size has some pieces, made at its first use and taken in turn, so that later steps ask for none.
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <map>
 #include <memory>
-#include <vector>
 
 #include "kernels/cuda/gpu.h"
 
@@ -18,18 +19,20 @@ class Staging {
   Staging(const Staging&) = delete;
   Staging& operator=(const Staging&) = delete;
 
-  // From plain host memory to the device's, in the stream's order.
+  // From plain host memory to the device's, in the stream's order. The host waits where all pieces
+  // of that size are still being copied.
   void upload(gpu::RawStream stream, const void* from, void* to, std::size_t bytes);
 
  private:
-  struct Piece {
-    std::shared_ptr<std::byte> memory;
-    std::size_t bytes = 0;
-    gpu::RawEvent copied = nullptr;
+  static constexpr std::size_t kPieces = 4;  // so many shards may be queued ahead of their copies
+  struct Ring {
+    std::shared_ptr<std::byte> memory;  // of all pieces
+    std::array<gpu::RawEvent, kPieces> copied{};
+    std::size_t next = 0;
   };
-  Piece& free_piece(std::size_t bytes);
+  Ring& ring(std::size_t bytes);
 
-  std::vector<Piece> pieces_;
+  std::map<std::size_t, Ring> rings_;  // by the pieces' exact size: batches repeat
 };
 
 }  // namespace lockstep

@@ -38,6 +38,10 @@ class CudaStream final : public Stream {
   StreamMemory& memory() { return *memory_; }
   Staging& staging() { return staging_; }
 
+  // While it is set, optimizers change nothing where the number there, of the device, is 0.
+  void set_guard(const double* open) { guard_ = open; }
+  const double* guard() const { return guard_; }
+
   gpu::RawStream raw() const { return raw_; }
   void* native() override { return raw_; }
 
@@ -54,6 +58,7 @@ class CudaStream final : public Stream {
   Scratch workspace_, second_workspace_;
   std::shared_ptr<std::byte> fault_keys_, fault_keys_on_host_;  // null until a kernel needs them
   std::array<gpu::FaultMessage, gpu::kFaultKinds> fault_messages_;
+  const double* guard_ = nullptr;
   Staging staging_;
   std::shared_ptr<StreamMemory> memory_ = StreamMemory::make();
 };

@@ -3,7 +3,9 @@
 #include <vector>
 
 #include "kernels/cuda/checks.h"
+#include "kernels/cuda/guarded.h"
 #include "kernels/cuda/map.h"
+#include "kernels/cuda/update.h"
 
 namespace lockstep {
 
@@ -22,11 +24,13 @@ struct Tree {
 };
 
 __global__ void __launch_bounds__(kThreads)
-    tree_sum_kernel(Tree tree, float divisor, float* y, std::int64_t n, bool aligned) {
+    tree_sum_kernel(Tree tree, float divisor, const double* divisor_there, float* y, std::int64_t n,
+                    bool aligned) {
   const std::int64_t at = thread_number() * kQuad;
   if (at >= n) return;
   const std::int64_t count = n - at < kQuad ? n - at : kQuad;
   const bool whole = aligned && count == kQuad;
+  if (divisor_there != nullptr) divisor = static_cast<float>(*divisor_there);
   float stack[kMostDepth][kQuad], top[kQuad] = {};
   int height = 0;
   for (int node = 0; node < tree.count; ++node) {
@@ -108,22 +112,26 @@ struct RunningAverage {
 };
 
 }  // namespace
+
+void tree_sum(Stream& stream, std::span<const TreeNode> nodes, float divisor,
+              const double* divisor_there, Tensor& y) {
+  check_type(y, DType::kFloat32, "y");
+  const std::int64_t n = y.elements();
+  const Tree tree = tree_of(nodes, n);
+  if (n == 0) return;
+  bool aligned = all_aligned<kQuad, float>({&y});
+  for (const TreeNode& node : nodes) aligned = aligned && all_aligned<kQuad, float>({&node.sum});
+  const Launch what{
+      .name = "tree_sum", .grid = {blocks_for(n, kQuad * kThreads)}, .block = {kThreads}};
+  launch(raw(stream), what, tree_sum_kernel, tree, divisor, divisor_there, y.data<float>(), n,
+         aligned);
+}
+
 }  // namespace gpu
 
 void CudaBackend::tree_sum(Stream& stream, std::span<const TreeNode> nodes, float divisor,
                            Tensor& y) {
-  gpu::check_type(y, DType::kFloat32, "y");
-  const std::int64_t n = y.elements();
-  const gpu::Tree tree = gpu::tree_of(nodes, n);
-  if (n == 0) return;
-  bool aligned = gpu::all_aligned<gpu::kQuad, float>({&y});
-  for (const TreeNode& node : nodes)
-    aligned = aligned && gpu::all_aligned<gpu::kQuad, float>({&node.sum});
-  const gpu::Launch launch{.name = "tree_sum",
-                           .grid = {gpu::blocks_for(n, gpu::kQuad * gpu::kThreads)},
-                           .block = {gpu::kThreads}};
-  gpu::launch(gpu::raw(stream), launch, gpu::tree_sum_kernel, tree, divisor, y.data<float>(), n,
-              aligned);
+  gpu::tree_sum(stream, nodes, divisor, nullptr, y);
 }
 
 void CudaBackend::squared_norms(Stream& stream, const Tensor& x, Tensor& out) {
@@ -150,9 +158,9 @@ void CudaBackend::running_average(Stream& stream, float momentum, const Tensor& 
                                   Tensor& value) {
   gpu::check_count(mean, value.elements(), "mean");
   gpu::check_type(value, DType::kFloat32, "value");
-  gpu::map_elements(gpu::raw(stream), "running_average", value.elements(),
-                    gpu::RunningAverage{momentum, 1.0f - momentum}, gpu::in(mean.data<float>()),
-                    gpu::in_out(value.data<float>()));
+  gpu::map_guarded(stream, "running_average", value.elements(),
+                   gpu::RunningAverage{momentum, 1.0f - momentum}, gpu::in(mean.data<float>()),
+                   gpu::in_out(value.data<float>()));
 }
 
 }  // namespace lockstep

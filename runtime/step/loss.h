@@ -11,12 +11,9 @@
 #include "io/dataset/dataset.h"
 #include "runtime/config/config.h"
 #include "runtime/step/layer.h"
+#include "runtime/step/scalars.h"
 
 namespace lockstep {
-
-// Elements of the float64 sums that run() fills.
-inline constexpr std::int64_t kLossSums = 2;    // Σ weight · loss, Σ weight
-inline constexpr std::int64_t kMetricSums = 4;  // the loss's own; see metrics()
 
 class Loss {
  public:

@@ -71,6 +71,10 @@ Replica::Replica(const Blueprint& blueprint, std::int64_t max_rows, Backend& bac
     : backend_(backend),
       stream_(stream),
       seed_(blueprint.seed),
+      sample_(blueprint.sample),
+      x_type_(blueprint.x_type),
+      target_(blueprint.target),
+      target_columns_(blueprint.target_columns),
       build_(backend, params_, max_rows),
       network_(blueprint.make_network()),
       loss_(blueprint.make_loss ? blueprint.make_loss() : nullptr),
@@ -111,9 +115,11 @@ std::size_t Replica::buffer_bytes() const {
 }
 
 void Replica::train_shard(const ShardBatch& batch, std::int64_t shard, std::int64_t step,
-                          std::int64_t weights_version, Reducer& reducer, ShardScalars& scalars) {
-  scalars = {};
-  if (batch.rows == 0) return reducer.zero_shard(shard);
+                          std::int64_t weights_version, Reducer& reducer, StepNumbers& numbers) {
+  if (batch.rows == 0) {
+    numbers.put(shard, {}, 1, 0, {});
+    return reducer.zero_shard(shard);
+  }
   reducer.begin_shard(shard);
   const Tensor x = input(batch.x);
   Pass pass = make_pass(batch, x, weights_version, true);
@@ -122,10 +128,34 @@ void Replica::train_shard(const ShardBatch& batch, std::int64_t shard, std::int6
 
   prepare(pass);
   const Tensor output = forward(pass, x);
-  const Tensor doutput = score(pass, batch, output, true, scalars);
-  if (!std::isfinite(scalars.loss)) explain_loss(pass, x, scalars.loss);
+  const Tensor doutput = score(pass, batch, output, true);
+  numbers.put(shard, sums_, loss_->scale(), batch.rows,
+              [this, &batch, step, weights_version](double loss) {
+                explain_loss(batch, step, weights_version, loss);
+              });
   backward(pass, doutput);
   reducer.end_shard();
+}
+
+void Replica::warm_up(std::int64_t rows, std::int64_t weights_version) {
+  if (rows == 0) return;
+  const auto zeros = [rows](const Shape& sample, DType type) {
+    const Tensor tensor = host_tensor(sample.with_rows(rows), type);
+    std::fill_n(tensor.raw(), tensor.bytes(), std::byte{0});
+    return tensor;
+  };
+  ShardBatch batch;
+  batch.rows = rows;
+  batch.x = zeros(sample_, x_type_);
+  batch.sample_ids = zeros({}, DType::kInt64);
+  batch.weight = zeros({}, DType::kFloat32);
+  batch.y = target_ == TargetKind::kValues ? zeros({target_columns_}, DType::kFloat32)
+                                           : zeros({}, DType::kInt64);
+  const Tensor x = input(batch.x);
+  const Pass pass = make_pass(batch, x, weights_version, true);
+  prepare(pass);
+  const Tensor output = forward(pass, x);
+  backward(pass, score(pass, batch, output, true));
 }
 
 Tensor Replica::evaluate_shard(const ShardBatch& batch, std::int64_t weights_version,
@@ -135,7 +165,9 @@ Tensor Replica::evaluate_shard(const ShardBatch& batch, std::int64_t weights_ver
   const Tensor x = input(batch.x);
   const Pass pass = make_pass(batch, x, weights_version, false);
   const Tensor output = forward_evaluating(pass, x);
-  score(pass, batch, output, false, scalars);
+  score(pass, batch, output, false);
+  backend_.copy(sums_, host_sums_);
+  scalars = shard_scalars(host_sums_, loss_->scale(), batch.rows);
   return in_float32(output);
 }
 
@@ -215,24 +247,21 @@ void Replica::backward(const Pass& pass, const Tensor& doutput) {
 }
 
 Tensor Replica::score(const Pass& pass, const ShardBatch& batch, const Tensor& output,
-                      bool gradient, ShardScalars& scalars) {
+                      bool gradient) {
   const ProfileScope scope(stream_.profile(), "loss");
   const Tensor target = backend_.upload(stream_, batch.y);
   const Tensor weight = batch.weight ? backend_.upload(stream_, batch.weight) : Tensor();
-  static_assert(std::tuple_size_v<decltype(scalars.metrics)> == kMetricSums);
   Tensor loss_sums = sums_.slice(0, kLossSums);
   Tensor metric_sums = sums_.slice(kLossSums, kLossSums + kMetricSums);
-  const Tensor doutput = loss_->run(pass, output, target, weight, gradient, loss_sums, metric_sums);
-  backend_.copy(sums_, host_sums_);
-  const auto* const sums = host_sums_.data<double>();
-  scalars.loss = loss_->scale() * sums[0];
-  scalars.weight = sums[1];
-  scalars.rows = static_cast<double>(batch.rows);
-  std::copy_n(sums + kLossSums, kMetricSums, scalars.metrics.begin());
-  return doutput;
+  return loss_->run(pass, output, target, weight, gradient, loss_sums, metric_sums);
 }
 
-void Replica::explain_loss(Pass pass, const Tensor& x, double loss) {
+// By the same forward pass once more.
+void Replica::explain_loss(const ShardBatch& batch, std::int64_t step, std::int64_t weights_version,
+                           double loss) {
+  const Tensor x = input(batch.x);
+  Pass pass = make_pass(batch, x, weights_version, true);
+  pass.step = step;
   if (x.dtype() != DType::kInt64) check_finite(pass, "the input", x);
   pass.check_finite = true;
   forward(pass, x);

@@ -14,6 +14,7 @@
 #include "runtime/step/loss.h"
 #include "runtime/step/reducer.h"
 #include "runtime/step/scalars.h"
+#include "runtime/step/step_numbers.h"
 
 namespace lockstep {
 
@@ -53,9 +54,13 @@ class Replica {
   std::size_t buffer_bytes() const;
   Loss& loss() { return *loss_; }
 
-  // Forward, loss, backward of one shard: gradients into the reducer's tree, sums into `scalars`.
+  // Forward, loss, backward of one shard: gradients into the reducer's tree, sums into `numbers`.
+  // The batch must not change before the numbers are finished.
   void train_shard(const ShardBatch& batch, std::int64_t shard, std::int64_t step,
-                   std::int64_t weights_version, Reducer& reducer, ShardScalars& scalars);
+                   std::int64_t weights_version, Reducer& reducer, StepNumbers& numbers);
+  // Training of so many rows of zeros, to no effect: whatever memory and plans the shape takes are
+  // then there. Gradients are bound.
+  void warm_up(std::int64_t rows, std::int64_t weights_version);
   // Forward and loss with running statistics and without dropout. The output, float32 (undefined if
   // the batch is empty), lives until the next call.
   Tensor evaluate_shard(const ShardBatch& batch, std::int64_t weights_version,
@@ -74,13 +79,18 @@ class Replica {
   // In evaluation: some rows at a time through all layers.
   Tensor forward_evaluating(const Pass& pass, const Tensor& x);
   void backward(const Pass& pass, const Tensor& doutput);
-  Tensor score(const Pass& pass, const ShardBatch& batch, const Tensor& output, bool gradient,
-               ShardScalars& scalars);
-  [[noreturn]] void explain_loss(Pass pass, const Tensor& x, double loss);
+  // Fills sums_; the gradient with respect to the output, where that is asked for.
+  Tensor score(const Pass& pass, const ShardBatch& batch, const Tensor& output, bool gradient);
+  [[noreturn]] void explain_loss(const ShardBatch& batch, std::int64_t step,
+                                 std::int64_t weights_version, double loss);
 
   Backend& backend_;
   Stream& stream_;
   std::uint64_t seed_;
+  Shape sample_;
+  DType x_type_;
+  TargetKind target_;
+  std::int64_t target_columns_;
   ParamSet params_;
   Build build_;
   std::unique_ptr<Layer> network_;
@@ -92,7 +102,7 @@ class Replica {
   Tensor output_;                       // of all rows, where not all go at once
   Tensor output_in_float32_;            // where activations are not
   std::int64_t prepared_version_ = -1;  // of the weights; none yet
-  Tensor sums_, host_sums_;  // of the loss, then of its metrics
+  Tensor sums_, host_sums_;             // of the loss, then of its metrics
 };
 
 }  // namespace lockstep

@@ -7,6 +7,17 @@
 
 namespace lockstep {
 
+ShardScalars shard_scalars(const Tensor& sums, double scale, std::int64_t rows) {
+  const auto* const values = sums.data<double>();
+  ShardScalars scalars;
+  scalars.loss = scale * values[0];
+  scalars.weight = values[1];
+  scalars.rows = static_cast<double>(rows);
+  static_assert(std::tuple_size_v<decltype(scalars.metrics)> == kMetricSums);
+  std::copy_n(values + kLossSums, kMetricSums, scalars.metrics.begin());
+  return scalars;
+}
+
 ShardScalars total_scalars(std::span<const ShardScalars> shards) {
   std::vector<double> column(shards.size());
   const auto sum = [&](auto field) {

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/core/tensor.h"
+
 namespace lockstep {
 
 struct ShardScalars {
@@ -16,6 +18,14 @@ struct ShardScalars {
 };
 inline constexpr int kShardScalars = sizeof(ShardScalars) / sizeof(double);
 static_assert(kShardScalars == 8);
+
+// Elements of the float64 sums that a loss fills.
+inline constexpr std::int64_t kLossSums = 2;    // Σ weight · loss, Σ weight
+inline constexpr std::int64_t kMetricSums = 4;  // the loss's own; see Loss::metrics()
+
+// Of a shard: `sums` are those of its loss and behind them of its metrics, on the host; the loss is
+// multiplied by `scale`.
+ShardScalars shard_scalars(const Tensor& sums, double scale, std::int64_t rows);
 
 // The sums over shards in V order through the fixed tree; `stop` is the largest.
 ShardScalars total_scalars(std::span<const ShardScalars> shards);

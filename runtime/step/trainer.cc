@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <set>
 
 #include "runtime/communication/agreement.h"
 #include "runtime/communication/linked_exchange.h"
@@ -70,9 +71,12 @@ Trainer::Trainer(const Config& config, Team& team, const NodeDataset& data, cons
     reducers_.push_back(std::make_unique<Reducer>(worker.replica->params(), buckets_, worker.shards,
                                                   *exchange_, worker.index, team.backend(),
                                                   *worker.stream));
-    updaters_.push_back(std::make_unique<Updater>(worker.replica->params(), buckets_, plan.shards,
-                                                  *exchange_, worker.index, rule_, team.backend(),
-                                                  *worker.stream));
+    numbers_.push_back(
+        StepNumbers::make({worker.replica->params(), team.plan(), worker.shards, *exchange_,
+                           worker.index, team.backend(), *worker.stream}));
+    updaters_.push_back(std::make_unique<Updater>(worker.replica->params(), buckets_,
+                                                  *numbers_.back(), *exchange_, worker.index, rule_,
+                                                  team.backend(), *worker.stream));
   }
 }
 
@@ -85,16 +89,30 @@ StepResult Trainer::step() {
     Reducer& reducer = *reducers_[index];
     reducer.begin_step(step_);
     for (std::int64_t shard = worker.shards.begin; shard < worker.shards.end; ++shard) {
-      auto& scalars = *reinterpret_cast<ShardScalars*>(exchange_->scalars(worker.index, shard));
       worker.replica->train_shard(loader_->fetch(step_, shard), shard, step_, weights_version_,
-                                  reducer, scalars);
-      scalars.stop = stop_requested_.load(std::memory_order_relaxed) ? 1 : 0;
+                                  reducer, *numbers_[index]);
     }
-    exchange_->publish_scalars(worker.index);
+    numbers_[index]->publish(stop_requested_.load(std::memory_order_relaxed));
     updaters_[index]->update(step_, lr);
   });
   ++weights_version_;
-  return {step_++, lr, updaters_[0]->total(), updaters_[0]->gradient_norm()};
+  return {step_++, lr, numbers_[0]->total(), numbers_[0]->gradient_norm()};
+}
+
+// What shapes of shards take of a device's memory is there before the first step, or its lack is
+// told before it.
+void Trainer::warm_up() {
+  std::set<std::int64_t> sizes;
+  for (const std::int64_t step : {std::int64_t{0}, plan_.steps_per_epoch() - 1})
+    for (std::int64_t shard = 0; shard < plan_.shards; ++shard) {
+      const auto rows = plan_.shard_rows(step, shard);
+      sizes.insert(rows.end - rows.begin);
+    }
+  team_.run([&](Worker& worker) {
+    worker.replica->params().bind_gradients(team_.backend(), exchange_->node(worker.index, 0),
+                                            nullptr);
+    for (const std::int64_t rows : sizes) worker.replica->warm_up(rows, weights_version_);
+  });
 }
 
 void Trainer::start_loader() {
@@ -186,6 +204,7 @@ void Trainer::restore(std::int64_t step,
   step_ = step;
   ++weights_version_;
   loader_.reset();
+  if (!team_.backend().memory_is_host()) warm_up();
 }
 
 }  // namespace lockstep

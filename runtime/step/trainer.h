@@ -82,6 +82,7 @@ class Trainer {
 
  private:
   void start_loader();
+  void warm_up();
 
   const Config& config_;
   Team& team_;
@@ -94,7 +95,8 @@ class Trainer {
   std::vector<ElementRange> buckets_;
   UpdateRule rule_;
   std::unique_ptr<Exchange> exchange_;
-  std::vector<std::unique_ptr<Reducer>> reducers_;  // by worker
+  std::vector<std::unique_ptr<StepNumbers>> numbers_;  // by worker
+  std::vector<std::unique_ptr<Reducer>> reducers_;
   std::vector<std::unique_ptr<Updater>> updaters_;
   std::unique_ptr<Loader> loader_;
   std::vector<float> kept_gradient_;  // filled in this rank's slices; empty: not kept

@@ -8,7 +8,7 @@
 
 #include "runtime/communication/communicator.h"
 #include "runtime/step/optimizer.h"
-#include "runtime/step/scalars.h"
+#include "runtime/step/step_numbers.h"
 
 namespace lockstep {
 
@@ -22,14 +22,12 @@ struct UpdateRule {
 
 class Updater {
  public:
-  Updater(const ParamSet& params, const std::vector<ElementRange>& buckets, std::int64_t shards,
+  Updater(const ParamSet& params, const std::vector<ElementRange>& buckets, StepNumbers& numbers,
           Exchange& exchange, int worker, const UpdateRule& rule, Backend& backend, Stream& stream);
 
-  // Step counts from 0. Returns when all weights of the step are there; total() then holds the sums
-  // over all shards, the same on every worker of every rank.
+  // Step counts from 0. Returns when all weights of the step are there; the numbers then have the
+  // sums over all shards, the same on every worker of every rank.
   void update(std::int64_t step, double lr);
-  const ShardScalars& total() const { return total_; }
-  double gradient_norm() const { return gradient_norm_; }  // where clip_norm > 0
   // Later updates copy the gradient of this worker's slices, as the optimizer sees it (penalties
   // added, clipped), to their places in a host buffer of all elements; null: no more.
   void keep_gradient(float* flat) { kept_gradient_ = flat; }
@@ -39,21 +37,17 @@ class Updater {
   void wait(const Wait& wait);  // for other workers: its time has a name of its own in profiles
   void sum_slice(int bucket);
   void add_penalties(ElementRange slice, const Tensor& gradient);
-  void check_finite(ElementRange slice) const;
-  double clip_factor();
-  void apply(int bucket, std::int64_t step, double lr, float factor);
+  void apply(int bucket, std::int64_t step, double lr);
   void move_average(ElementRange slice);
 
   const ParamSet& params_;
   const std::vector<ElementRange>& buckets_;
-  std::int64_t shards_;
+  StepNumbers& numbers_;
   Exchange& exchange_;
   int worker_;
   const UpdateRule& rule_;
   Backend& backend_;
   Stream& stream_;
-  ShardScalars total_;
-  double gradient_norm_ = 0;
   float* kept_gradient_ = nullptr;
   std::vector<TreeNode> nodes_;  // scratch of sum_slice
 };

@@ -1,4 +1,5 @@
 // The emulated GPU's memory and copies. Memory holds NaN until it is written.
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 
@@ -9,6 +10,20 @@
 #include "tests/emulation/streams.h"
 
 namespace lockstep {
+
+namespace {
+
+// How many pieces of memory a process has asked for: its last line of errors at the end, where
+// EMULATION_COUNT_ALLOCATIONS is set.
+struct Allocations {
+  std::atomic<std::int64_t> count{0};
+  ~Allocations() {
+    if (std::getenv("EMULATION_COUNT_ALLOCATIONS") != nullptr)
+      fmt::print(stderr, "allocations: {}\n", count.load());
+  }
+} allocations;
+
+}  // namespace
 
 namespace gpu {
 
@@ -31,6 +46,7 @@ bool memory_is_host() {
 
 void* allocate(std::size_t bytes) {
   emulation::begin_allocation(bytes);
+  ++allocations.count;
   void* const memory = emulation::allocate_device(bytes);
   const emulation::DeviceMemoryAccess access;
   if (bytes > 0) std::memset(memory, 0xFF, bytes);
@@ -38,6 +54,7 @@ void* allocate(std::size_t bytes) {
 }
 
 void* allocate_pinned(std::size_t bytes) {
+  ++allocations.count;
   void* memory = nullptr;
   if (posix_memalign(&memory, emulation::kMemoryAlignment, bytes) != 0)
     throw Error("out of memory: {} bytes of the host's", bytes);

@@ -305,6 +305,33 @@ def emulated_streams_in_any_order():
         same_run("once", f"s{seed}")
 
 
+@test
+def steps_allocate_no_memory_of_the_gpu():
+    """What a step takes is there before the first: longer runs ask for no more pieces."""
+    config = small_network()
+    program_with(EMULATED)
+    env = environment(EMULATION_COUNT_ALLOCATIONS="1", EMULATED_GPUS="A,B")
+    for ranks in (1, 2):
+        counts = []
+        for steps in (1, 4):  # the fourth is the smaller one
+            result = succeed("train", config, f"training.steps={steps}", ranks=ranks, env=env)
+            counts.append(sorted(re.findall(r"allocations: (\d+)", result.text)))
+        check(len(counts[0]) == ranks and counts[0] == counts[1],
+              f"{counts[0]} allocations in 1 step, {counts[1]} in 4")
+
+
+@test
+def numbers_that_are_not_finite_on_the_gpu():
+    """The messages are those of a CPU, whether the host learns of them at once or later."""
+    config = small_network(steps=20)
+    told = refuse("train", config, "optimizer.lr=1e38", "run.device=cpu", "--out", "cpu").errors
+    check("step 2: " in told[0], told[0])
+    program_with(EMULATED)
+    for ranks in (1, 2):
+        refuse("train", config, "optimizer.lr=1e38", "--out", f"gpu{ranks}", ranks=ranks,
+               env=environment(EMULATED_GPUS="A,B"), words=["step 2: ", "finite"])
+
+
 SMALL_NETWORK = "".join(f"[[model.layers]]\n{layer}\n" for layer in (
     'kind = "conv2d"\nchannels = 4', 'kind = "batch_norm"', 'kind = "relu"', 'kind = "flatten"',
     'kind = "dropout"', 'kind = "linear"'))
