@@ -58,7 +58,8 @@ int bench_step(const BenchStepArguments& arguments, const Networks& networks) {
     std::vector<Profile> profiles(session.team().workers().size());
     if (arguments.profile)
       for (Worker& worker : session.team().workers())
-        worker.stream->set_profile(&profiles[static_cast<std::size_t>(worker.index)]);
+        for (Stream* const stream : worker.streams())
+          stream->set_profile(&profiles[static_cast<std::size_t>(worker.index)]);
     for (int round = 0; round < arguments.rounds; ++round) {
       const auto start = std::chrono::steady_clock::now();
       auto previous = start;

@@ -165,7 +165,7 @@ void LinkedTree::share_state(int index) {
   after_worker();
   for (int b = 0; b < buckets(); ++b)
     gather(b, state_tensor(index), {.what = "sent its optimizer state", .bucket = b});
-  worker_after();
+  link_stream().synchronize();  // any of the worker's streams may read it
 }
 
 }  // namespace lockstep

@@ -10,11 +10,6 @@ namespace lockstep {
 
 namespace {
 
-ShardRange cut(ShardRange range, int parts, int part) {
-  return {range.begin + range.count() * part / parts,
-          range.begin + range.count() * (part + 1) / parts};
-}
-
 // Adds leaf `leaf` to the counter: pushes it and joins while the top two are siblings of one size.
 void count_leaf(std::vector<Subtree>& counter, std::int64_t leaf) {
   counter.push_back({leaf, 1});
@@ -29,6 +24,11 @@ void count_leaf(std::vector<Subtree>& counter, std::int64_t leaf) {
 }
 
 }  // namespace
+
+ShardRange part_of(ShardRange range, int parts, int part) {
+  return {range.begin + range.count() * part / parts,
+          range.begin + range.count() * (part + 1) / parts};
+}
 
 std::vector<Subtree> canonical_subtrees(ShardRange range) {
   std::vector<Subtree> counter;
@@ -66,11 +66,11 @@ int ShardPlan::first_worker(int rank) const {
 }
 
 ShardRange ShardPlan::of_rank(int rank) const {
-  return cut({0, shards_}, ranks(), rank);
+  return part_of({0, shards_}, ranks(), rank);
 }
 
 ShardRange ShardPlan::of_worker(int rank, int worker) const {
-  return cut(of_rank(rank), workers(rank), worker);
+  return part_of(of_rank(rank), workers(rank), worker);
 }
 
 std::int64_t auto_shards(std::int64_t batch, std::int64_t min_rows) {

@@ -13,6 +13,9 @@ struct ShardRange {
   std::int64_t count() const { return end - begin; }
 };
 
+// Part `part` of `parts` of a range, which differ by at most one shard.
+ShardRange part_of(ShardRange range, int parts, int part);
+
 // An aligned subtree: leaves [begin, begin + shards), shards a power of two dividing begin.
 struct Subtree {
   std::int64_t begin = 0, shards = 1;

@@ -113,9 +113,10 @@ struct RunConfig {
   std::string name = "run";
   std::uint64_t seed = 0;
   DeviceKind device = DeviceKind::kAuto;
-  bool share_gpu = false;    // more than one rank may compute on a GPU
-  std::int64_t shards = 0;   // V, a power of two; 0: "auto", resolved once and then stored
-  std::int64_t threads = 0;  // worker threads of a rank; 0: "auto"
+  bool share_gpu = false;     // more than one rank may compute on a GPU
+  std::int64_t shards = 0;    // V, a power of two; 0: "auto", resolved once and then stored
+  std::int64_t threads = 0;   // worker threads of a rank; 0: "auto"
+  std::int64_t replicas = 0;  // shards of a rank that run at a time on a GPU; 0: "auto"
   Reduction reduction = Reduction::kTree;
   ExchangeType exchange_type = ExchangeType::kFloat32;  // bfloat16: with kFast alone
   Precision precision = Precision::kFloat32;

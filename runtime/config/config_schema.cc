@@ -132,6 +132,10 @@ void add_run_and_data(std::vector<ConfigKey>& keys) {
   LOCKSTEP_KEY(kOperational, run.threads, "worker threads of a rank; auto: the cores it may use")
       .at_least(1)
       .integer_or_auto();
+  LOCKSTEP_KEY(kOperational, run.replicas,
+               "shards of a rank that run at a time on its GPU, each in memory of its own; auto: 1")
+      .at_least(1)
+      .integer_or_auto();
   LOCKSTEP_KEY(
       kMath, run.reduction,
       "tree: the same bits anywhere; fast: one sum by MPI a bucket, other rounding on other "

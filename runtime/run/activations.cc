@@ -49,7 +49,7 @@ Activations inputs_of_layer(Team& team, const NodeDataset& data, const Evaluatio
       [&](Worker& worker, std::int64_t step, std::int64_t shard, const ShardBatch& batch) {
         if (batch.rows == 0) return;
         InputObserver observer(path);
-        worker.replica->predict(batch, options.weights_version, &observer);
+        worker.replica().predict(batch, options.weights_version, &observer);
         const Tensor& x = observer.input();
         if (!observer.met())
           throw Error("the network has no layer '{}' whose input could be shown", path);

@@ -36,11 +36,11 @@ class RowCollector {
     if (results_.predicted) put_rows(results_.predicted, first, predicted(worker, output));
     Backend& backend = team_.backend();
     if (head_ == Head::kSigmoid)
-      backend.activation_forward(*worker.stream, Activation::kSigmoid, output, output);
+      backend.activation_forward(worker.stream(), Activation::kSigmoid, output, output);
     Tensor result = output;
     if (head_ == Head::kSoftmax) {
       result = backend.empty(output.shape());
-      backend.softmax_forward(*worker.stream, output, result);
+      backend.softmax_forward(worker.stream(), output, result);
     }
     put_rows(results_.outputs, first, result.to_host());
     if (results_.targets) put_rows(results_.targets, first, batch.y);
@@ -57,7 +57,7 @@ class RowCollector {
   Tensor predicted(Worker& worker, const Tensor& output) {
     if (output.shape().back() > 1) {
       Tensor index = team_.backend().empty({output.rows()}, DType::kInt64);
-      team_.backend().argmax(*worker.stream, output, index);
+      team_.backend().argmax(worker.stream(), output, index);
       return index.to_host();
     }
     const Tensor host = output.to_host(), result = host_tensor({output.rows()}, DType::kInt64);
@@ -117,7 +117,7 @@ Evaluation evaluate(Team& team, const NodeDataset& data, const EvaluationOptions
         const auto place = static_cast<std::size_t>(step) * own +
                            static_cast<std::size_t>(shard - team.shards().begin);
         const Tensor output =
-            worker.replica->evaluate_shard(batch, options.weights_version, mine[place]);
+            worker.replica().evaluate_shard(batch, options.weights_version, mine[place]);
         if (collector) collector->take(worker, step, shard, batch, output);
       });
 
@@ -147,7 +147,7 @@ RowResults predict(Team& team, const NodeDataset& data, const EvaluationOptions&
       [&](Worker& worker, std::int64_t step, std::int64_t shard, const ShardBatch& batch) {
         if (batch.rows == 0) return;
         collector.take(worker, step, shard, batch,
-                       worker.replica->predict(batch, options.weights_version));
+                       worker.replica().predict(batch, options.weights_version));
       });
   return collector.gathered();
 }

@@ -105,19 +105,22 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
           std::max<std::int64_t>(config_.training.batch / communicator.size(), 1));
       if (!warning.empty()) log_.push_back("warning: " + warning);
     }
+    if (purpose == Purpose::kTrain) choose_replicas();
     fit_threads_to_memory(make_blueprint(purpose, networks), purpose);
   });
   for (const std::string& text : communicator.all_gather(std::to_string(threads_)))
     threads.push_back(std::stoi(text));
   log_.insert(log_.begin(),
-              fmt::format("device: {}; {}{}; {} thread{} a rank", device_.text, link_.text,
-                          communicator.description(), threads_, threads_ == 1 ? "" : "s"));
+              fmt::format("device: {}; {}{}; {} thread{} a rank{}", device_.text, link_.text,
+                          communicator.description(), threads_, threads_ == 1 ? "" : "s",
+                          replicas_ == 1 ? "" : fmt::format(", {} shards at a time", replicas_)));
   together(communicator, [&] {
     const ShardPlan plan(config_.run.shards, threads);
     const std::int64_t max_rows =
         (config_.training.batch + config_.run.shards - 1) / config_.run.shards;
     blueprint_ = make_blueprint(purpose, networks);
-    team_ = std::make_unique<Team>(blueprint_, plan, max_rows, communicator, backend(), link_.link);
+    team_ = std::make_unique<Team>(blueprint_, plan, max_rows, communicator, backend(), link_.link,
+                                   replicas_);
     const Shape& output = team_->replica().output_shape();
     if (purpose == Purpose::kTrain && classes_.classes > 0)
       outputs_note_ = spare_outputs_note(classes_, output.back());
@@ -134,6 +137,25 @@ std::size_t Session::allowed_memory() const {
   const std::size_t limit = memory_limit_bytes();
   const auto asked = static_cast<std::size_t>(config_.run.memory_mib) << 20;
   return asked == 0 ? limit : std::min(limit, asked);
+}
+
+void Session::choose_replicas() {
+  const std::int64_t asked = std::max<std::int64_t>(1, config_.run.replicas);
+  if (asked == 1) return;
+  if (!device_.gpu) {
+    log_.push_back(
+        fmt::format("run.replicas = {} is for GPUs: on the CPU, run.threads says how many shards "
+                    "run at a time",
+                    asked));
+    return;
+  }
+  const std::int64_t ranks = communicator_.size(), most = (config_.run.shards + ranks - 1) / ranks;
+  replicas_ = static_cast<int>(std::min(asked, most));
+  if (asked > most)
+    log_.push_back(
+        fmt::format("run.replicas = {}: a rank has {} of the {} shards, so {} run{} at "
+                    "a time",
+                    asked, most, config_.run.shards, most, most == 1 ? "s" : ""));
 }
 
 void Session::fit_threads_to_memory(const Blueprint& blueprint, Purpose purpose) {
@@ -154,8 +176,10 @@ void Session::fit_threads_to_memory(const Blueprint& blueprint, Purpose purpose)
   if (question.trains) question.states = static_cast<int>(state_names(config_).size());
   if (question.trains) question.packed_sharers = question.local_ranks;
   if (config_.run.reduction == Reduction::kTree) question.flat_sharers = question.local_ranks;
-  const MemoryAnswer answer = fit_threads(question, threads_);
-  threads_ = answer.threads;
+  question.gpu = device_.gpu;
+  int& workers = device_.gpu ? replicas_ : threads_;
+  const MemoryAnswer answer = fit_threads(question, workers);
+  workers = answer.threads;
   if (!answer.note.empty()) log_.push_back(answer.note);
 }
 

@@ -64,6 +64,7 @@ class Session {
   void check_output(const Shape& output) const;
   void augment(Purpose purpose);
   std::size_t allowed_memory() const;  // for all ranks of this node
+  void choose_replicas();
   void fit_threads_to_memory(const Blueprint& blueprint, Purpose purpose);
   Blueprint make_blueprint(Purpose purpose, const NetworkFactory& networks);
 
@@ -77,6 +78,7 @@ class Session {
   std::shared_ptr<const Augmentation> augmentation_;
   std::string probe_;
   int threads_ = 1;
+  int replicas_ = 1;  // of the network on a GPU
   std::int64_t outputs_ = 0;
   ClassCheck classes_;  // classes: 0 where the targets are none
   std::string outputs_note_;

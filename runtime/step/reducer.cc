@@ -21,12 +21,11 @@ std::vector<ElementRange> make_buckets(std::int64_t elements, std::int64_t min_e
 }
 
 Reducer::Reducer(ParamSet& params, const std::vector<ElementRange>& buckets, ShardRange shards,
-                 Exchange& exchange, int worker, Backend& backend, Stream& stream)
+                 GradientTarget& target, Backend& backend, Stream& stream)
     : params_(params),
       buckets_(buckets),
       shards_(shards),
-      exchange_(exchange),
-      worker_(worker),
+      target_(target),
       backend_(backend),
       stream_(stream),
       reported_(params.all().size()),
@@ -44,12 +43,11 @@ Reducer::Reducer(ParamSet& params, const std::vector<ElementRange>& buckets, Sha
   }
 }
 
-void Reducer::begin_step(std::int64_t step) {
-  exchange_.begin(worker_, step);
+void Reducer::begin_step() {
   counter_.clear();
   awaited_ = params_in_bucket_;
   for (std::size_t b = 0; b < buckets_.size(); ++b)  // no shards, or nothing but padding: no wait
-    if (shards_.count() == 0 || awaited_[b] == 0) exchange_.publish(worker_, static_cast<int>(b));
+    if (shards_.count() == 0 || awaited_[b] == 0) target_.publish(static_cast<int>(b));
 }
 
 void Reducer::begin_shard(std::int64_t shard, bool may_add) {
@@ -64,8 +62,8 @@ void Reducer::begin_shard(std::int64_t shard, bool may_add) {
     right = {node.begin, 2 * node.shards};
     ++joins_;
   }
-  params_.bind_gradients(backend_, exchange_.node(worker_, slot),
-                         may_add && joins_ > 0 ? exchange_.node(worker_, slot - 1) : nullptr);
+  params_.bind_gradients(backend_, target_.node(slot),
+                         may_add && joins_ > 0 ? target_.node(slot - 1) : nullptr);
   last_shard_ = shard + 1 == shards_.end;
   std::fill(reported_.begin(), reported_.end(), 0);
 }
@@ -82,16 +80,15 @@ void Reducer::ready(const Param& param) {
     const int top = static_cast<int>(counter_.size()) - 1, last = param.adds ? top - 1 : top;
     nodes_.clear();
     for (int slot = top - joins_; slot <= last; ++slot)
-      nodes_.push_back(
-          {backend_.borrow(exchange_.node(worker_, slot) + param.offset, {param.elements}),
-           counter_[static_cast<std::size_t>(slot)].shards});
+      nodes_.push_back({backend_.borrow(target_.node(slot) + param.offset, {param.elements}),
+                        counter_[static_cast<std::size_t>(slot)].shards});
     if (param.adds) nodes_.back().shards *= 2;
     Tensor sum = nodes_.front().sum;
     backend_.tree_sum(stream_, nodes_, 1.0f, sum);
   }
   if (!last_shard_) return;
   for (const int bucket : buckets_of_param_[index])
-    if (--awaited_[static_cast<std::size_t>(bucket)] == 0) exchange_.publish(worker_, bucket);
+    if (--awaited_[static_cast<std::size_t>(bucket)] == 0) target_.publish(bucket);
 }
 
 void Reducer::end_shard() {

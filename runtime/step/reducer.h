@@ -1,6 +1,6 @@
-// Reducer: a worker's side of the fixed tree. It gives every shard a place for its gradient, adds
-// finished leaves up as a binary counter does, and hands a bucket to the exchange as soon as the
-// worker's last shard has reported all parameters in it.
+// Reducer: a lane's side of the fixed tree. It gives every shard a place for its gradient, adds
+// finished leaves up as a binary counter does, and publishes a bucket as soon as the lane's last
+// shard has reported all parameters in it.
 #pragma once
 
 #include <cstdint>
@@ -15,13 +15,23 @@ namespace lockstep {
 // last layer to the first, so the first bucket is ready first. At least `min_elements` each.
 std::vector<ElementRange> make_buckets(std::int64_t elements, std::int64_t min_elements);
 
+// Where a reducer's gradients lie, and who hears of them.
+class GradientTarget {
+ public:
+  virtual ~GradientTarget() = default;
+  // Of counter_depth(its shards) buffers, each as long as the values that train. When the reducer
+  // has counted through its shards, slot i holds canonical_subtrees(...)[i].
+  virtual float* node(int slot) = 0;
+  virtual void publish(int bucket) = 0;  // once a step: the subtrees of it are final
+};
+
 class Reducer {
  public:
   Reducer(ParamSet& params, const std::vector<ElementRange>& buckets, ShardRange shards,
-          Exchange& exchange, int worker, Backend& backend, Stream& stream);
+          GradientTarget& target, Backend& backend, Stream& stream);
 
   ShardRange shards() const { return shards_; }
-  void begin_step(std::int64_t step);
+  void begin_step();
   // Binds the parameters' gradients to the shard's leaf, or, where they can be added, to the leaf
   // that this one joins.
   void begin_shard(std::int64_t shard, bool may_add = true);
@@ -34,8 +44,7 @@ class Reducer {
   ParamSet& params_;
   const std::vector<ElementRange>& buckets_;
   ShardRange shards_;
-  Exchange& exchange_;
-  int worker_;
+  GradientTarget& target_;
   Backend& backend_;
   Stream& stream_;
 

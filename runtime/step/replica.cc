@@ -117,7 +117,7 @@ std::size_t Replica::buffer_bytes() const {
 void Replica::train_shard(const ShardBatch& batch, std::int64_t shard, std::int64_t step,
                           std::int64_t weights_version, Reducer& reducer, StepNumbers& numbers) {
   if (batch.rows == 0) {
-    numbers.put(shard, {}, 1, 0, {});
+    numbers.put(stream_, shard, {}, 1, 0, {});
     return reducer.zero_shard(shard);
   }
   reducer.begin_shard(shard);
@@ -129,12 +129,26 @@ void Replica::train_shard(const ShardBatch& batch, std::int64_t shard, std::int6
   prepare(pass);
   const Tensor output = forward(pass, x);
   const Tensor doutput = score(pass, batch, output, true);
-  numbers.put(shard, sums_, loss_->scale(), batch.rows,
+  numbers.put(stream_, shard, sums_, loss_->scale(), batch.rows,
               [this, &batch, step, weights_version](double loss) {
                 explain_loss(batch, step, weights_version, loss);
               });
   backward(pass, doutput);
   reducer.end_shard();
+}
+
+void Replica::prepare(Stream& stream, std::int64_t weights_version) {
+  prepare(Pass{.backend = backend_,
+               .stream = stream,
+               .training = true,
+               .seed = seed_,
+               .step = 0,
+               .weights_version = weights_version,
+               .sample_ids = {},
+               .ids = {},
+               .on_ready = {},
+               .check_finite = false,
+               .observer = nullptr});
 }
 
 void Replica::warm_up(std::int64_t rows, std::int64_t weights_version) {

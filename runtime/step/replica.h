@@ -1,5 +1,6 @@
 // Replica: one instance of the model, bound to the rank's shared values, with activations and
-// gradients of its own: the unit that runs a shard. One a worker thread on a CPU.
+// gradients of its own: the unit that runs a shard. One a worker thread on a CPU, one or a few on a
+// GPU.
 #pragma once
 
 #include <cstdint>
@@ -58,6 +59,9 @@ class Replica {
   // The batch must not change before the numbers are finished.
   void train_shard(const ShardBatch& batch, std::int64_t shard, std::int64_t step,
                    std::int64_t weights_version, Reducer& reducer, StepNumbers& numbers);
+  // Second copies of weights, once for each version of them, on that stream: where train_shard is
+  // to find them made.
+  void prepare(Stream& stream, std::int64_t weights_version);
   // Training of so many rows of zeros, to no effect: whatever memory and plans the shape takes are
   // then there. Gradients are bound.
   void warm_up(std::int64_t rows, std::int64_t weights_version);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "io/dataset/dataset.h"
 #include "kernels/core/profile.h"
@@ -18,21 +19,33 @@ std::int64_t blocks_before(std::int64_t element) {
 class HostNumbers final : public StepNumbers {
  public:
   explicit HostNumbers(const Parts& parts)
-      : StepNumbers(parts), sums_(host_tensor({kLossSums + kMetricSums}, DType::kFloat64)) {}
+      : StepNumbers(parts), coming_(static_cast<std::size_t>(parts.own.count())) {
+    for (Coming& coming : coming_)
+      coming.sums = parts.backend.empty_pinned({kLossSums + kMetricSums}, DType::kFloat64);
+  }
 
-  void put(std::int64_t shard, const Tensor& sums, double scale, std::int64_t rows,
+  void put(Stream& stream, std::int64_t shard, const Tensor& sums, double scale, std::int64_t rows,
            std::function<void(double loss)> explain) override {
-    ShardScalars& scalars = of_shard(shard);
-    scalars = {};
+    of_shard(shard) = {};
     if (!sums.defined()) return;
-    parts_.backend.copy(sums, sums_);
-    scalars = shard_scalars(sums_, scale, rows);
-    if (!std::isfinite(scalars.loss)) explain(scalars.loss);
+    Coming& coming = coming_[static_cast<std::size_t>(shard - parts_.own.begin)];
+    coming.scale = scale;
+    coming.rows = rows;
+    coming.explain = std::move(explain);
+    parts_.backend.copy_async(stream, sums, coming.sums);
+    if (parts_.backend.memory_is_host()) return take(shard, coming);
+    coming.arrived = stream.record();
   }
 
   void publish(bool stop) override {
-    for (std::int64_t shard = parts_.own.begin; shard < parts_.own.end; ++shard)
+    for (std::int64_t shard = parts_.own.begin; shard < parts_.own.end; ++shard) {
+      Coming& coming = coming_[static_cast<std::size_t>(shard - parts_.own.begin)];
+      if (coming.arrived != nullptr) {
+        wait([&] { std::exchange(coming.arrived, nullptr)->synchronize(); });
+        take(shard, coming);
+      }
       of_shard(shard).stop = stop ? 1 : 0;
+    }
     parts_.exchange.publish_scalars(parts_.worker);
   }
 
@@ -72,6 +85,19 @@ class HostNumbers final : public StepNumbers {
   }
 
  private:
+  struct Coming {  // a shard's sums on their way to the host
+    Tensor sums;
+    std::shared_ptr<Event> arrived{};  // null: nothing is under way
+    double scale = 1;
+    std::int64_t rows = 0;
+    std::function<void(double loss)> explain{};
+  };
+
+  void take(std::int64_t shard, const Coming& coming) {
+    ShardScalars& scalars = of_shard(shard);
+    scalars = shard_scalars(coming.sums, coming.scale, coming.rows);
+    if (!std::isfinite(scalars.loss)) coming.explain(scalars.loss);
+  }
   ShardScalars& of_shard(std::int64_t shard) {
     return *reinterpret_cast<ShardScalars*>(parts_.exchange.scalars(parts_.worker, shard));
   }
@@ -84,7 +110,7 @@ class HostNumbers final : public StepNumbers {
     wait();
   }
 
-  Tensor sums_;
+  std::vector<Coming> coming_;  // by own shard
   float factor_ = 1;
 };
 
@@ -95,9 +121,9 @@ class DeviceNumbers final : public StepNumbers {
         record_(std::move(record)),
         explain_(static_cast<std::size_t>(parts.plan.shards())) {}
 
-  void put(std::int64_t shard, const Tensor& sums, double scale, std::int64_t rows,
+  void put(Stream& stream, std::int64_t shard, const Tensor& sums, double scale, std::int64_t rows,
            std::function<void(double loss)> explain) override {
-    record_->put(parts_.stream, shard, sums, scale, static_cast<double>(rows));
+    record_->put(stream, shard, sums, scale, static_cast<double>(rows));
     explain_[static_cast<std::size_t>(shard)] = std::move(explain);
   }
 
@@ -134,6 +160,7 @@ class DeviceNumbers final : public StepNumbers {
   void guard(bool lasts) override { record_->guard(parts_.stream, lasts); }
 
   void finish() override {
+    for (Stream* const stream : parts_.others) stream->synchronize();
     const StepRecord::Outcome& outcome = record_->read(parts_.stream);
     total_ = to_scalars(outcome.total.data());
     total_.stop = stop_ ? 1 : 0;

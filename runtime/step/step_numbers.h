@@ -1,8 +1,9 @@
 // StepNumbers: the numbers of a step beside its gradients, as one worker meets them: the sums of
 // all shards' losses and weights, norms, the factor of clipping, and whether they are fit to go on.
-// HostNumbers knows each of them as soon as it is asked, and throws at once. DeviceNumbers leaves
-// them on the device, where they are worked out and obeyed in the stream's order: the host learns
-// and throws in finish(), and a step that failed has changed nothing.
+// HostNumbers knows each of them as soon as it is asked, and throws at once; where the sums lie in
+// a device's memory, it asks for them when all shards are queued. DeviceNumbers leaves them on the
+// device, where they are worked out and obeyed in the stream's order: the host learns and throws in
+// finish(), and a step that failed has changed nothing.
 #pragma once
 
 #include <functional>
@@ -26,17 +27,18 @@ class StepNumbers {
     Exchange& exchange;
     int worker;
     Backend& backend;
-    Stream& stream;
+    Stream& stream;                 // of the update
+    std::vector<Stream*> others{};  // on which shards run, where that is not the same
   };
   // On the device, where it can and no other worker's numbers are needed; else on the host.
   static std::unique_ptr<StepNumbers> make(const Parts& parts);
   virtual ~StepNumbers() = default;
 
-  // Of an own shard: what its loss put into `sums` (the device's), the loss to be multiplied by
-  // `scale`; zeros where sums is undefined. `explain` throws what is to be said of a loss that is
-  // not finite, and may be called until finish().
-  virtual void put(std::int64_t shard, const Tensor& sums, double scale, std::int64_t rows,
-                   std::function<void(double loss)> explain) = 0;
+  // Of an own shard: what its loss on `stream` put into `sums` (the device's), the loss to be
+  // multiplied by `scale`; zeros where sums is undefined. `explain` throws what is to be said of a
+  // loss that is not finite, and may be called until finish().
+  virtual void put(Stream& stream, std::int64_t shard, const Tensor& sums, double scale,
+                   std::int64_t rows, std::function<void(double loss)> explain) = 0;
   virtual void publish(bool stop) = 0;  // all own shards are put
   virtual void add_up() = 0;            // waits for other workers'
   // As Backend::tree_sum, divided by the weight of all shards or by their rows.

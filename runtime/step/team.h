@@ -1,5 +1,6 @@
-// Team: the worker threads of this rank, each with its stream and its replica, and the shards that
-// each of them runs.
+// Team: the worker threads of this rank, each with the shards that it runs and the lanes on which
+// it runs them. On a CPU a worker has one lane. On a GPU a rank has one worker, which queues the
+// work of as many lanes as shards are to run at a time.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +15,24 @@
 
 namespace lockstep {
 
-struct Worker {
-  int index = 0;      // in this rank
-  ShardRange shards;  // may be empty
+struct Lane {
+  ShardRange shards;  // of the worker's
   std::unique_ptr<Stream> stream;
   std::unique_ptr<Replica> replica;
+};
+
+struct Worker {
+  int index = 0;            // in this rank
+  ShardRange shards;        // may be empty
+  std::vector<Lane> lanes;  // at least one
+  // Where several lanes meet: what they have added up is joined, exchanged and updated here.
+  std::unique_ptr<Stream> meeting;
+
+  // What runs one shard after another, such as an evaluation, does so on the first lane.
+  Stream& stream() { return *lanes.front().stream; }
+  Replica& replica() const { return *lanes.front().replica; }
+  Stream& update_stream() { return meeting ? *meeting : stream(); }
+  std::vector<Stream*> streams();
 };
 
 // The job's first failure, which the other ranks know of: print it and end the job.
@@ -29,22 +43,23 @@ class AnnouncedError : public Error {
 
 class Team {
  public:
-  // Builds one replica a worker, each on its own thread, for shards of up to max_rows rows. `link`:
-  // between the ranks' devices, or null.
+  // Builds `lanes` replicas a worker, or as many as it has shards, on its own thread, for shards of
+  // up to max_rows rows. `link`: between the ranks' devices, or null.
   Team(const Blueprint& blueprint, const ShardPlan& plan, std::int64_t max_rows,
-       Communicator& communicator, Backend& backend, std::shared_ptr<DeviceLink> link = nullptr);
+       Communicator& communicator, Backend& backend, std::shared_ptr<DeviceLink> link = nullptr,
+       int lanes = 1);
 
   // New replicas in place of the old, each again on its own thread. Values are to be bound anew.
   void rebuild(const Blueprint& blueprint);
 
-  // Runs `work` for every worker on its stream and waits. The first failure of the job is thrown as
-  // AnnouncedError on the rank where it happened, after the other ranks were told; what follows
-  // from it, there and elsewhere, is PeerFailed.
+  // Runs `work` for every worker on its first stream and waits for all of its streams. The first
+  // failure of the job is thrown as AnnouncedError on the rank where it happened, after the other
+  // ranks were told; what follows from it, there and elsewhere, is PeerFailed.
   void run(const std::function<void(Worker&)>& work);
 
   std::vector<Worker>& workers() { return workers_; }
-  ParamSet& params() { return workers_.front().replica->params(); }  // of worker 0
-  Replica& replica() { return *workers_.front().replica; }
+  ParamSet& params() { return replica().params(); }  // of worker 0
+  Replica& replica() { return workers_.front().replica(); }
   ShardRange shards() const { return shards_; }  // of this rank
   const ShardPlan& plan() const { return plan_; }
   Backend& backend() { return backend_; }

@@ -67,16 +67,16 @@ Trainer::Trainer(const Config& config, Team& team, const NodeDataset& data, cons
   team.bind_values(exchange_->values());
   team.share_packed_copies(config.run.patience_seconds);
   for (Worker& worker : team.workers()) {
-    exchange_->attach(worker.index, *worker.stream);
-    reducers_.push_back(std::make_unique<Reducer>(worker.replica->params(), buckets_, worker.shards,
-                                                  *exchange_, worker.index, team.backend(),
-                                                  *worker.stream));
-    numbers_.push_back(
-        StepNumbers::make({worker.replica->params(), team.plan(), worker.shards, *exchange_,
-                           worker.index, team.backend(), *worker.stream}));
-    updaters_.push_back(std::make_unique<Updater>(worker.replica->params(), buckets_,
-                                                  *numbers_.back(), *exchange_, worker.index, rule_,
-                                                  team.backend(), *worker.stream));
+    Stream& stream = worker.update_stream();
+    std::vector<Stream*> others = worker.streams();
+    std::erase(others, &stream);
+    const ParamSet& own = worker.replica().params();
+    exchange_->attach(worker.index, stream);
+    lanes_.push_back(std::make_unique<Lanes>(worker, buckets_, *exchange_, team.backend()));
+    numbers_.push_back(StepNumbers::make({own, team.plan(), worker.shards, *exchange_, worker.index,
+                                          team.backend(), stream, std::move(others)}));
+    updaters_.push_back(std::make_unique<Updater>(own, buckets_, *numbers_.back(), *exchange_,
+                                                  worker.index, rule_, team.backend(), stream));
   }
 }
 
@@ -86,12 +86,13 @@ StepResult Trainer::step() {
                                   plan_.steps_per_epoch(), span_.steps);
   team_.run([&](Worker& worker) {
     const auto index = static_cast<std::size_t>(worker.index);
-    Reducer& reducer = *reducers_[index];
-    reducer.begin_step(step_);
-    for (std::int64_t shard = worker.shards.begin; shard < worker.shards.end; ++shard) {
-      worker.replica->train_shard(loader_->fetch(step_, shard), shard, step_, weights_version_,
-                                  reducer, *numbers_[index]);
-    }
+    Lanes& lanes = *lanes_[index];
+    lanes.begin_step(step_, weights_version_);
+    for (const auto& [lane, shard] : lanes.turns())
+      worker.lanes[lane].replica->train_shard(loader_->fetch(step_, shard), shard, step_,
+                                              weights_version_, lanes.reducer(lane),
+                                              *numbers_[index]);
+    lanes.end_step();
     numbers_[index]->publish(stop_requested_.load(std::memory_order_relaxed));
     updaters_[index]->update(step_, lr);
   });
@@ -109,9 +110,12 @@ void Trainer::warm_up() {
       sizes.insert(rows.end - rows.begin);
     }
   team_.run([&](Worker& worker) {
-    worker.replica->params().bind_gradients(team_.backend(), exchange_->node(worker.index, 0),
-                                            nullptr);
-    for (const std::int64_t rows : sizes) worker.replica->warm_up(rows, weights_version_);
+    const Lanes& lanes = *lanes_[static_cast<std::size_t>(worker.index)];
+    for (std::size_t l = 0; l < worker.lanes.size(); ++l) {
+      Replica& replica = *worker.lanes[l].replica;
+      replica.params().bind_gradients(team_.backend(), lanes.node(l, 0), nullptr);
+      for (const std::int64_t rows : sizes) replica.warm_up(rows, weights_version_);
+    }
   });
 }
 

@@ -10,6 +10,7 @@
 #include "io/loading/loader.h"
 #include "runtime/communication/node_dataset.h"
 #include "runtime/config/config.h"
+#include "runtime/step/lanes.h"
 #include "runtime/step/team.h"
 #include "runtime/step/updater.h"
 
@@ -96,7 +97,7 @@ class Trainer {
   UpdateRule rule_;
   std::unique_ptr<Exchange> exchange_;
   std::vector<std::unique_ptr<StepNumbers>> numbers_;  // by worker
-  std::vector<std::unique_ptr<Reducer>> reducers_;
+  std::vector<std::unique_ptr<Lanes>> lanes_;
   std::vector<std::unique_ptr<Updater>> updaters_;
   std::unique_ptr<Loader> loader_;
   std::vector<float> kept_gradient_;  // filled in this rank's slices; empty: not kept

@@ -169,6 +169,13 @@ TEST(ParamSet, WhatIsFrozenLiesBehindTheGradients) {
   EXPECT_EQ(segments[1].range.end, params.trained_elements());
 }
 
+struct OneExchange final : GradientTarget {
+  explicit OneExchange(std::unique_ptr<Exchange>& exchange) : exchange(exchange) {}
+  float* node(int slot) override { return exchange->node(0, slot); }
+  void publish(int bucket) override { exchange->publish(0, bucket); }
+  std::unique_ptr<Exchange>& exchange;
+};
+
 class ReducerTest : public ::testing::Test {
  protected:
   ReducerTest() {
@@ -178,9 +185,10 @@ class ReducerTest : public ::testing::Test {
     buckets_ = make_buckets(params_.elements(), kBlockElements);
     const ExchangePlan plan{params_.elements(), buckets_, 1, 0, 10};
     exchange_ = communicator_->make_exchange(plan, ShardPlan(4, {1}), *backend_);
-    reducer_ = std::make_unique<Reducer>(params_, buckets_, ShardRange{0, 4}, *exchange_, 0,
-                                         *backend_, *stream_);
-    reducer_->begin_step(0);
+    exchange_->begin(0, 0);
+    reducer_ = std::make_unique<Reducer>(params_, buckets_, ShardRange{0, 4}, target_, *backend_,
+                                         *stream_);
+    reducer_->begin_step();
   }
   void report(const std::string& name, float value) {
     Param& param = *params_.find(name);
@@ -194,6 +202,7 @@ class ReducerTest : public ::testing::Test {
   ParamSet params_;
   std::vector<ElementRange> buckets_;
   std::unique_ptr<Exchange> exchange_;
+  OneExchange target_{exchange_};
   std::unique_ptr<Reducer> reducer_;
 };
 
