@@ -41,7 +41,9 @@ std::unique_ptr<Exchange> make_linked_exchange(Communicator& communicator,
   check_same_plan(communicator, plan, shards);
   if (plan.reduction == PlanReduction::kTree)
     return std::make_unique<LinkedTree>(communicator, std::move(link), plan, shards, backend);
-  return std::make_unique<LinkedSum>(communicator, std::move(link), plan, shards, backend);
+  if (plan.reduction == PlanReduction::kFast)
+    return std::make_unique<LinkedSum>(communicator, std::move(link), plan, shards, backend);
+  return std::make_unique<LinkedBFloat16Sum>(communicator, std::move(link), plan, shards, backend);
 }
 
 std::unique_ptr<Exchange> make_training_exchange(Communicator& communicator,

@@ -5,7 +5,7 @@
 // something: scalars and the norms of blocks, which the host's own exchange joins. Only the last
 // shard's backward hides the exchange. A rank has one worker.
 //
-// Two forms: LinkedTree (linked_tree.h) and LinkedSum (linked_sum.h).
+// Forms: LinkedTree (linked_tree.h), LinkedSum and LinkedBFloat16Sum (linked_sum.h).
 #pragma once
 
 #include <memory>

@@ -59,9 +59,7 @@ LinkChoice choose_link(const RunConfig& run, Communicator& communicator, bool sh
   }
   const Sight sight = look(load);
   std::string why_not = common_reason(communicator, sight);
-  if (run.exchange_type == ExchangeType::kBFloat16)
-    why_not = "it adds up bfloat16 in bfloat16, run.exchange_type means float32";
-  else if (shared && std::getenv(kHostNames) == nullptr)
+  if (shared && std::getenv(kHostNames) == nullptr)
     why_not = "more ranks than GPUs, and it wants one for each";
   if (why_not.empty()) {
     try {

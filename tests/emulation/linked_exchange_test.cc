@@ -92,18 +92,51 @@ TEST_P(LinkedExchanges, ManySteps) {
   expect_right(test);
 }
 
-TEST_P(LinkedExchanges, TheLibrarysOwnSum) {
-  for (const int ranks : {1, 2, 3, 4}) {
-    StepsCase test;
-    test.shards = 4;
-    test.workers.assign(static_cast<std::size_t>(ranks), 1);
-    test.elements = 9001;
-    test.bucket_blocks = 2;
-    test.norms = ranks == 3;
-    test.reduction = PlanReduction::kFast;
-    test.seed = random_();
-    expect_right(test);
-  }
+// Of small integers, which bfloat16 holds, too.
+TEST_P(LinkedExchanges, SumsInNoOrderOfOurs) {
+  for (const PlanReduction reduction : {PlanReduction::kFast, PlanReduction::kFastBFloat16})
+    for (const int ranks : {1, 2, 3, 4}) {
+      StepsCase test;
+      test.shards = 4;
+      test.workers.assign(static_cast<std::size_t>(ranks), 1);
+      test.elements = ranks % 2 == 0 ? 9001 : 4096 + 13;
+      test.bucket_blocks = 2;
+      test.norms = ranks == 3;
+      test.reduction = reduction;
+      test.seed = random_();
+      expect_right(test);
+    }
+}
+
+// 256 + 1 is 256 in bfloat16, however often: float32 sums reach 258.
+TEST_P(LinkedExchanges, BFloat16IsAddedUpInFloat32) {
+  constexpr float kGradients[] = {256, 1, 1, 0};
+  StepsCase test;
+  test.shards = 4;
+  test.workers = {1, 1, 1, 1};
+  test.elements = kBlockElements + 7;
+  test.reduction = PlanReduction::kFastBFloat16;
+  emulation::on_emulated_ranks(4, 30, [&](const EmulatedRank& r) {
+    const auto stream = r.gpu.make_stream(0);
+    const ExchangePlan plan = testing::plan_of(test);
+    const auto exchange = make_linked_exchange(r.communicator, r.link, plan,
+                                               ShardPlan(test.shards, test.workers), r.gpu);
+    exchange->attach(0, *stream);
+    exchange->begin(0, 0);
+    Tensor gradient = r.gpu.borrow(exchange->node(0, 0), {test.elements});
+    r.gpu.fill(*stream, kGradients[r.rank], gradient);
+    for (int b = 0; b < std::ssize(plan.buckets); ++b) exchange->publish(0, b);
+    for (int b = 0; b < std::ssize(plan.buckets); ++b) {
+      exchange->collect(0, b);
+      const std::int64_t count = exchange->slice(0, b).count();
+      const std::vector<float> sum =
+          testing::StepsMemory(r.gpu, *stream).read(exchange->sum_target(0, b), count);
+      EXPECT_EQ(sum, std::vector<float>(static_cast<std::size_t>(count), 258.0f));
+      exchange->deliver(0, b);
+    }
+    exchange->finish(0);
+    stream->synchronize();
+  });
 }
 
 }  // namespace
