@@ -173,6 +173,11 @@ class Communicator {
   // waits end; from any thread. True if this is the first failure: it alone prints its message.
   // Between nodes, each node's own first is true.
   virtual bool announce_failure() = 0;
+  // Whether somebody has, on this node.
+  virtual bool failure_announced() const = 0;
+  // This rank waits for another where the communicator cannot see it: to be called again and again
+  // meanwhile, from any thread, so that whoever runs out of patience names another rank.
+  virtual void show_waiting() {}
 
   // How long a collective of this class waits before an Error names the ranks that are late.
   void set_patience(double seconds) { patience_seconds_ = seconds; }

@@ -13,6 +13,8 @@ namespace {
 
 constexpr auto kGlance = std::chrono::milliseconds(100);
 constexpr double kAbortSeconds = 5;
+// How long a rank whose job has failed may take to come to its end.
+constexpr auto kEnd = std::chrono::seconds(30);
 // Many glances: a process that runs has beaten meanwhile.
 constexpr auto kStandstill = std::chrono::seconds(2);
 
@@ -97,13 +99,13 @@ std::string LinkWatch::late(const Followed& followed) const {
         .what();
   return fmt::format(
       "{}the other ranks have not {} over {} for {:.3g} s: is a rank of another node stopped, or "
-      "is "
-      "the network down? Look at the job's processes, and start again with --resume",
+      "is the network down? Look at the job's processes, and start again with --resume",
       place_of(work), work.what, link_.description(), patience_seconds_);
 }
 
 std::string LinkWatch::trouble() {
   while (!followed_.empty() && followed_.front().done->reached()) followed_.pop_front();
+  if (!followed_.empty()) communicator_.show_waiting();
   const std::string error = link_.error();
   if (!error.empty())
     return fmt::format("{}{}. Start again with --resume",
@@ -118,6 +120,7 @@ void LinkWatch::watch() {
   while (!leaving_) {
     changed_.wait_for(lock, kGlance);
     if (!signs_.empty()) ++own_sign().beats;
+    if (communicator_.failure_announced()) return let_go(lock);
     std::string message;
     try {
       message = trouble();
@@ -126,9 +129,18 @@ void LinkWatch::watch() {
     }
     if (leaving_ || message.empty()) continue;
     // Whose failure was the first prints its message and ends the job.
-    if (!communicator_.announce_failure()) return;
+    if (!communicator_.announce_failure()) return let_go(lock);
     give_up(message);
   }
+}
+
+// Whoever announced the failure has its message.
+void LinkWatch::let_go(std::unique_lock<std::mutex>& lock) {
+  lock.unlock();
+  link_.abort(kAbortSeconds);
+  lock.lock();
+  if (changed_.wait_for(lock, kEnd, [&] { return leaving_; })) return;
+  give_up("the job has failed, and this rank's device does not give up its work");
 }
 
 void LinkWatch::give_up(const std::string& message) {

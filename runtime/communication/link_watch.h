@@ -1,7 +1,9 @@
 // LinkWatch: a thread that looks after what was queued on a device link. A host that waits for the
 // device cannot be interrupted when another rank is lost, and the device waits for ever: where work
 // is not done in time, or the library has met an error, this thread prints the one message that
-// names rank, step and bucket, and ends the process; the launcher ends the others.
+// names rank, step and bucket, and ends the process; the launcher ends the others. Where a failure
+// is announced already, it ends what is under way on the link: this rank's streams, and the memory
+// that they use, would wait for it while the rank's own thread comes to an end.
 #pragma once
 
 #include <atomic>
@@ -63,6 +65,7 @@ class LinkWatch {
   // Ranks of this node that have not begun so much work; where all have, those that stand still.
   std::vector<int> culprits(std::uint32_t number) const;
   [[noreturn]] void give_up(const std::string& message);
+  void let_go(std::unique_lock<std::mutex>& lock);
 
   Communicator& communicator_;
   DeviceLink& link_;

@@ -146,7 +146,7 @@ void LinkedTree::wait_norms(int worker) {
 }
 
 void LinkedTree::bring_states() {
-  queue({.what = "sent its optimizer state"}, [&] {
+  queue({.what = "sent its optimizer state", .step = step()}, [&] {
     std::vector<DeviceMessage> sends, receives;
     for (Tensor& state : states_)
       for (int b = 0; b < buckets(); ++b)
@@ -164,7 +164,7 @@ void LinkedTree::share_state(int index) {
   if (ranks_ == 1) return;
   after_worker();
   for (int b = 0; b < buckets(); ++b)
-    gather(b, state_tensor(index), {.what = "sent its optimizer state", .bucket = b});
+    gather(b, state_tensor(index), {"sent its optimizer state", b, step()});
   link_stream().synchronize();  // any of the worker's streams may read it
 }
 

@@ -179,6 +179,10 @@ class MpiCommunicator final : public Communicator {
   }
 
   bool announce_failure() override { return failure_->raise(); }
+  bool failure_announced() const override { return failure_->raised(); }
+  void show_waiting() override {
+    if (board_) board_->sign();
+  }
 
  private:
   // Each rank as if on a node of its own.

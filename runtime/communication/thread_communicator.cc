@@ -145,6 +145,7 @@ class ThreadCommunicator final : public Communicator {
   }
 
   bool announce_failure() override { return hub_->fail(); }
+  bool failure_announced() const override { return hub_->failure().raised(); }
 
  private:
   void meet() { hub_->meet(rank_, patience_seconds_); }

@@ -5,6 +5,7 @@
 
 #include "io/formats/checkpoint.h"
 #include "io/formats/safetensors.h"
+#include "runtime/communication/agreement.h"
 #include "runtime/run/training_run.h"
 
 namespace lockstep {
@@ -28,10 +29,9 @@ void add(ShardScalars& sums, const ShardScalars& step) {
 
 void TrainingRun::end_record(const std::string& outcome) {
   note("this start of the run: " + outcome);
-  const std::int64_t step = trainer_ ? trainer_->next_step() : phase_starts_.back();
   if (recorder_)
-    recorder_->end({outcome, step, outcome_.training, outcome_.validation, outcome_.best_metric,
-                    declared_.best_metric, declared_.best_step});
+    recorder_->end({outcome, steps_done(), outcome_.training, outcome_.validation,
+                    outcome_.best_metric, declared_.best_metric, declared_.best_step});
 }
 
 // Where the disk is what failed, the record cannot be written either; the first error is told.
@@ -82,9 +82,19 @@ TrainingOutcome TrainingRun::run() {
     throw;
   } catch (const std::exception& error) {
     end_failed_record(fmt::format("failed: {}", error.what()));
+    announce(error);
     throw;
   }
   return outcome_;
+}
+
+// Of what fails between steps, before anything is undone: a device gives up memory only when the
+// others know that they need not wait for this rank, and it not for them.
+void TrainingRun::announce(const std::exception& error) {
+  if (dynamic_cast<const AgreedError*>(&error) || dynamic_cast<const AnnouncedError*>(&error))
+    return;
+  if (!communicator_.announce_failure()) throw PeerFailed();
+  throw AnnouncedError(fmt::format("after step {}: {}", steps_done(), error.what()));
 }
 
 // New questions come with the first step, with an epoch's last batch, and with its evaluation.

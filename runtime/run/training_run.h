@@ -45,9 +45,13 @@ class TrainingRun {
   bool phase_over() const;
   bool over() const { return phase_over() && phase() + 1 == phases_->size(); }
   std::int64_t total_steps() const;  // if no phase ends early
+  std::int64_t steps_done() const {
+    return trainer_ ? trainer_->next_step() : phase_starts_.back();
+  }
   void begin_phase();
   void end_record(const std::string& outcome);
   void end_failed_record(const std::string& outcome);
+  void announce(const std::exception& error);
 
   StepResult step();
   void finish_epoch(std::int64_t epoch, double lr);

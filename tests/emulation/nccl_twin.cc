@@ -5,6 +5,10 @@
 //
 //   EMULATED_NCCL_VERSION=22809,22700     by rank of the job
 //   EMULATED_NCCL_FAIL=1:40:some text     the 40th call of rank 1 fails so, and all after it
+//   EMULATED_NCCL_SIGNAL=1:all-gather:3:19   in its third all-gather rank 1 gets signal 19
+//                                         (all-gather | all-to-all | all-reduce | messages)
+#include <signal.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -14,6 +18,7 @@
 #include <mutex>
 #include <random>
 #include <sstream>
+#include <string_view>
 #include <vector>
 
 #include "kernels/core/error.h"
@@ -150,6 +155,8 @@ struct ncclComm {
   int polls_left = 0;
   int calls = 0, fails_at = 0;
   std::string fails_with;
+  std::string signalled_in;  // that kind of call
+  int calls_until_signal = 0, signal = 0;
 };
 
 namespace lockstep::nccl {
@@ -164,19 +171,22 @@ struct Group {
 };
 thread_local Group group;
 
+constexpr std::string_view kMessages = "messages";  // alone, and of a group
+
 Outcome failed(const std::string& text) {
   return {State::kFailed, text};
 }
 
 // Counts the call; it fails where that was asked for.
-Outcome enter(Comm comm) {
+Outcome enter(Comm comm, std::string_view kind) {
+  if (kind == comm->signalled_in && --comm->calls_until_signal == 0) ::raise(comm->signal);
   if (++comm->calls == comm->fails_at) comm->shared->fail(comm->fails_with);
   const std::string error = comm->shared->failure();
   return error.empty() ? Outcome{} : failed(error);
 }
 
-Outcome take(Comm comm, Queue queue, std::shared_ptr<Transfer> transfer) {
-  const Outcome entered = enter(comm);
+Outcome take(Comm comm, Queue queue, std::string_view kind, std::shared_ptr<Transfer> transfer) {
+  const Outcome entered = enter(comm, kind);
   if (entered.state == State::kFailed) return entered;
   comm->pending.push_back([queue, transfer = std::move(transfer)] {
     queue->enqueue_shared("nccl", [transfer] { return transfer->advance(); });
@@ -186,11 +196,12 @@ Outcome take(Comm comm, Queue queue, std::shared_ptr<Transfer> transfer) {
 }
 
 // Sends and receives of a group go together; alone, each is work of its own.
-Outcome add(Comm comm, Queue queue, const std::function<void(Transfer&)>& fill) {
+Outcome add(Comm comm, Queue queue, std::string_view kind,
+            const std::function<void(Transfer&)>& fill) {
   if (group.depth == 0) {
     auto transfer = std::make_shared<Transfer>(comm->shared);
     fill(*transfer);
-    return take(comm, queue, std::move(transfer));
+    return take(comm, queue, kind, std::move(transfer));
   }
   if (group.transfer == nullptr)
     group = {group.depth, comm, queue, std::make_shared<Transfer>(comm->shared)};
@@ -210,6 +221,19 @@ void read_faults(ncclComm& comm, int rank) {
   if (std::stoi(which) != rank) return;
   comm.fails_at = std::stoi(call);
   std::getline(stream, comm.fails_with);
+}
+
+void read_signals(ncclComm& comm, int rank) {
+  const char* const text = std::getenv("EMULATED_NCCL_SIGNAL");
+  if (text == nullptr) return;
+  std::istringstream stream(text);
+  std::string which, call, signal;
+  std::getline(stream, which, ':');
+  std::getline(stream, comm.signalled_in, ':');
+  std::getline(stream, call, ':');
+  std::getline(stream, signal);
+  comm.calls_until_signal = std::stoi(which) == rank ? std::stoi(call) : 0;
+  comm.signal = std::stoi(signal);
 }
 
 }  // namespace
@@ -237,6 +261,7 @@ Outcome init(Comm& comm, int rank, int ranks, const Id& id) {
     made->shared = std::make_shared<Shared>(id, rank, ranks);
     made->polls_left = kPollsUntilTaken;
     read_faults(*made, rank);
+    read_signals(*made, rank);
     comm = made.release();
     return {State::kInProgress};
   } catch (const Error& error) {
@@ -264,19 +289,21 @@ Outcome group_start() {
 Outcome group_end() {
   if (--group.depth > 0 || group.transfer == nullptr) return {};
   const Group whole = std::exchange(group, {});
-  return take(whole.comm, whole.queue, whole.transfer);
+  return take(whole.comm, whole.queue, kMessages, whole.transfer);
 }
 
 Outcome send(const void* memory, std::size_t bytes, int peer, Comm comm, Queue queue) {
-  return add(comm, queue, [&](Transfer& transfer) { transfer.send(peer, memory, bytes); });
+  return add(comm, queue, kMessages,
+             [&](Transfer& transfer) { transfer.send(peer, memory, bytes); });
 }
 
 Outcome receive(void* memory, std::size_t bytes, int peer, Comm comm, Queue queue) {
-  return add(comm, queue, [&](Transfer& transfer) { transfer.receive(peer, memory, bytes); });
+  return add(comm, queue, kMessages,
+             [&](Transfer& transfer) { transfer.receive(peer, memory, bytes); });
 }
 
 Outcome all_to_all(const void* parts, void* received, std::size_t bytes, Comm comm, Queue queue) {
-  return add(comm, queue, [&](Transfer& transfer) {
+  return add(comm, queue, "all-to-all", [&](Transfer& transfer) {
     const auto* from = static_cast<const std::byte*>(parts);
     auto* to = static_cast<std::byte*>(received);
     for (int peer = 0; peer < comm->shared->ranks; ++peer) {  // itself, too
@@ -287,7 +314,7 @@ Outcome all_to_all(const void* parts, void* received, std::size_t bytes, Comm co
 }
 
 Outcome all_gather(const void* part, void* whole, std::size_t bytes, Comm comm, Queue queue) {
-  return add(comm, queue, [&](Transfer& transfer) {
+  return add(comm, queue, "all-gather", [&](Transfer& transfer) {
     auto* to = static_cast<std::byte*>(whole);
     std::byte* const own = to + static_cast<std::size_t>(comm->shared->rank) * bytes;
     transfer.at_start([=] {
@@ -303,7 +330,7 @@ Outcome all_gather(const void* part, void* whole, std::size_t bytes, Comm comm, 
 
 Outcome all_reduce(void* values, std::size_t count, Element type, Comm comm, Queue queue) {
   if (type == Element::kByte) return failed("ncclInvalidArgument: the twin adds up no bytes");
-  return add(comm, queue, [&](Transfer& transfer) {
+  return add(comm, queue, "all-reduce", [&](Transfer& transfer) {
     const std::size_t bytes = count * (type == Element::kFloat32 ? 4 : 2);
     const auto ranks = static_cast<std::size_t>(comm->shared->ranks);
     auto rows = std::make_shared<std::vector<std::byte>>(ranks * bytes);

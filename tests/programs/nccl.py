@@ -93,4 +93,47 @@ def nccl_breaks():
            words=["rank 1: step ", "bucket 0: ", "a wire broke", "--resume"])
 
 
+@test
+def a_lost_rank_ends_the_job():
+    """A rank that stands still, or is gone, in the midst of a step and while rank 0 gathers a
+    checkpoint, at a call of NCCL that is given: one message, with rank and step, within the patience
+    of who waits on the host, on the device and, as the third rank, for one that waits itself."""
+    patience = 4  # seconds; a rank of a busy machine may well stand still for one
+    config = small_network(patience_seconds=patience)
+    program_with(EMULATED, EMULATED_NCCL)
+    env = environment(EMULATED_GPUS="A,B,C")
+    # Weights and three states are loaded by a group of messages each; the next one of two ranks,
+    # and the third next of three, is what a checkpoint wants of them.
+    for ranks, call, sent in ((2, "all-to-all:3", signal.SIGSTOP), (3, "messages:7", signal.SIGSTOP),
+                              (2, "messages:5", signal.SIGKILL)):
+        out = f"{call}-{sent}"
+        job = Job(command_of(["train", config, "--out", out], ranks),
+                  env=dict(env, EMULATED_NCCL_SIGNAL=f"1:{call}:{int(sent)}"))
+        result = job.wait()
+        check(result.code != 0, f"a job without its rank 1 ended well:\n{result}")
+        if sent == signal.SIGKILL:  # mpirun may be the first to see it
+            continue
+        check(len(result.errors) == 1, f"{len(result.errors)} messages:\n{result}")
+        result.says("rank 1 has not ", "step ", f"for {patience} s", "--resume")
+        check("ranks" not in result.errors[0], f"who waits is blamed, too:\n{result}")
+
+
+@test
+def a_failing_rank_waits_for_nobody():
+    """One row makes numbers that float32 cannot hold. Its rank, and those that wait for it, end at
+    once, whatever is under way between the GPUs."""
+    dice = seeded_random()
+    x = np.random.default_rng(dice.randrange(1 << 30)).normal(size=(200, 8)).astype(np.float32)
+    x[dice.randrange(200)] = 3e38
+    write_h5("inf.h5", train_x=x, train_y=np.arange(200) % 3)
+    config = write_config("a.toml", run={"shards": 4, "device": "cuda"},
+                          data={"file": "inf.h5", "normalize": False},
+                          model={"network": "mlp", "widths": [64]}, loss={"kind": "cross_entropy"},
+                          optimizer={"kind": "sgd", "lr": 0.01},
+                          training={"epochs": 3, "batch": 50})
+    program_with(EMULATED, EMULATED_NCCL)
+    refuse("train", config, "--out", "failed", ranks=3, env=environment(EMULATED_GPUS="A,B,C"),
+           words=("rank ", "step ", "layer 'fc1'", "not finite"))
+
+
 main()
