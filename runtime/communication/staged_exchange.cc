@@ -115,6 +115,8 @@ std::span<const TreeNode> StagedExchange::collect(int worker, int bucket) {
   const std::span<const TreeNode> nodes = host_->collect(worker, bucket);
   Nodes& mine = of(collected_, bucket);
   if (alone_) return mine;
+  // The last step has read what it collected: its work comes before this step's gradients, which
+  // have arrived.
   for (std::size_t i = 0; i < nodes.size(); ++i)
     if (mine[i].sum.elements() > 0) device_.copy_async(*up_, nodes[i].sum, mine[i].sum);
   stream().wait(up_->record());
@@ -139,14 +141,12 @@ void StagedExchange::publish_norms(int worker) {
 // The host passes weights on one bucket late, so that the device has the next one's work to do
 // meanwhile; in an order that is the same on every rank, as the exchange underneath wants it.
 void StagedExchange::deliver(int worker, int bucket) {
-  const std::shared_ptr<Event> updated = stream().record();
-  up_->wait(updated);  // what was collected has been read
   finished_ = false;
   if (all_own_all_) {
     host_->deliver(worker, bucket);
     return;
   }
-  down_->wait(updated);
+  down_->wait(stream().record());
   copy(*down_, values(), host_->values(), slice(worker, bucket));
   of(leaving_, bucket) = down_->record();
   if (bucket > 0) deliver_arrived(bucket - 1);

@@ -60,6 +60,64 @@ TEST_P(StagedExchangeTest, GivesTheBitsOfASerialSum) {
   }
 }
 
+// The steps above wait for their stream whenever they look at something; a real step does not. What
+// the host is told to read, norms at settle and arrays at gather_states, has been queued and no
+// more: of a rank alone, whose weights go nowhere else, nothing else waits for it.
+TEST_P(StagedExchangeTest, TheHostSeesWhatHasBeenQueued) {
+  std::mt19937 random(static_cast<unsigned>(cases::test_seed()));
+  for (const int ranks : {1, 2}) {
+    StepsCase test;
+    test.shards = 2;
+    test.workers.assign(static_cast<std::size_t>(ranks), 1);
+    test.elements = 2 * kBlockElements + 5;
+    test.seed = emulation::options().seed = random();
+    SCOPED_TRACE(text_of(test));
+    testing::on_ranks(ranks, [&](Communicator& communicator) {
+      const auto backend = cases::emulated_backend();
+      const auto stream = backend->make_stream(0);
+      const ExchangePlan plan = testing::plan_of(test);
+      const auto exchange = make_training_exchange(communicator, plan,
+                                                   ShardPlan(test.shards, test.workers), *backend);
+      const auto tensor = [&](float* flat, ElementRange range) {
+        return backend->borrow(flat + range.begin, {range.count()});
+      };
+      const ElementRange all{0, test.elements};
+      exchange->attach(0, *stream);
+      exchange->filled();
+      exchange->begin(0, 0);
+      Tensor gradient = tensor(exchange->node(0, 0), all);
+      backend->fill(*stream, 3, gradient);
+      exchange->publish_scalars(0);
+      for (int b = 0; b < std::ssize(plan.buckets); ++b) exchange->publish(0, b);
+      for (int b = 0; b < std::ssize(plan.buckets); ++b) {
+        const ElementRange own = exchange->slice(0, b);
+        const TreeNode node = exchange->collect(0, b).front();
+        if (own.count() > 0) {
+          double* const norm = exchange->block_norms() + own.begin / kBlockElements;
+          const std::int64_t blocks = (own.count() + kBlockElements - 1) / kBlockElements;
+          Tensor norms = backend->borrow(norm, {blocks}, DType::kFloat64);
+          backend->squared_norms(*stream, node.sum, norms);
+          exchange->settle(0);
+          EXPECT_EQ(*norm, 9.0 * double(std::min(own.count(), kBlockElements)));
+          Tensor values = tensor(exchange->values(), own), state = tensor(exchange->state(1), own);
+          backend->fill(*stream, 5, values);
+          backend->fill(*stream, 7, state);
+        }
+        exchange->deliver(0, b);
+      }
+      exchange->finish(0);
+      exchange->gather_states();
+      if (communicator.rank() == 0) {
+        const auto size = static_cast<std::size_t>(test.elements);
+        testing::expect_equal(exchange->host_values(), std::vector<float>(size, 5), "values");
+        testing::expect_equal(exchange->host_state(1), std::vector<float>(size, 7), "states");
+      }
+      communicator.barrier();
+      stream->synchronize();
+    });
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Streams, StagedExchangeTest,
                          ::testing::Values(emulation::Streams::kAtOnce,
                                            emulation::Streams::kInterleaved),
