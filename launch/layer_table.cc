@@ -65,6 +65,8 @@ void print_with_data(const Config& config, const Networks& networks) {
       static_cast<double>(replica.build().buffer_bytes()) / (1 << 20), replica.build().max_rows(),
       static_cast<double>(replica.params().elements()) * 4 / (1 << 20),
       static_cast<double>(replica.build().packed_bytes()) / (1 << 20));
+  if (!session.memory_table().empty())
+    fmt::print("memory of the GPU, for training:{}\n", session.memory_table());
   if (!session.outputs_note().empty()) fmt::print("{}\n", session.outputs_note());
   print_phases(config, replica.params());
 }

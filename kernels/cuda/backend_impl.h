@@ -6,6 +6,7 @@
 #pragma once
 
 #include "kernels/core/step_record.h"
+#include "kernels/cuda/arena.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/gpu.h"
 #include "kernels/cuda/libraries.h"
@@ -16,6 +17,8 @@ class CudaBackend final : public Backend, public StepRecordMaker {
  public:
   CudaBackend(const CudaDevice& device, std::unique_ptr<gpu::Libraries> libraries,
               DType activation_type);
+  // A rehearsal of the other; see GpuLibrary.
+  explicit CudaBackend(const CudaBackend& other);
 
   // ---- device
   std::string description() const override;
@@ -34,6 +37,7 @@ class CudaBackend final : public Backend, public StepRecordMaker {
 
   std::string_view isa() const override;
   gpu::PlanBook& plans() { return libraries_->plans(); }
+  gpu::Arena& arena() { return *arena_; }
   DType activation_type() const override { return activation_type_; }
   bool packs_alike() const override { return true; }
 
@@ -242,8 +246,10 @@ class CudaBackend final : public Backend, public StepRecordMaker {
 
   CudaDevice device_;
   std::string isa_;
-  std::unique_ptr<gpu::Libraries> libraries_;
+  const bool rehearses_ = false;
+  std::shared_ptr<gpu::Libraries> libraries_;
   DType activation_type_;
+  std::shared_ptr<gpu::Arena> arena_;
 };
 
 }  // namespace lockstep

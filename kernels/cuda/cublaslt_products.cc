@@ -177,6 +177,7 @@ class CublasLtProduct {
     const float one = 1, zero = 0;
     void* const workspace =
         choice_.workspaceSize > 0 ? stream.workspace(choice_.workspaceSize) : nullptr;
+    if (stream.rehearses()) return;
     check_cublas(cublaslt().cublasLtMatmul(handle, operation_.raw(), &one, b, b_.raw(), a, a_.raw(),
                                            &zero, c, c_.raw(), c, c_.raw(), &choice_.algo,
                                            workspace, choice_.workspaceSize, stream.raw()),
@@ -259,6 +260,7 @@ CublasLtProduct& CublasLtProducts::planned(const Question& question) {
 
 void CublasLtProducts::multiply(CudaStream& stream, const MatrixProduct& product, const void* a,
                                 const void* b, const float* bias, void* c) {
+  // In a rehearsal, too, the plan is made and its workspace taken.
   const void* added = bias;  // which the epilogue wants in the result's type
   std::shared_ptr<std::byte> narrow;
   if (bias != nullptr && product.result == DType::kBFloat16) {

@@ -32,9 +32,18 @@ CudaBackend::CudaBackend(const CudaDevice& device, std::unique_ptr<gpu::Librarie
     : device_(device),
       isa_(fmt::format("sm_{}{}", device.major, device.minor)),
       libraries_(std::move(libraries)),
-      activation_type_(activation_type) {
+      activation_type_(activation_type),
+      arena_(gpu::Arena::make(gpu::Arena::Kind::kReal)) {
   gpu::use_device(device_.index);
 }
+
+CudaBackend::CudaBackend(const CudaBackend& other)
+    : device_(other.device_),
+      isa_(other.isa_),
+      rehearses_(true),
+      libraries_(other.libraries_),
+      activation_type_(other.activation_type_),
+      arena_(gpu::Arena::make(gpu::Arena::Kind::kRehearsed)) {}
 
 std::string CudaBackend::description() const {
   return fmt::format("{}, {}, {}", device_.name, isa_, libraries_->versions());
@@ -45,7 +54,7 @@ std::string_view CudaBackend::isa() const {
 }
 
 Tensor CudaBackend::empty(const Shape& shape, DType type) {
-  return Tensor(allocate_device(bytes_of(shape, type)), shape, type, this);
+  return Tensor(arena_->allocate(bytes_of(shape, type)), shape, type, this);
 }
 
 Tensor CudaBackend::zeros(const Shape& shape, DType type) {
@@ -58,18 +67,21 @@ Tensor CudaBackend::zeros(const Shape& shape, DType type) {
 
 // Its device is none: the host reads it, and to_host() gives it as it is.
 Tensor CudaBackend::empty_pinned(const Shape& shape, DType type) {
-  return Tensor(allocate_pinned_host(bytes_of(shape, type)), shape, type, nullptr);
+  return Tensor(arena_->allocate_pinned(bytes_of(shape, type)), shape, type, nullptr);
 }
 
 std::shared_ptr<void> CudaBackend::pin(std::span<std::byte> memory) {
-  if (memory.empty()) return nullptr;
+  if (memory.empty() || rehearses_) return nullptr;
   gpu::pin(memory.data(), memory.size());
   return {memory.data(), [](void* pinned) { gpu::unpin(pinned); }};
 }
 
 void CudaBackend::copy(const Tensor& from, Tensor& to) {
   check_copy(from, to);
-  gpu::copy(to.raw(), from.raw(), from.bytes());
+  if (!rehearses_)
+    gpu::copy(to.raw(), from.raw(), from.bytes());
+  else if (to.device() == nullptr)
+    std::memset(to.raw(), 0, to.bytes());
 }
 
 void CudaBackend::copy_async(Stream& stream, const Tensor& from, Tensor& to) {
@@ -94,11 +106,15 @@ Tensor CudaBackend::upload(Stream& stream, const Tensor& host) {
 
 std::unique_ptr<Stream> CudaBackend::make_stream(int index) {
   LOCKSTEP_CHECK(index >= 0, "stream {}", index);
-  return std::make_unique<CudaStream>(*this, gpu::StreamPriority::kNormal);
+  return std::make_unique<CudaStream>(
+      *this, arena_, rehearses_ ? gpu::kNoStream : gpu::make_stream(gpu::StreamPriority::kNormal),
+      fmt::format("stream {}", index));
 }
 
 std::unique_ptr<Stream> CudaBackend::make_urgent_stream() {
-  return std::make_unique<CudaStream>(*this, gpu::StreamPriority::kHigh);
+  return std::make_unique<CudaStream>(
+      *this, arena_, rehearses_ ? gpu::kNoStream : gpu::make_stream(gpu::StreamPriority::kHigh),
+      "urgent stream");
 }
 
 }  // namespace lockstep

@@ -25,6 +25,7 @@ const ConvPlan& CudnnConvolutions::planned(const ConvQuestion& question) {
 
 void CudnnConvolutions::run(CudaStream& stream, ConvPass pass, const Convolution& convolution,
                             const void* x, const void* w, const void* y, const float* bias) {
+  // In a rehearsal, too, the plan is made and its workspace taken.
   // cuDNN adds a float32 bias to float32 sums alone.
   const bool fused = bias != nullptr && convolution.type == DType::kFloat32;
   void* const tensors[] = {const_cast<void*>(x), const_cast<void*>(w), const_cast<void*>(y),
@@ -34,6 +35,7 @@ void CudnnConvolutions::run(CudaStream& stream, ConvPass pass, const Convolution
     const ConvPlan& plan = planned({fused ? ConvPass::kForwardBias : pass, convolution, products_});
     const std::size_t bytes = plan.workspace_bytes();
     std::byte* const workspace = bytes > 0 ? stream.workspace(bytes) : nullptr;
+    if (stream.rehearses()) return;
     check_cudnn(cudnnSetStream(handle_, stream.raw()), "a stream");
     plan.run(handle_, std::span(tensors, fused ? 4 : 3), workspace);
   }

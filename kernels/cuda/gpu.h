@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/core/error.h"
+
 // CUDA's own names for what stands behind cudaStream_t and cudaEvent_t.
 struct CUstream_st;
 struct CUevent_st;
@@ -17,6 +19,9 @@ namespace lockstep::gpu {
 using RawStream = CUstream_st*;
 using RawEvent = CUevent_st*;
 
+// In place of a stream: nothing is queued. Copies, fills and launches do nothing then.
+inline constexpr RawStream kNoStream = nullptr;
+
 struct Extent {  // of a grid, in blocks, or of a block, in threads
   unsigned x = 1, y = 1, z = 1;
 };
@@ -25,8 +30,16 @@ struct Extent {  // of a grid, in blocks, or of a block, in threads
 void use_device(int device);
 
 // ---- memory, 256-byte aligned; a size of 0 is as good as any
-bool memory_is_host();  // as the tests' emulated GPU has it
-void* allocate(std::size_t bytes);
+class NoMemory : public Error {
+ public:
+  using Error::Error;
+};
+struct MemoryInfo {  // of the whole device, whoever has it
+  std::size_t free = 0, total = 0;
+};
+MemoryInfo memory_info();
+bool memory_is_host();                     // as the tests' emulated GPU has it
+void* allocate(std::size_t bytes);         // throws NoMemory where there is none left
 void* allocate_pinned(std::size_t bytes);  // of the host, readable and writable by the device
 void free_memory(void* memory) noexcept;   // null: nothing happens
 void free_pinned(void* memory) noexcept;
@@ -44,6 +57,7 @@ enum class StreamPriority { kNormal, kHigh };
 RawStream make_stream(StreamPriority priority = StreamPriority::kNormal);
 void destroy(RawStream stream) noexcept;
 void synchronize(RawStream stream);  // blocks; throws what the stream's work met
+void finish() noexcept;              // blocks until all streams are idle
 
 // ---- events, without timing
 RawEvent make_event();

@@ -8,7 +8,6 @@
 
 #include "kernels/cuda/cuda_check.h"
 #include "kernels/cuda/gpu.h"
-#include "kernels/cuda/memory_table.h"
 
 namespace lockstep::gpu {
 
@@ -70,11 +69,6 @@ StreamLog& stream_log() {
   return log;
 }
 
-MemoryTable& memory_table() {
-  static MemoryTable table;
-  return table;
-}
-
 void check_stream(cudaError_t code, const char* what, RawStream stream) {
   if (code != cudaSuccess) [[unlikely]]
     cuda_failed(code, fmt::format("{} on {}", what, stream_log().describe(stream)));
@@ -92,18 +86,22 @@ bool memory_is_host() {
   return false;
 }
 
+MemoryInfo memory_info() {
+  ensure_device();
+  MemoryInfo info;
+  check_cuda(cudaMemGetInfo(&info.free, &info.total), "the memory that is free");
+  return info;
+}
+
 void* allocate(std::size_t bytes) {
   ensure_device();
   void* memory = nullptr;
   const cudaError_t code = cudaMalloc(&memory, std::max<std::size_t>(bytes, 1));
   if (code == cudaErrorMemoryAllocation) {
-    cudaGetLastError();
-    std::size_t free = 0, total = 0;
-    cudaMemGetInfo(&free, &total);
-    throw Error(memory_table().out_of_memory(bytes, free, total));
+    cudaGetLastError();  // no error of later calls
+    throw NoMemory("out of memory: {} bytes of the GPU's", bytes);
   }
   check_cuda(code, "{} bytes of device memory", bytes);
-  memory_table().add(memory, bytes);
   return memory;
 }
 
@@ -116,7 +114,6 @@ void* allocate_pinned(std::size_t bytes) {
 }
 
 void free_memory(void* memory) noexcept {
-  memory_table().remove(memory);
   cudaFree(memory);
 }
 
@@ -144,12 +141,14 @@ void copy(void* to, const void* from, std::size_t bytes) {
 }
 
 void copy_async(void* to, const void* from, std::size_t bytes, RawStream stream) {
+  if (stream == kNoStream) return;
   ensure_device();
   check_stream(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), "copy", stream);
   stream_log().note(stream, "copy");
 }
 
 void set_bytes(void* to, std::uint8_t value, std::size_t bytes, RawStream stream) {
+  if (stream == kNoStream) return;
   ensure_device();
   check_stream(cudaMemsetAsync(to, value, bytes, stream), "fill", stream);
   stream_log().note(stream, "fill");
@@ -175,6 +174,10 @@ void destroy(RawStream stream) noexcept {
 void synchronize(RawStream stream) {
   ensure_device();
   check_stream(cudaStreamSynchronize(stream), "wait for the work", stream);
+}
+
+void finish() noexcept {
+  cudaDeviceSynchronize();  // an error is sticky: the next call reports it
 }
 
 RawEvent make_event() {
@@ -215,6 +218,7 @@ void synchronize(RawEvent event) {
 }
 
 void launch_kernel(RawStream stream, const Launch& launch, const void* kernel, void** arguments) {
+  if (stream == kNoStream) return;
   ensure_device();
   constexpr std::size_t kWithoutAsking = 48 << 10;
   if (launch.shared_bytes > kWithoutAsking)

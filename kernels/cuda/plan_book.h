@@ -21,7 +21,7 @@ class PlanBook {
       if (!own.empty() && own != choice)
         throw Error(
             "the plan that {} had before, {}, is not taken again: {} was chosen here. Go back to "
-            "the GPU and libraries of then, or remove the run's plans.txt: other bits",
+            "the GPU and libraries of then, or resume with --allow-change gpu: other bits",
             question, choice, own);
       note(question, choice);
     }

@@ -32,11 +32,17 @@ class CudaLibrary final : public GpuLibrary {
   void take_plans(Backend& backend, const std::vector<LibraryPlan>& plans) const override {
     book(backend).take(plans);
   }
+  std::unique_ptr<Backend> rehearsal(Backend& backend) const override {
+    return std::make_unique<CudaBackend>(ours(backend));
+  }
+  MemoryReport memory(Backend& backend) const override { return ours(backend).arena().report(); }
+  void reserve(Backend& backend, const MemoryPlan& plan) const override {
+    ours(backend).arena().reserve(plan);
+  }
 
  private:
-  static gpu::PlanBook& book(Backend& backend) {
-    return static_cast<CudaBackend&>(backend).plans();
-  }
+  static CudaBackend& ours(Backend& backend) { return static_cast<CudaBackend&>(backend); }
+  static gpu::PlanBook& book(Backend& backend) { return ours(backend).plans(); }
 };
 
 GpuLibrary& library() {

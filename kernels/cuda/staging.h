@@ -8,13 +8,14 @@
 #include <map>
 #include <memory>
 
+#include "kernels/cuda/arena.h"
 #include "kernels/cuda/gpu.h"
 
 namespace lockstep {
 
 class Staging {
  public:
-  Staging() = default;
+  explicit Staging(std::shared_ptr<gpu::Arena> arena) : arena_(std::move(arena)) {}
   ~Staging();  // its stream is idle
   Staging(const Staging&) = delete;
   Staging& operator=(const Staging&) = delete;
@@ -26,12 +27,13 @@ class Staging {
  private:
   static constexpr std::size_t kPieces = 4;  // so many shards may be queued ahead of their copies
   struct Ring {
-    std::shared_ptr<std::byte> memory;  // of all pieces
-    std::array<gpu::RawEvent, kPieces> copied{};
+    std::shared_ptr<std::byte> memory;            // of all pieces
+    std::array<gpu::RawEvent, kPieces> copied{};  // null in a rehearsal
     std::size_t next = 0;
   };
-  Ring& ring(std::size_t bytes);
+  Ring& ring(gpu::RawStream stream, std::size_t bytes);
 
+  const std::shared_ptr<gpu::Arena> arena_;
   std::map<std::size_t, Ring> rings_;  // by the pieces' exact size: batches repeat
 };
 

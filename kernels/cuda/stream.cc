@@ -26,12 +26,25 @@ class CudaEvent final : public Event {
   gpu::RawEvent raw_;
 };
 
+class ReachedEvent final : public Event {  // of a rehearsal
+ public:
+  bool reached() const override { return true; }
+  void synchronize() override {}
+};
+
 }  // namespace
 
-CudaStream::CudaStream(Device& device, gpu::StreamPriority priority)
-    : device_(device), raw_(gpu::make_stream(priority)) {}
+CudaStream::CudaStream(Device& device, std::shared_ptr<gpu::Arena> arena, gpu::RawStream raw,
+                       std::string name)
+    : device_(device),
+      arena_(std::move(arena)),
+      raw_(raw),
+      name_(std::move(name)),
+      staging_(arena_),
+      memory_(StreamMemory::make(arena_)) {}
 
 CudaStream::~CudaStream() {
+  if (rehearses()) return;
   try {
     gpu::synchronize(raw_);  // the workspace may still be in use
   } catch (const Error&) {
@@ -41,10 +54,12 @@ CudaStream::~CudaStream() {
 }
 
 std::shared_ptr<Event> CudaStream::record() {
+  if (rehearses()) return std::make_shared<ReachedEvent>();
   return std::make_shared<CudaEvent>(raw_);
 }
 
 void CudaStream::wait(std::shared_ptr<Event> event) {
+  if (rehearses()) return;
   if (const auto* ours = dynamic_cast<const CudaEvent*>(event.get())) {
     gpu::wait(raw_, ours->raw());
   } else {
@@ -60,6 +75,7 @@ constexpr std::size_t kFaultKeyBytes = gpu::kFaultKinds * kFaultBytes;
 }  // namespace
 
 void CudaStream::synchronize() {
+  if (rehearses()) return;
   if (fault_keys_ == nullptr) {
     gpu::synchronize(raw_);
     return;
@@ -72,8 +88,9 @@ void CudaStream::synchronize() {
 gpu::FaultSlot CudaStream::fault_slot(gpu::FaultKind kind, gpu::FaultMessage message) {
   static_assert(gpu::kNoFault == ~0ull, "a slot is cleared by bytes");
   if (fault_keys_ == nullptr) {
-    fault_keys_ = allocate_device(kFaultKeyBytes);
-    fault_keys_on_host_ = allocate_pinned_host(kFaultKeyBytes);
+    const MemoryUse use("faults of kernels");
+    fault_keys_ = arena_->allocate(kFaultKeyBytes);
+    fault_keys_on_host_ = arena_->allocate_pinned(kFaultKeyBytes);
     gpu::set_bytes(fault_keys_.get(), 0xFF, kFaultKeyBytes, raw_);
   }
   const auto index = static_cast<std::size_t>(kind);
@@ -93,21 +110,21 @@ void CudaStream::throw_faults() {
   }
 }
 
-void CudaStream::grow(Scratch& scratch, std::size_t bytes) {
+void CudaStream::grow(Scratch& scratch, std::size_t bytes, const char* use) {
   if (bytes <= scratch.bytes) return;
-  gpu::synchronize(raw_);  // kernels of earlier operations may still use the smaller one
-  scratch = {};
-  scratch.memory = allocate_device(bytes);
+  scratch = {};  // once kernels of earlier operations have done with it
+  const MemoryUse named(fmt::format("{}, {}", use, name_));
+  scratch.memory = arena_->allocate(bytes);
   scratch.bytes = bytes;
 }
 
 std::byte* CudaStream::workspace(std::size_t bytes) {
-  grow(workspace_, bytes);
+  grow(workspace_, bytes, "workspace");
   return workspace_.memory.get();
 }
 
 std::shared_ptr<std::byte> CudaStream::second_workspace(std::size_t bytes) {
-  grow(second_workspace_, bytes);
+  grow(second_workspace_, bytes, "second workspace");
   return second_workspace_.memory;
 }
 
@@ -115,16 +132,6 @@ CudaStream& cuda_stream(Stream& stream) {
   auto* const ours = dynamic_cast<CudaStream*>(&stream);
   LOCKSTEP_CHECK(ours != nullptr, "an operation of the CUDA back end on a stream of another");
   return *ours;
-}
-
-std::shared_ptr<std::byte> allocate_device(std::size_t bytes) {
-  return {static_cast<std::byte*>(gpu::allocate(bytes)),
-          [](std::byte* memory) { gpu::free_memory(memory); }};
-}
-
-std::shared_ptr<std::byte> allocate_pinned_host(std::size_t bytes) {
-  return {static_cast<std::byte*>(gpu::allocate_pinned(bytes)),
-          [](std::byte* memory) { gpu::free_pinned(memory); }};
 }
 
 }  // namespace lockstep

@@ -1,10 +1,12 @@
 // CudaStream: a stream of the GPU with a workspace of its own. Work is queued by the caller:
-// submit() runs the function at once, and the operations in it queue kernels.
+// submit() runs the function at once, and the operations in it queue kernels. A rehearsal's has no
+// stream of the GPU behind it: it asks for memory, and queues nothing.
 #pragma once
 
 #include <array>
 
 #include "kernels/core/device.h"
+#include "kernels/cuda/arena.h"
 #include "kernels/cuda/faults.h"
 #include "kernels/cuda/gpu.h"
 #include "kernels/cuda/staging.h"
@@ -14,7 +16,9 @@ namespace lockstep {
 
 class CudaStream final : public Stream {
  public:
-  CudaStream(Device& device, gpu::StreamPriority priority);
+  // raw: its own from now on; kNoStream in a rehearsal. Its memory is listed under `name`.
+  CudaStream(Device& device, std::shared_ptr<gpu::Arena> arena, gpu::RawStream raw,
+             std::string name);
   ~CudaStream() override;  // waits for the work that has been queued
   CudaStream(const CudaStream&) = delete;
   CudaStream& operator=(const CudaStream&) = delete;
@@ -26,6 +30,8 @@ class CudaStream final : public Stream {
   void synchronize() override;  // throws what kernels have found wrong in their inputs, too
   // Device memory, 256-byte aligned. The first call of a size grows it: warm it up before a step.
   std::byte* workspace(std::size_t bytes) override;
+
+  bool rehearses() const { return raw_ == gpu::kNoStream; }
 
   // The same, for a result that an operation keeps while what it calls uses the workspace.
   std::shared_ptr<std::byte> second_workspace(std::size_t bytes);
@@ -47,12 +53,14 @@ class CudaStream final : public Stream {
 
  private:
   Device& device_;
+  std::shared_ptr<gpu::Arena> arena_;
   gpu::RawStream raw_;
+  std::string name_;
   struct Scratch {
     std::shared_ptr<std::byte> memory;
     std::size_t bytes = 0;
   };
-  void grow(Scratch& scratch, std::size_t bytes);
+  void grow(Scratch& scratch, std::size_t bytes, const char* use);
   void throw_faults();
 
   Scratch workspace_, second_workspace_;
@@ -60,14 +68,10 @@ class CudaStream final : public Stream {
   std::array<gpu::FaultMessage, gpu::kFaultKinds> fault_messages_;
   const double* guard_ = nullptr;
   Staging staging_;
-  std::shared_ptr<StreamMemory> memory_ = StreamMemory::make();
+  std::shared_ptr<StreamMemory> memory_;
 };
 
 // The CudaStream that a Stream of the CUDA back end is; an Error where it is another's.
 CudaStream& cuda_stream(Stream& stream);
-
-// Device and pinned memory that frees itself.
-std::shared_ptr<std::byte> allocate_device(std::size_t bytes);
-std::shared_ptr<std::byte> allocate_pinned_host(std::size_t bytes);
 
 }  // namespace lockstep

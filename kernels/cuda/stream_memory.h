@@ -8,12 +8,13 @@
 #include <memory>
 #include <mutex>
 
+#include "kernels/cuda/arena.h"
+
 namespace lockstep {
 
 class StreamMemory : public std::enable_shared_from_this<StreamMemory> {
  public:
-  static std::shared_ptr<StreamMemory> make();
-  ~StreamMemory();  // its stream is idle
+  static std::shared_ptr<StreamMemory> make(std::shared_ptr<gpu::Arena> arena);
   StreamMemory(const StreamMemory&) = delete;
   StreamMemory& operator=(const StreamMemory&) = delete;
 
@@ -21,11 +22,13 @@ class StreamMemory : public std::enable_shared_from_this<StreamMemory> {
   std::shared_ptr<std::byte> allocate(std::size_t bytes);
 
  private:
-  StreamMemory() = default;
-  void give_back(std::byte* memory, std::size_t bytes);
+  explicit StreamMemory(std::shared_ptr<gpu::Arena> arena) : arena_(std::move(arena)) {}
+
+  const std::shared_ptr<gpu::Arena> arena_;
 
   std::mutex mutex_;
-  std::multimap<std::size_t, std::byte*> free_;  // by their exact size: batches repeat
+  // By their exact size: batches repeat.
+  std::multimap<std::size_t, std::shared_ptr<std::byte>> free_;
 };
 
 }  // namespace lockstep

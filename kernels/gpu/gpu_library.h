@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/backend.h"
+#include "kernels/core/memory_use.h"
 #include "kernels/gpu/library_plan.h"
 
 namespace lockstep {
@@ -39,6 +40,21 @@ struct GpuOptions {
   GpuPrecision precision = GpuPrecision::kFloat32;
 };
 
+// What a back end has of its GPU's memory.
+struct MemoryReport {
+  std::vector<MemoryRow> rows;
+  std::size_t bytes = 0;            // of the GPU's: of all rows
+  std::size_t beyond_reserve = 0;   // of those: what did not fit into a reserve, or had none
+  std::size_t free = 0, total = 0;  // of the whole GPU
+};
+
+// What a run is going to have, and what to try where that is too much.
+struct MemoryPlan {
+  std::vector<MemoryRow> rows;
+  std::size_t bytes = 0;
+  std::string advice;  // lines of its own
+};
+
 class GpuLibrary {
  public:
   virtual ~GpuLibrary() = default;
@@ -52,6 +68,13 @@ class GpuLibrary {
   // what they are to choose, said before they are asked.
   virtual std::vector<LibraryPlan> plans(Backend& backend) const = 0;
   virtual void take_plans(Backend& backend, const std::vector<LibraryPlan>& plans) const = 0;
+  // A back end for the same GPU that has the same libraries asked, notes their choices with those
+  // of `backend`, and counts memory, but has none and computes nothing: what it gives to the host
+  // is zero.
+  virtual std::unique_ptr<Backend> rehearsal(Backend& backend) const = 0;
+  virtual MemoryReport memory(Backend& backend) const = 0;
+  // Has so much memory for later allocations, in one piece. Throws Error where there is less.
+  virtual void reserve(Backend& backend, const MemoryPlan& plan) const = 0;
 };
 
 // What the plug-in's one C function returns. The place of `abi` never changes, and the rest is

@@ -5,6 +5,7 @@
 #include <exception>
 #include <utility>
 
+#include "kernels/core/memory_use.h"
 #include "runtime/communication/exchange_arena.h"
 #include "runtime/communication/linked_sum.h"
 #include "runtime/communication/linked_tree.h"
@@ -65,7 +66,8 @@ LinkedExchange::LinkedExchange(Communicator& communicator, std::shared_ptr<Devic
       backend_(backend),
       subtrees_(canonical_subtrees(shards.of_rank(rank_))),
       // What no parameter covers stays zero.
-      values_(backend.zeros({plan.elements + plan.frozen + spare})),
+      values_(
+          for_use("weights", [&] { return backend.zeros({plan.elements + plan.frozen + spare}); })),
       block_norms_(pinned_zeros(backend, blocks_of({0, plan.elements}).count(), DType::kFloat64)),
       host_values_(pinned_zeros(backend, plan.elements + plan.frozen, DType::kFloat32)),
       joined_(communicator.make_exchange(scalars_of(plan), shards, backend)),
@@ -76,12 +78,16 @@ LinkedExchange::LinkedExchange(Communicator& communicator, std::shared_ptr<Devic
       watch_(communicator, *link_, plan.patience_seconds) {
   LOCKSTEP_CHECK(shards.workers(rank_) == 1, "{} workers of rank {} on one device",
                  shards.workers(rank_), rank_);
-  for (int i = 0; i < plan.states; ++i) {
-    states_.push_back(backend.zeros({plan.elements + spare}));
-    host_states_.push_back(pinned_zeros(backend, plan.elements, DType::kFloat32));
-  }
-  for (int i = 0; i < counter_depth(shards.of_rank(rank_)); ++i)
-    gradients_.push_back(backend.zeros({plan.elements + spare}));
+  for_use("gradients", [&] {
+    for (int i = 0; i < counter_depth(shards.of_rank(rank_)); ++i)
+      gradients_.push_back(backend.zeros({plan.elements + spare}));
+  });
+  for_use("optimizer state", [&] {
+    for (int i = 0; i < plan.states; ++i) {
+      states_.push_back(backend.zeros({plan.elements + spare}));
+      host_states_.push_back(pinned_zeros(backend, plan.elements, DType::kFloat32));
+    }
+  });
 }
 
 LinkedExchange::~LinkedExchange() {

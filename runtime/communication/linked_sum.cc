@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/core/memory_use.h"
+
 namespace lockstep {
 
 namespace {
@@ -39,6 +41,7 @@ LinkedBFloat16Sum::LinkedBFloat16Sum(Communicator& communicator, std::shared_ptr
     : LinkedSum(communicator, std::move(link), plan, shards, backend) {
   std::int64_t longest = 0;
   for (int b = 0; b < buckets(); ++b) longest = std::max(longest, part_elements(b) * ranks_);
+  const MemoryUse use("gradients of all ranks");
   wire_ = backend.zeros({longest}, DType::kBFloat16);  // the end of a last part stays zero
   received_ = backend.zeros({longest}, DType::kBFloat16);
   rows_ = backend.empty({longest});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/core/memory_use.h"
 #include "runtime/communication/exchange_arena.h"
 
 namespace lockstep {
@@ -32,7 +33,9 @@ LinkedTree::LinkedTree(Communicator& communicator, std::shared_ptr<DeviceLink> l
     for (int rank = 0; rank < ranks_; ++rank)
       if (rank != rank_) foreign += canonical_subtrees(shards.of_rank(rank)).size();
     const auto places = std::max<std::int64_t>(ranks_, static_cast<std::int64_t>(foreign));
-    received_.push_back(backend.empty({ranks_ > 1 ? places * slice_elements(b) : 0}));
+    received_.push_back(for_use("gradients of all ranks", [&] {
+      return backend.empty({ranks_ > 1 ? places * slice_elements(b) : 0});
+    }));
     std::int64_t place = 0;
     for (int rank = 0; rank < ranks_; ++rank) {
       const auto subtrees = canonical_subtrees(shards.of_rank(rank));

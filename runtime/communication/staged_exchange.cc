@@ -3,6 +3,8 @@
 #include <numeric>
 #include <utility>
 
+#include "kernels/core/memory_use.h"
+
 namespace lockstep {
 
 std::unique_ptr<Exchange> make_training_exchange(Communicator& communicator, ExchangePlan plan,
@@ -23,7 +25,7 @@ StagedExchange::StagedExchange(std::unique_ptr<HostExchange> host, const Exchang
       alone_(shards.total_workers() == 1),
       all_own_all_(alone_ || plan.reduction != PlanReduction::kTree),
       subtrees_(canonical_subtrees(shards.of_worker(communicator.rank(), 0))),
-      values_(device.zeros({plan.elements + plan.frozen})),
+      values_(for_use("weights", [&] { return device.zeros({plan.elements + plan.frozen}); })),
       collected_(plan.buckets.size()),
       arriving_(plan.buckets.size()),
       leaving_(plan.buckets.size()),
@@ -32,11 +34,15 @@ StagedExchange::StagedExchange(std::unique_ptr<HostExchange> host, const Exchang
   const int rank = communicator.rank();
   LOCKSTEP_CHECK(shards.workers(rank) == 1, "{} workers of rank {} on one device",
                  shards.workers(rank), rank);
-  for (int i = 0; i < plan.states; ++i) states_.push_back(device.zeros({plan.elements}));
   // What no parameter covers stays zero.
   const int depth = counter_depth(shards.of_worker(rank, 0));
-  for (int i = 0; i < depth; ++i) nodes_.push_back(device.zeros({plan.elements}));
-  plan_nodes();
+  for_use("gradients", [&] {
+    for (int i = 0; i < depth; ++i) nodes_.push_back(device.zeros({plan.elements}));
+  });
+  for_use("optimizer state", [&] {
+    for (int i = 0; i < plan.states; ++i) states_.push_back(device.zeros({plan.elements}));
+  });
+  for_use("gradients of all ranks", [&] { plan_nodes(); });
 }
 
 // Alone, the nodes that are added up are the worker's own; else copies of everybody's.

@@ -6,6 +6,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "runtime/run/library_plans.h"
+
 namespace lockstep {
 
 namespace {
@@ -102,7 +104,14 @@ std::string state_to_json(const TrainingState& state) {
             {"data_checksum", state.identity.data_checksum},
             {"arithmetic_probe", state.identity.probe},
             {"declared", declared}};
-  if (!state.identity.gpu.empty()) json["gpu"] = state.identity.gpu;
+  if (!state.identity.gpu.empty()) {
+    json["gpu"] = state.identity.gpu;
+    Json choices = Json::array();
+    for (const LibraryPlan& plan : state.identity.plans)
+      choices.push_back({plan.question, plan.choice});
+    json["plans"] = {{"digest", plans_digest(state.identity.gpu, state.identity.plans)},
+                     {"choices", std::move(choices)}};
+  }
   return json.dump(1);
 }
 
@@ -116,6 +125,9 @@ TrainingState state_from_json(const std::string& text, const std::string& path) 
     state.step = json.at("step");
     state.identity = {json.at("config"), json.at("data_checksum"), json.at("arithmetic_probe"),
                       json.value("gpu", "")};
+    if (json.contains("plans"))
+      for (const Json& plan : json.at("plans").at("choices"))
+        state.identity.plans.push_back({plan.at(0), plan.at(1)});
     const Json& declared = json.at("declared");
     state.declared.epoch_sums = scalars_from_json(declared.at("epoch_sums"));
     if (!declared.at("best_metric").is_null())

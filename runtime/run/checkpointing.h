@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "io/formats/checkpoint.h"
+#include "kernels/gpu/library_plan.h"
 #include "runtime/config/config.h"
 #include "runtime/step/params.h"
 #include "runtime/step/scalars.h"
@@ -32,7 +33,8 @@ struct RunIdentity {
   std::string config;  // mathematical keys, with V resolved
   std::string data_checksum;
   std::string probe;
-  std::string gpu{};  // kind of GPU and versions of its libraries; "" on a CPU
+  std::string gpu{};                 // kind of GPU and versions of its libraries; "" on a CPU
+  std::vector<LibraryPlan> plans{};  // of these libraries
 };
 
 struct TrainingState {

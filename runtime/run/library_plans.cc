@@ -1,6 +1,6 @@
 #include "runtime/run/library_plans.h"
 
-#include <filesystem>
+#include <algorithm>
 #include <sstream>
 #include <utility>
 #include <vector>
@@ -24,40 +24,31 @@ std::vector<LibraryPlan> plans_of(std::istream& lines, const std::string& where)
   std::vector<LibraryPlan> plans;
   for (std::string line; std::getline(lines, line);) {
     const std::size_t tab = line.find('\t');
-    if (tab == std::string::npos)
-      throw Error("{}: \"{}\" is no plan; remove the file, and the plans are made anew", where,
-                  line);
+    if (tab == std::string::npos) throw Error("{}: \"{}\" is no plan", where, line);
     plans.push_back({line.substr(0, tab), line.substr(tab + 1)});
   }
   return plans;
 }
 
+std::string text_of(const std::string& libraries, const std::vector<LibraryPlan>& plans) {
+  return libraries + '\n' + lines_of(plans);
+}
+
 }  // namespace
 
-std::string LibraryPlans::take(const std::string& file) {
-  if (!device_.gpu) return "";
-  std::string text;
-  together(communicator_, [&] {
-    if (communicator_.rank() == 0 && std::filesystem::exists(file)) text = read_text(file);
-  });
-  text = communicator_.broadcast(text, 0);
-  if (text.empty()) return file + ": there is none; plans of the GPU's libraries are made anew";
-  std::istringstream lines(text);
-  std::string libraries;
-  std::getline(lines, libraries);
-  if (libraries != device_.gpu_libraries)
-    return fmt::format("{}: plans of {} are left alone, those of {} are made anew", file, libraries,
-                       device_.gpu_libraries);
-  together(communicator_,
-           [&] { device_.library->take_plans(*device_.backend, plans_of(lines, file)); });
-  return "";
+void LibraryPlans::take(const std::vector<LibraryPlan>& plans) {
+  if (!device_.gpu) return;
+  together(communicator_, [&] { device_.library->take_plans(*device_.backend, plans); });
 }
 
 bool LibraryPlans::agree() {
   if (!device_.gpu) return false;
   const std::size_t before = choices_.size();
-  const std::vector<std::string> all =
-      communicator_.all_gather(lines_of(device_.library->plans(*device_.backend)));
+  const std::string own = lines_of(device_.library->plans(*device_.backend));
+  std::vector<std::string> all = communicator_.all_gather(fmt::format("{:016x}", checksum(own)));
+  // They all ask the same, and choose the same, but for a fault that is to be named.
+  const bool equal = std::ranges::all_of(all, [&](const auto& text) { return text == all[0]; });
+  all = equal ? std::vector{own} : communicator_.all_gather(own);
   std::map<std::string, std::pair<std::size_t, std::string>> first;  // who, and what
   for (std::size_t rank = 0; rank < all.size(); ++rank) {
     std::istringstream lines(all[rank]);
@@ -77,18 +68,38 @@ bool LibraryPlans::agree() {
   return choices_.size() > before;
 }
 
-std::string LibraryPlans::text() const {
+std::vector<LibraryPlan> LibraryPlans::plans() const {
   std::vector<LibraryPlan> plans;
   for (const auto& [question, choice] : choices_) plans.push_back({question, choice});
-  return device_.gpu_libraries + '\n' + lines_of(plans);
+  return plans;
 }
 
 void LibraryPlans::write(const std::string& file) const {
-  write_text(file, text());
+  write_text(file, text_of(device_.gpu_libraries, plans()));
 }
 
 std::string LibraryPlans::digest() const {
-  return fmt::format("{:016x}", checksum(text()));
+  return plans_digest(device_.gpu_libraries, plans());
+}
+
+std::string plans_digest(const std::string& libraries, const std::vector<LibraryPlan>& plans) {
+  return fmt::format("{:016x}", checksum(text_of(libraries, plans)));
+}
+
+std::string changed_plans(const std::vector<LibraryPlan>& then,
+                          const std::vector<LibraryPlan>& now) {
+  constexpr std::size_t kNamed = 3;
+  std::map<std::string, std::string> choices;
+  for (const LibraryPlan& plan : now) choices[plan.question] = plan.choice;
+  std::string text;
+  std::size_t changed = 0;
+  for (const LibraryPlan& plan : then) {
+    const auto found = choices.find(plan.question);
+    if (found == choices.end() || found->second == plan.choice) continue;
+    if (++changed <= kNamed)
+      text += fmt::format("\n    {}: {} then, {} now", plan.question, plan.choice, found->second);
+  }
+  return changed == 0 ? "" : fmt::format("{} of {} plans differ:{}", changed, then.size(), text);
 }
 
 }  // namespace lockstep

@@ -56,11 +56,10 @@ MemoryAnswer fit_threads(const MemoryQuestion& question, int threads) {
   if (least <= share) {
     if (answer.threads < threads)
       answer.note = fmt::format(
-          "memory: {} of {} {} run, one shard after another: {} need {}, and a rank may use {}; "
-          "the "
-          "results are the same",
-          answer.threads, threads, question.gpu ? "replicas" : "worker threads", threads,
-          memory_text(need(question, question.shards, threads)), memory_text(share));
+          "memory: {} of {} worker threads run, one shard after another: {} need {}, and a rank "
+          "may use {}; the results are the same",
+          answer.threads, threads, threads, memory_text(need(question, question.shards, threads)),
+          memory_text(share));
     return answer;
   }
 

@@ -1,7 +1,6 @@
-// Memory plan: how many worker threads of a rank, or replicas on its GPU, the memory holds. A
-// shard's activations are what grows: fewer workers run more of the shards one after another, and
-// add their gradients up as the tree says, so that the bits stay. What a worker needs is reckoned
-// before anything is allocated.
+// Memory plan: how many worker threads of a rank the memory holds. A shard's activations are what
+// grows: fewer workers run more of the shards one after another, and add their gradients up as the
+// tree says, so that the bits stay. What a worker needs is reckoned before anything is allocated.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +33,6 @@ struct MemoryQuestion {
   int flat_sharers = 1;    // ranks that hold weights and optimizer state together
   int packed_sharers = 1;  // ranks that hold packed weights together
   bool trains = true;
-  bool gpu = false;  // workers are replicas on a GPU, not threads
 };
 
 struct MemoryAnswer {
@@ -42,8 +40,8 @@ struct MemoryAnswer {
   std::string note;  // one line where fewer than wanted run; else empty
 };
 
-// As many of `threads` (or of a GPU's replicas) as fit. Throws Error where not one does, naming the
-// smallest run.shards with which one would.
+// As many of `threads` as fit. Throws Error where not one does, naming the smallest run.shards with
+// which one would.
 MemoryAnswer fit_threads(const MemoryQuestion& question, int threads);
 
 std::string memory_text(double bytes);  // "1.5 GiB"

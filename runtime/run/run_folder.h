@@ -3,7 +3,7 @@
 //   data.json                 what a sample of the training data is; see io/dataset/description.h
 //   run.json                  where, when and with what it ran; final metrics
 //   metrics.jsonl             what the bits decide; timing.jsonl: what the clock says
-//   plans.txt                 of a GPU's libraries; see library_plans.h
+//   plans.txt                 of a GPU's libraries, for reading; see library_plans.h
 //   checkpoints/step-N.ckpt   see checkpointing.h
 //   weights.safetensors       at the end
 // Rank 0 alone makes and writes it.

@@ -8,6 +8,7 @@
 #include "runtime/run/cpu_resources.h"
 #include "runtime/run/memory_plan.h"
 #include "runtime/run/probe.h"
+#include "runtime/run/rehearsal.h"
 #include "runtime/step/trainer.h"
 
 namespace lockstep {
@@ -69,12 +70,14 @@ void resolve_from_data(Config& config, const Dataset& data, Purpose purpose) {
 
 Session::Session(Config config, Purpose purpose, const std::string& split,
                  Communicator& communicator, const NetworkFactory& networks,
-                 std::shared_ptr<const Dataset> samples)
+                 std::shared_ptr<const Dataset> samples,
+                 const std::function<void(const DeviceChoice&)>& on_device)
     : config_(std::move(config)), purpose_(purpose), communicator_(communicator) {
   if (purpose != Purpose::kTrain && config_.training.batch == 0)
     config_.training.batch = kDefaultBatch;
   std::vector<int> threads;
   device_ = choose_device(config_.run, communicator);
+  if (on_device) on_device(device_);
   if (device_.gpu && purpose == Purpose::kTrain)
     link_ =
         choose_link(config_.run, communicator, device_.shared, [] { return load_nccl_library(); });
@@ -106,8 +109,9 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
       if (!warning.empty()) log_.push_back("warning: " + warning);
     }
     if (purpose == Purpose::kTrain) choose_replicas();
-    fit_threads_to_memory(make_blueprint(purpose, networks), purpose);
+    if (!device_.gpu) fit_threads_to_memory(make_blueprint(purpose, networks), purpose);
   });
+  if (on_device && !config_.data.validation.empty()) validation_ = open(config_.data.validation);
   for (const std::string& text : communicator.all_gather(std::to_string(threads_)))
     threads.push_back(std::stoi(text));
   log_.insert(log_.begin(),
@@ -119,6 +123,7 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
     const std::int64_t max_rows =
         (config_.training.batch + config_.run.shards - 1) / config_.run.shards;
     blueprint_ = make_blueprint(purpose, networks);
+    if (device_.gpu && purpose == Purpose::kTrain) reserve_memory(plan, max_rows);
     team_ = std::make_unique<Team>(blueprint_, plan, max_rows, communicator, backend(), link_.link,
                                    replicas_);
     const Shape& output = team_->replica().output_shape();
@@ -131,6 +136,49 @@ Session::Session(Config config, Purpose purpose, const std::string& split,
 void Session::rebuild(std::set<std::string> frozen) {
   blueprint_.frozen = std::move(frozen);
   together(communicator_, [&] { team_->rebuild(blueprint_); });
+}
+
+void Session::plan_warm_up() {
+  const auto sizes = [this](const Dataset& data, std::int64_t copies, bool drop_last) {
+    return shard_sizes(
+        {data.rows() * copies, config_.training.batch, config_.run.shards, drop_last});
+  };
+  warm_up_.training = sizes(*data_.data, config_.data.copies, config_.training.drop_last);
+  warm_up_.sample = blueprint_.sample;
+  warm_up_.x_type = blueprint_.x_type;
+  if (!validation_) return;
+  const Dataset& data = *validation_->data;
+  warm_up_.evaluation = sizes(data, 1, false);
+  warm_up_.target = data.target();
+  warm_up_.target_columns = data.target_columns();
+  warm_up_.weights = data.has_weight();
+}
+
+// All that a GPU's training takes, in one piece, before anything else is had of the GPU; with as
+// many of the replicas as it holds.
+void Session::reserve_memory(const ShardPlan& plan, std::int64_t max_rows) {
+  plan_warm_up();
+  const auto planned = [&] {
+    return rehearse(device_, {config_, blueprint_, plan, communicator_.rank(), replicas_, max_rows,
+                              link_.link != nullptr, warm_up_});
+  };
+  MemoryPlan memory = planned();
+  const std::size_t wanted = memory.bytes;
+  const std::size_t free = device_.library->memory(*device_.backend).free;
+  const int asked = replicas_;
+  while (replicas_ > 1 && memory.bytes > free) {
+    --replicas_;
+    memory = planned();
+  }
+  if (replicas_ < asked)
+    log_.push_back(fmt::format(
+        "memory: {} of {} replicas run, one shard after another: {} need {}, and {} of the GPU's "
+        "are free; the results are the same",
+        replicas_, asked, asked, bytes_text(wanted), bytes_text(free)));
+  device_.library->reserve(*device_.backend, memory);
+  memory_table_ = lockstep::memory_table(memory.rows);
+  log_.push_back(
+      fmt::format("memory: {} of the GPU's for all of training", bytes_text(memory.bytes)));
 }
 
 std::size_t Session::allowed_memory() const {
@@ -176,10 +224,8 @@ void Session::fit_threads_to_memory(const Blueprint& blueprint, Purpose purpose)
   if (question.trains) question.states = static_cast<int>(state_names(config_).size());
   if (question.trains) question.packed_sharers = question.local_ranks;
   if (config_.run.reduction == Reduction::kTree) question.flat_sharers = question.local_ranks;
-  question.gpu = device_.gpu;
-  int& workers = device_.gpu ? replicas_ : threads_;
-  const MemoryAnswer answer = fit_threads(question, workers);
-  workers = answer.threads;
+  const MemoryAnswer answer = fit_threads(question, threads_);
+  threads_ = answer.threads;
   if (!answer.note.empty()) log_.push_back(answer.note);
 }
 

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "runtime/run/device_choice.h"
 #include "runtime/run/link_choice.h"
 #include "runtime/step/team.h"
+#include "runtime/step/warm_up.h"
 
 namespace lockstep {
 
@@ -33,8 +35,11 @@ class Session {
   // A collective of all ranks; `split` is the group whose samples the network sees first.
   // Adds lines for the log to log().
   // `samples`, where given, stand for that group: rows that no dataset file holds.
+  // `on_device`, of a run that goes on to train: called before anything is asked of the device; the
+  // part that it validates on is opened, too.
   Session(Config config, Purpose purpose, const std::string& split, Communicator& communicator,
-          const NetworkFactory& networks, std::shared_ptr<const Dataset> samples = nullptr);
+          const NetworkFactory& networks, std::shared_ptr<const Dataset> samples = nullptr,
+          const std::function<void(const DeviceChoice&)>& on_device = {});
 
   const Config& config() const { return config_; }
   Communicator& communicator() { return communicator_; }
@@ -44,6 +49,9 @@ class Session {
   const Blueprint& blueprint() const { return blueprint_; }  // valid as long as the session
   // The split: for training as it is stored, else as evaluated() gives it.
   const NodeDataset& data() const { return data_; }
+  const std::optional<NodeDataset>& validation() const { return validation_; }
+  // What a training on these data will ask of its device.
+  const WarmUp& warm_up() const { return warm_up_; }
   // Another part of the same data, as evaluation and prediction see it.
   NodeDataset open(const std::string& split) { return evaluated(open_stored(split)); }
   // Without random transforms; where those change the size of images, the middle of each.
@@ -57,6 +65,8 @@ class Session {
   // In training, one line where outputs outnumber the data's classes; else "". In log() too.
   const std::string& outputs_note() const { return outputs_note_; }
   const std::vector<std::string>& log() const { return log_; }
+  // Of a training on a GPU: what its memory is for; "" elsewhere.
+  const std::string& memory_table() const { return memory_table_; }
 
  private:
   NodeDataset open_stored(const std::string& split);
@@ -66,6 +76,8 @@ class Session {
   std::size_t allowed_memory() const;  // for all ranks of this node
   void choose_replicas();
   void fit_threads_to_memory(const Blueprint& blueprint, Purpose purpose);
+  void plan_warm_up();
+  void reserve_memory(const ShardPlan& plan, std::int64_t max_rows);
   Blueprint make_blueprint(Purpose purpose, const NetworkFactory& networks);
 
   Config config_;
@@ -74,6 +86,8 @@ class Session {
   DeviceChoice device_;
   LinkChoice link_;  // of a training on GPUs
   NodeDataset data_;
+  std::optional<NodeDataset> validation_;
+  WarmUp warm_up_;
   Shape stored_sample_, sample_;  // in the file; as the network sees it
   std::shared_ptr<const Augmentation> augmentation_;
   std::string probe_;
@@ -81,7 +95,7 @@ class Session {
   int replicas_ = 1;  // of the network on a GPU
   std::int64_t outputs_ = 0;
   ClassCheck classes_;  // classes: 0 where the targets are none
-  std::string outputs_note_;
+  std::string outputs_note_, memory_table_;
   std::vector<std::string> log_;
   Blueprint blueprint_;
   std::unique_ptr<Team> team_;

@@ -51,7 +51,6 @@ TrainingOutcome TrainingRun::run() {
   outcome_.folder = folder_path_;
   outcome_.best_metric = best_rule(config).metric;
   try {
-    bool first = true;
     while (!over()) {
       if (phase_over()) begin_phase();
       const StepResult result = step();
@@ -60,8 +59,7 @@ TrainingOutcome TrainingRun::run() {
       const std::int64_t epoch = (done + epoch_steps - 1) / epoch_steps;
       new_best_ = false;
       if (ends_epoch) finish_epoch(epoch, result.lr);
-      if (ends_epoch || first) agree_on_plans();
-      first = false;
+      if (ends_epoch) agree_on_plans();
 
       outcome_.interrupted = result.total.stop > 0 && !over();
       const CheckpointConfig& rule = config.checkpoint;
@@ -97,9 +95,15 @@ void TrainingRun::announce(const std::exception& error) {
   throw AnnouncedError(fmt::format("after step {}: {}", steps_done(), error.what()));
 }
 
-// New questions come with the first step, with an epoch's last batch, and with its evaluation.
+// The warm-up has asked what there is to ask; what it has missed may not differ unseen.
 void TrainingRun::agree_on_plans() {
-  if (!library_plans_->agree() || !main_rank()) return;
+  if (!library_plans_->agree()) return;
+  identity_.plans = library_plans_->plans();
+  if (main_rank()) record_plans();
+}
+
+void TrainingRun::record_plans() {
+  if (!session_->device().gpu) return;
   library_plans_->write(folder_->plans_file());
   recorder_->plans(library_plans_->digest());
 }
@@ -144,7 +148,11 @@ void TrainingRun::begin_phase() {
     load_tensors(kept, "the last phase's state", params, names, session_->backend(), values,
                  states);
   });
-  if (main_rank()) open_writer();
+  warm_up();
+  if (main_rank()) {
+    record_plans();
+    open_writer();
+  }
   say(phases_->describe(phase()));
   epoch_start_ = Clock::now();
 }
@@ -214,9 +222,9 @@ void TrainingRun::finish_epoch(std::int64_t epoch, double lr) {
   outcome_.training = report.training;
 
   const bool last = step == trainer_->end_step();
-  if (validation_ && (epoch % config.training.evaluate_every == 0 || last)) {
+  if (session_->validation() && (epoch % config.training.evaluate_every == 0 || last)) {
     trainer_->take_averages();
-    report.validation = evaluate(session_->team(), *validation_,
+    report.validation = evaluate(session_->team(), *session_->validation(),
                                  {config.training.batch, trainer_->weights_version()});
     trainer_->take_weights();
     outcome_.validation = report.validation;

@@ -34,9 +34,12 @@ class TrainingRun {
   // training_setup.cc: up to the first step.
   void find_checkpoint();
   void set_up_phase();
+  void take_plans(const DeviceChoice& device);
   void agree();
+  bool may_change(const std::string& key) const;
   void check_resumed() const;
   void start_weights();
+  void warm_up();
   void open_folder();
   void open_writer();
 
@@ -60,6 +63,7 @@ class TrainingRun {
   bool histograms_due(std::int64_t step) const;
   bool epoch_ends(std::int64_t step) const;  // or a phase
   void agree_on_plans();
+  void record_plans();
   bool judge(const Evaluation& validation);  // whether it is the best so far
   void save(bool wait);
   void write_weights();
@@ -73,7 +77,6 @@ class TrainingRun {
   std::string checkpoint_file_;
 
   std::unique_ptr<Session> session_;
-  std::optional<NodeDataset> validation_;
   std::optional<PhasePlan> phases_;
   std::vector<std::int64_t> phase_starts_{0};  // steps, of the phases so far
   BatchPlan plan_;

@@ -18,8 +18,8 @@ TrainingRun::TrainingRun(const Config& config, const TrainingRequest& request,
   if (!request.resume.empty()) find_checkpoint();
 
   session_ = std::make_unique<Session>(given_, Purpose::kTrain, given_.data.train, communicator,
-                                       request.networks);
-  if (!given_.data.validation.empty()) validation_ = session_->open(given_.data.validation);
+                                       request.networks, nullptr,
+                                       [this](const DeviceChoice& device) { take_plans(device); });
   const Config& resolved = session_->config();
   plan_ = {session_->data().data->rows() * resolved.data.copies, resolved.training.batch,
            resolved.run.shards, resolved.training.drop_last};
@@ -39,15 +39,9 @@ TrainingRun::TrainingRun(const Config& config, const TrainingRequest& request,
   if (!(*phases_)[phase()].frozen.empty()) session_->rebuild((*phases_)[phase()].frozen);
   set_up_phase();
   agree();
-  library_plans_.emplace(session_->device(), communicator_);
-  if (resumed_) {
-    check_resumed();
-    if (const std::string note =
-            library_plans_->take(RunFolder::open(request_.resume).plans_file());
-        !note.empty())
-      say(note);
-  }
+  if (resumed_) check_resumed();
   start_weights();
+  warm_up();
   open_folder();
   for (const std::string& line : session_->log()) say(line);
   if (!resolved.training.phases.empty()) say(phases_->describe(phase()));
@@ -78,6 +72,34 @@ void TrainingRun::find_checkpoint() {
   resumed_ = state_from_json(state, checkpoint_file_);
   const Config stored = parse_config(resumed_->identity.config, checkpoint_file_);
   if (given_.run.shards == 0) given_.run.shards = stored.run.shards;
+}
+
+bool TrainingRun::may_change(const std::string& key) const {
+  return std::ranges::find(request_.allow_change, key) != request_.allow_change.end();
+}
+
+void TrainingRun::take_plans(const DeviceChoice& device) {
+  library_plans_.emplace(device, communicator_);
+  if (!resumed_ || !device.gpu) return;
+  const RunIdentity& before = resumed_->identity;
+  if (may_change("gpu") || before.gpu != device.gpu_libraries || before.plans.empty())
+    say("plans of the GPU's libraries are made anew");
+  else
+    library_plans_->take(before.plans);
+}
+
+// The trainer has asked the GPU what its steps will: here, what evaluations of the phase will.
+void TrainingRun::warm_up() {
+  if (!session_->device().gpu) return;
+  session_->team().run([this](Worker& worker) {
+    warm_up_evaluation(worker.replica(), session_->warm_up(), trainer_->weights_version());
+  });
+  const MemoryReport memory = session_->device().library->memory(session_->backend());
+  if (memory.beyond_reserve > 0)
+    note(fmt::format("memory: {} of the GPU's beside what was reserved",
+                     bytes_text(memory.beyond_reserve)));
+  library_plans_->agree();
+  identity_.plans = library_plans_->plans();
 }
 
 void TrainingRun::set_up_phase() {
@@ -114,14 +136,10 @@ void TrainingRun::agree() {
 }
 
 void TrainingRun::check_resumed() const {
-  const auto allowed = [&](const std::string& key) {
-    return std::find(request_.allow_change.begin(), request_.allow_change.end(), key) !=
-           request_.allow_change.end();
-  };
   std::string changed;
   const auto compare = [&](const std::string& key, const std::string& before,
                            const std::string& after) {
-    if (before == after || allowed(key)) return;
+    if (before == after || may_change(key)) return;
     changed += fmt::format("\n  {}: {} then, {} now (--allow-change {})", key, before, after, key);
   };
   const Config before = parse_config(resumed_->identity.config, checkpoint_file_);
@@ -130,6 +148,11 @@ void TrainingRun::check_resumed() const {
   compare("data", resumed_->identity.data_checksum, identity_.data_checksum);
   compare("gpu", resumed_->identity.gpu.empty() ? "none" : resumed_->identity.gpu,
           identity_.gpu.empty() ? "none" : identity_.gpu);
+  if (session_->device().gpu && !may_change("gpu")) {
+    const std::string plans = changed_plans(resumed_->identity.plans,
+                                            session_->device().library->plans(session_->backend()));
+    if (!plans.empty()) changed += fmt::format("\n  {} (--allow-change gpu)", plans);
+  }
   compare("probe", resumed_->identity.probe, identity_.probe);
   if (!changed.empty())
     throw AgreedError(fmt::format(
@@ -169,6 +192,7 @@ void TrainingRun::open_folder() {
                 session_->team().replica().loss().metric_names());
     open_writer();
     recorder_.emplace(*folder_, *session_, identity_.data_checksum, trainer_->next_step());
+    record_plans();
   });
   folder_path_ = communicator_.broadcast(main_rank() ? folder_->path() : std::string(), 0);
   if (resumed_)

@@ -1,5 +1,7 @@
 #include "runtime/step/gradient_slots.h"
 
+#include "kernels/core/memory_use.h"
+
 namespace lockstep {
 
 Tensor GradientSlots::take(Backend& backend, const Shape& shape) {
@@ -25,7 +27,9 @@ std::size_t GradientSlots::find(Backend& backend, std::int64_t elements, const S
     if (slots_[i].elements() < elements || refused.contains(i) || held_.contains(i)) continue;
     if (best == slots_.size() || slots_[i].elements() < slots_[best].elements()) best = i;
   }
-  if (best == slots_.size()) slots_.push_back(backend.empty({elements}, backend.activation_type()));
+  if (best < slots_.size()) return best;
+  const MemoryUse use("activation gradients");
+  slots_.push_back(backend.empty({elements}, backend.activation_type()));
   return best;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/core/memory_use.h"
 #include "kernels/core/profile.h"
 
 namespace lockstep {
@@ -58,6 +59,7 @@ void Lanes::place_nodes() {
   }
   const int available = counter_depth(worker_.shards);
   const std::int64_t elements = worker_.replica().params().trained_elements();
+  const MemoryUse use("gradients");
   for (std::vector<float*>& of_lane : nodes_)
     for (float*& node : of_lane) {
       if (node != nullptr) continue;

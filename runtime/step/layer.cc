@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "io/dataset/dataset.h"
+#include "kernels/core/memory_use.h"
 #include "kernels/core/small_floats.h"
 #include "runtime/step/onnx_export.h"
 
@@ -46,6 +47,7 @@ Param* Build::param(const std::string& name, const ParamSpec& spec) {
 }
 
 Tensor Build::buffer(const Shape& sample, DType type) {
+  const MemoryUse use("activations");
   Tensor tensor = backend_.empty(sample.with_rows(max_rows_), type);
   buffer_bytes_ += tensor.bytes();
   activation_bytes_ += tensor.bytes();
@@ -61,6 +63,7 @@ Tensor Build::gradient_copy(const Shape& sample, std::size_t mark) {
 }
 
 Tensor Build::fixed_buffer(const Shape& shape, DType type) {
+  const MemoryUse use("statistics and constants");
   Tensor tensor = backend_.empty(shape, type);
   buffer_bytes_ += tensor.bytes();
   return tensor;

@@ -1,5 +1,7 @@
 #include "runtime/step/packed_copies.h"
 
+#include "kernels/core/memory_use.h"
+
 namespace lockstep {
 
 bool PackedCopy::begin(std::uint32_t number) {
@@ -30,6 +32,7 @@ PackedCopy& PackedCopies::at(std::size_t index, std::int64_t elements, Backend& 
   const std::lock_guard lock(mutex_);
   LOCKSTEP_CHECK(index <= copies_.size(), "packed copy {} before {}", index, copies_.size());
   if (index == copies_.size()) {
+    const MemoryUse use(fmt::format("{} copies of weights", name_of(backend.activation_type())));
     PackedCopy& copy = copies_.emplace_back();
     copy.tensor_ = backend.empty({elements}, backend.activation_type());
     copy.state_ = &states_.emplace_back();

@@ -13,6 +13,8 @@ namespace lockstep {
 
 // Contiguous buckets of whole blocks, counted from the end of the buffer: backward runs from the
 // last layer to the first, so the first bucket is ready first. At least `min_elements` each.
+// Small enough that the first exchange starts early, large enough that few are needed: 4 MiB.
+inline constexpr std::int64_t kBucketElements = std::int64_t{1} << 20;
 std::vector<ElementRange> make_buckets(std::int64_t elements, std::int64_t min_elements);
 
 // Where a reducer's gradients lie, and who hears of them.

@@ -19,6 +19,9 @@
 
 namespace lockstep {
 
+// Of device memory that a replica has beside activations and copies of weights.
+inline constexpr const char* kReplicaUse = "inputs and losses";
+
 // What a replica is built from; the same for all replicas of a job.
 struct Blueprint {
   std::function<std::unique_ptr<Layer>()> make_network;

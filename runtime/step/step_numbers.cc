@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "io/dataset/dataset.h"
+#include "kernels/core/memory_use.h"
 #include "kernels/core/profile.h"
 #include "runtime/step/tree.h"
 
@@ -193,6 +194,7 @@ class DeviceNumbers final : public StepNumbers {
 
 std::unique_ptr<StepNumbers> StepNumbers::make(const Parts& parts) {
   std::unique_ptr<StepRecord> record;
+  const MemoryUse use(kUse);
   if (parts.plan.total_workers() == 1)
     record = make_step_record(parts.backend, parts.plan.shards(),
                               blocks_before(parts.params.trained_elements()));

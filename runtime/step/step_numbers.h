@@ -30,6 +30,8 @@ class StepNumbers {
     Stream& stream;                 // of the update
     std::vector<Stream*> others{};  // on which shards run, where that is not the same
   };
+  // Of the device's memory that numbers have there.
+  static constexpr const char* kUse = "numbers of a step";
   // On the device, where it can and no other worker's numbers are needed; else on the host.
   static std::unique_ptr<StepNumbers> make(const Parts& parts);
   virtual ~StepNumbers() = default;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <mutex>
 
+#include "kernels/core/memory_use.h"
+
 namespace lockstep {
 
 std::vector<Stream*> Worker::streams() {
@@ -40,6 +42,7 @@ Team::Team(const Blueprint& blueprint, const ShardPlan& plan, std::int64_t max_r
 void Team::rebuild(const Blueprint& blueprint) {
   packed_copies_ = std::make_shared<PackedCopies>(communicator_, plan_);
   run([&](Worker& worker) {
+    const MemoryUse use(kReplicaUse);
     for (Lane& lane : worker.lanes) lane.replica.reset();  // never the old and the new at a time
     for (Lane& lane : worker.lanes)
       lane.replica =

@@ -13,9 +13,6 @@ namespace lockstep {
 
 namespace {
 
-// Small enough that the first exchange starts early, large enough that few are needed: 4 MiB.
-constexpr std::int64_t kBucketElements = std::int64_t{1} << 20;
-
 PlanReduction reduction_of(const RunConfig& run) {
   if (run.reduction == Reduction::kTree) return PlanReduction::kTree;
   return run.exchange_type == ExchangeType::kBFloat16 ? PlanReduction::kFastBFloat16
@@ -103,7 +100,7 @@ StepResult Trainer::step() {
 // What shapes of shards take of a device's memory is there before the first step, or its lack is
 // told before it.
 void Trainer::warm_up() {
-  std::set<std::int64_t> sizes;
+  std::set<std::int64_t, std::greater<>> sizes;  // workspaces grow once
   for (const std::int64_t step : {std::int64_t{0}, plan_.steps_per_epoch() - 1})
     for (std::int64_t shard = 0; shard < plan_.shards; ++shard) {
       const auto rows = plan_.shard_rows(step, shard);

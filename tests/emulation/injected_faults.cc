@@ -6,7 +6,7 @@
 #include <sstream>
 #include <string>
 
-#include "kernels/core/error.h"
+#include "kernels/cuda/gpu.h"
 
 namespace lockstep::emulation {
 
@@ -45,9 +45,13 @@ void begin_work() {
         place);
 }
 
+std::int64_t work_done() {
+  return work_begun;
+}
+
 void begin_allocation(std::size_t bytes) {
   if (order().kind == "memory" && work_begun >= order().place)
-    throw Error("out of memory: {} bytes of the emulated GPU's are not there, as ordered", bytes);
+    throw gpu::NoMemory("{} bytes of the emulated GPU's are not there, as ordered", bytes);
 }
 
 }  // namespace lockstep::emulation

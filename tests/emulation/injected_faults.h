@@ -4,10 +4,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace lockstep::emulation {
 
 void begin_work();                         // throws what the next piece of work meets
+std::int64_t work_done();                  // pieces so far
 void begin_allocation(std::size_t bytes);  // throws where no memory is left
 
 }  // namespace lockstep::emulation

@@ -233,6 +233,7 @@ void take_own_gpu() {
 }
 
 void enqueue(gpu::RawStream stream, const char* name, std::function<void()> work) {
+  if (stream == gpu::kNoStream) return;
   of(stream).device->push(of(stream), name,
                           {[work = std::move(work)] {
                              work();

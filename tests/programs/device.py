@@ -5,7 +5,8 @@ folder of its own, beside which it puts the plug-in that it wants."""
 import re
 
 import lockstep_run
-from emulated_gpu import BUILD, EMULATED, PLUGIN, environment, program_with
+from emulated_gpu import (BUILD, EMULATED, EMULATED_NCCL, PLUGIN, environment,
+                          program_with)
 from lockstep_run import *  # noqa: F403 (the test vocabulary)
 
 
@@ -194,8 +195,8 @@ def emulated_residual_network():
 
 @test
 def plans_of_libraries():
-    """Kept in the run's folder and taken again; ranks that choose otherwise, other libraries, and a
-    plan that cannot be made are named."""
+    """All made before the first step, kept in the checkpoint and taken again; ranks that choose
+    otherwise, other libraries, and a plan that cannot be made are named."""
     lockstep_run.LOCKSTEP = str(BUILD / "launch/lockstep")
     small_run()
     config = write_config("few.toml", run={"shards": 2, "device": "cuda"}, data={"file": "d.h5"},
@@ -210,23 +211,36 @@ def plans_of_libraries():
     start = json.loads(Path("one/run.json").read_text())["parts"][0]
     check(len(start["plans"]) == 16 and start["gpu"] in plans, start)
 
-    more = ["one", "training.epochs=2", "--allow-change", "training.epochs"]
-    asked = "product of (300, 64) and (64, 10), float32\tengine "
-    Path("one/plans.txt").write_text(plans.replace(asked + "0", asked + "42"))
-    succeed("train", config, "--resume", *more, ranks=2, env=env)
-    check(asked + "42\n" in Path("one/plans.txt").read_text(), "a plan was made anew")
-    Path("one/plans.txt").write_text(plans.replace("\t", " "))
-    refuse("train", config, "--resume", "one", "training.epochs=3", "--allow-change",
-           "training.epochs", env=env, words=["one/plans.txt", "is no plan", "remove the file"])
-    Path("one/plans.txt").write_text(plans)
-    refuse("train", config, "--resume", "one", "training.epochs=3", "--allow-change",
-           "training.epochs", env=dict(env, EMULATED_LIBRARIES="2"),
-           words=["gpu: emulated GPU, sm_90, loops 1 then", "loops 2 now", "--allow-change gpu"])
-    succeed("train", config, "--resume", "one", "training.epochs=3", "--allow-change",
-            "training.epochs", "--allow-change", "gpu",
-            env=dict(env, EMULATED_LIBRARIES="2")).says("are made anew")
-    refuse("train", config, "--out", "x", env=dict(env, EMULATED_REFUSAL="product of"),
-           words=["no plan for product of (", "float32"])
+    check(plans.count("product of (300, 64) and (64, 10)") == 1, f"forward was planned once: {plans}")
+
+    # A resumed run takes the choices of its checkpoint, whatever the libraries would choose now.
+    more = ["one", "--allow-change", "training.epochs"]
+    succeed("train", config, "training.epochs=2", "--resume", *more, ranks=2,
+            env=dict(env, EMULATED_ENGINE="7"))
+    check(Path("one/plans.txt").read_text() == plans, "plans were made anew")
+    again = json.loads(Path("one/run.json").read_text())["parts"][1]
+    check(again["plans"] == start["plans"], again)
+    other = dict(env, EMULATED_LIBRARIES="2", EMULATED_ENGINE="8")
+    refuse("train", config, "training.epochs=3", "--resume", *more, env=other,
+           words=["gpu: emulated GPU, sm_90, loops 1 then", "loops 2 now", "--allow-change gpu",
+                  "plans differ", ": engine 0 then, engine 08 now"])
+    check(Path("one/plans.txt").read_text() == plans, "a run that was refused left its plans")
+    succeed("train", config, "training.epochs=3", "--resume", *more, "--allow-change", "gpu",
+            env=other).says("are made anew")
+    changed = Path("one/plans.txt").read_text()
+    check(changed == plans.replace("loops 1", "loops 2").replace("engine 0", "engine 08"), changed)
+    last = json.loads(Path("one/run.json").read_text())["parts"][-1]
+    check(last["plans"] != start["plans"], last)
+    succeed("train", config, "training.epochs=4", "--resume", *more, env=other)
+
+    # Asked before the first step, and before there is a folder.
+    for refusal, words in (("product of (300, 64)", ["training of a shard of 300 rows"]),
+                           ("product of (180, 64)", ["evaluation of a shard of 180 rows"])):
+        refuse("train", config, "data.validation=/test", "--out", "x",
+               env=dict(env, EMULATED_REFUSAL=refusal),
+               words=["before the first step", f"no plan for {refusal}", "float32",
+                      'run.precision = "float32"', "run.shards = 2", *words])
+        check(not Path("x").exists(), "a folder was made")
 
     for variable, words in (("EMULATED_ENGINE", ["ranks disagree about a plan", 'rank 0 took "engine 0"',
                                                  'rank 1 "engine 05"', " of 2 x (9, 11, 5)"]),
@@ -243,8 +257,8 @@ def plans_of_libraries():
 
 @test
 def faults_of_an_emulated_gpu():
-    """A kernel that fails for good, no memory at the start and in the midst, ids that the network
-    does not know: one message, and the checkpoints that stand are sound."""
+    """A kernel that fails for good, no memory at the start, ids that the network does not know: one
+    message, and the checkpoints that stand are sound. A lack of memory in the midst harms none."""
     x, y = digits(60)
     write_h5("d.h5", train_x=x[:48], train_y=y[:48], test_x=x[48:], test_y=y[48:])
     config = write_config("a.toml", run={"shards": 2, "device": "cuda"},
@@ -268,8 +282,9 @@ def faults_of_an_emulated_gpu():
         same_run("whole", out)
     refuse("train", config, "--out", "x", ranks=2, env=dict(env, EMULATED_FAULT="memory 0"),
            words=["out of memory"])
-    refuse("train", config, "--out", "y", env=dict(env, EMULATED_FAULT="memory 30"),
-           words=["out of memory"])
+    # What a training needs is there before its first piece of work but the probe's.
+    succeed("train", config, "--out", "y", env=dict(env, EMULATED_FAULT="memory 30"))
+    same_run("whole", "y")
 
     ids = np.arange(80 * 12, dtype=np.int64).reshape(80, 12) % 10
     ids[61, 7] = 10
@@ -278,6 +293,57 @@ def faults_of_an_emulated_gpu():
         refuse("train", ROOT / "launch/configs/sequence-lstm.toml", "data.file=ids.h5",
                "run.device=cuda", ranks=ranks, env=env,
                words=["sample 61", "id 10", "position 7", "0 to 9"])
+
+
+@test
+def memory_of_a_gpu():
+    """All of a training's memory is there before its first step, in one piece of the GPU's, and a
+    longer run asks for no more; where it is too little, the message tells what takes it and what to
+    try, and that works."""
+    config = small_network(epochs=1)
+    linear = write_config("linear.toml", run={"shards": 2, "device": "cuda"},
+                          data={"file": "d.h5", "validation": "/test"},
+                          model={"network": "linear"}, loss={"kind": "cross_entropy"},
+                          training={"batch": 400, "epochs": 1})
+    program_with(EMULATED)
+    env = environment(EMULATED_GPUS="A,B,C")
+
+    def counts(name, *arguments, ranks=1, config=config):
+        file = Path(f"{name}.counts").resolve()
+        succeed("train", config, *arguments, "--out", name, ranks=ranks,
+                env=dict(env, EMULATED_COUNTS=str(file)))
+        return sorted(file.read_text().splitlines())
+
+    own = set()  # pieces of the GPU's that a process had
+    for ranks in (1, 2):
+        # The last batch is smaller than others, and so is that of the evaluation after each epoch.
+        short = counts(f"short{ranks}", "training.steps=1", ranks=ranks)
+        long = counts(f"long{ranks}", "training.epochs=2", ranks=ranks)
+        check(len(short) == ranks and short == long, f"{short} in one step, {long} in two epochs")
+        plain = counts(f"plain{ranks}", "training.steps=1", ranks=ranks, config=linear)
+        own |= {line.split(",")[0] for line in short + plain}
+    check(Path("short1/plans.txt").read_text() == Path("long1/plans.txt").read_text(), "new plans")
+    program_with(EMULATED, EMULATED_NCCL)
+    others = counts("linked", "training.steps=1", ranks=2)
+    others += counts("lanes", "training.steps=1", "run.replicas=2")
+    own |= {line.split(",")[0] for line in others}
+    check(len(own) == 1, f"{own}: as many pieces as a network has tensors")
+
+    table = succeed("inspect", config, env=env).out
+    for row in ("weights", "gradients", "optimizer state", "activations", "activation gradients",
+                "workspace, stream 0", "samples and targets", "inputs and losses", "in all"):
+        check(re.search(rf"\n  {row} +[0-9.]+ [KM]?i?B", table), f"no {row!r} in\n{table}")
+    needed = succeed("train", config, "training.steps=1", "--out", "one", env=env).out
+    amount = float(re.search(r"memory: ([0-9.]+) KiB of the GPU's", needed)[1])
+    little = dict(env, EMULATED_MEMORY=str(int(amount * 0.7 * 1024)))
+    message = refuse("train", config, "--out", "x", env=little,
+                     words=["out of memory: the GPU does not hold this training", "The plan:",
+                            "\n  activations ", "\n  weights ", "\n  in all ",
+                            '\n  run.precision = "bfloat16"']).err
+    check(not Path("x").exists(), "a folder was made")
+    for key in ("training.batch", "run.shards"):
+        value = re.search(rf"\n  {key} = (\d+)", message)[1]
+        succeed("train", config, "training.steps=1", f"{key}={value}", "--out", f"x{key}", env=little)
 
 
 def small_network(**training):

@@ -39,6 +39,9 @@ class FakeGpus final : public GpuLibrary {
   }
   std::vector<LibraryPlan> plans(Backend&) const override { return {}; }
   void take_plans(Backend&, const std::vector<LibraryPlan>&) const override {}
+  std::unique_ptr<Backend> rehearsal(Backend&) const override { return nullptr; }
+  MemoryReport memory(Backend&) const override { return {}; }
+  void reserve(Backend&, const MemoryPlan&) const override {}
 
   bool broken = false;
   GpuOptions asked{.device = -1};
