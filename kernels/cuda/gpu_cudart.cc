@@ -8,6 +8,7 @@
 
 #include "kernels/cuda/cuda_check.h"
 #include "kernels/cuda/gpu.h"
+#include "kernels/cuda/timed_event.h"
 
 namespace lockstep::gpu {
 
@@ -185,6 +186,20 @@ RawEvent make_event() {
   RawEvent event = nullptr;
   check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "a new event");
   return event;
+}
+
+RawEvent make_timed_event() {
+  ensure_device();
+  RawEvent event = nullptr;
+  check_cuda(cudaEventCreate(&event), "a new event");
+  return event;
+}
+
+double seconds_between(RawEvent begin, RawEvent end) {
+  ensure_device();
+  float milliseconds = 0;
+  check_cuda(cudaEventElapsedTime(&milliseconds, begin, end), "the time between two events");
+  return milliseconds * 1e-3;
 }
 
 void destroy(RawEvent event) noexcept {

@@ -1,5 +1,6 @@
 // The plug-in's one entry point.
 #include "kernels/cuda/backend_impl.h"
+#include "kernels/cuda/clock.h"
 #include "kernels/cuda/devices.h"
 
 namespace lockstep {
@@ -28,6 +29,7 @@ class CudaLibrary final : public GpuLibrary {
                                 : gpu::Float32Products::kStrict),
         options.precision == GpuPrecision::kBFloat16 ? DType::kBFloat16 : DType::kFloat32);
   }
+  std::unique_ptr<GpuClock> make_clock() const override { return make_cuda_clock(); }
   std::vector<LibraryPlan> plans(Backend& backend) const override { return book(backend).plans(); }
   void take_plans(Backend& backend, const std::vector<LibraryPlan>& plans) const override {
     book(backend).take(plans);

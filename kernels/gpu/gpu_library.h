@@ -55,6 +55,16 @@ struct MemoryPlan {
   std::string advice;  // lines of its own
 };
 
+// The GPU's own clock, read where a stream's work has come to a point: the host's would add what
+// the host does meanwhile.
+class GpuClock {
+ public:
+  virtual ~GpuClock() = default;
+  virtual void start(Stream& stream) = 0;  // the point from which seconds count; forgets the marks
+  virtual int mark(Stream& stream) = 0;    // the number of a further point: 0, 1, ...
+  virtual double seconds(int mark) = 0;    // from start to that point; waits until it is there
+};
+
 class GpuLibrary {
  public:
   virtual ~GpuLibrary() = default;
@@ -75,6 +85,8 @@ class GpuLibrary {
   virtual MemoryReport memory(Backend& backend) const = 0;
   // Has so much memory for later allocations, in one piece. Throws Error where there is less.
   virtual void reserve(Backend& backend, const MemoryPlan& plan) const = 0;
+  // For streams of a backend that it made, which is to be there already.
+  virtual std::unique_ptr<GpuClock> make_clock() const = 0;
 };
 
 // What the plug-in's one C function returns. The place of `abi` never changes, and the rest is

@@ -1,5 +1,5 @@
 // lockstep bench: step (the real training loop, timed), ops (single operations), loader (rows);
-// images, predict, allreduce and scaling have files of their own.
+// images, overlap, predict, allreduce and scaling have files of their own.
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -11,6 +11,7 @@
 #include "launch/bench/bench_images.h"
 #include "launch/bench/bench_loader.h"
 #include "launch/bench/bench_ops.h"
+#include "launch/bench/bench_overlap.h"
 #include "launch/bench/bench_predict.h"
 #include "launch/bench/bench_scaling.h"
 #include "launch/bench/bench_summary.h"
@@ -212,6 +213,7 @@ void add_bench(CLI::App& app, Action& action, const Networks& networks) {
   command->footer("Example:\n  lockstep bench loader data/fashion-mnist.h5 --threads 2\n");
   command->callback([loader, &action] { action = [loader] { return bench_loader(*loader); }; });
   add_bench_images(*bench, action);
+  add_bench_overlap(*bench, action, networks);
   add_bench_predict(*bench, action, networks);
   add_bench_allreduce(*bench, action);
   add_bench_scaling(*bench, action);

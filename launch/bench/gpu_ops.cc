@@ -58,6 +58,17 @@ class Tensors {
   void empty(const std::string& name, const Shape& shape, DType type) {
     tensors_[name] = backend_.empty(shape, type);
   }
+  // Weights, and the copy of them that products read, where they read one.
+  void weights(const ConvGeometry& g) {
+    values("w", {g.weight_elements()}, DType::kFloat32, -2, 2);
+    tensors_["packed"] = {};
+    const std::int64_t elements = backend_.conv_packed_elements(g, false);
+    if (elements == 0) return;
+    empty("packed", {elements});
+    const auto stream = backend_.make_stream(0);
+    backend_.conv_pack(*stream, g, false, (*this)["w"], (*this)["packed"]);
+    stream->synchronize();
+  }
   void parameters(std::int64_t channels, const std::vector<std::string>& names) {
     for (const std::string& name : names) values(name, {channels}, DType::kFloat32, 0.5, 1.5);
   }
@@ -301,14 +312,12 @@ class List {
                                           g.in_c, g.out_c, g.in_h, g.in_w, g.stride_h);
     const double flops = 2.0 * static_cast<double>(y.elements()) *
                          static_cast<double>(g.kernel_h * g.kernel_w * g.in_c);
-    const auto make = [=](Tensors& t) {
-      t.random("x", x), t.random("y", y), t.random("w", {g.weight_elements()});
-    };
+    const auto make = [=](Tensors& t) { t.random("x", x), t.random("y", y), t.weights(g); };
     put("conv_forward " + shape, 0, flops, make, [g](Backend& b, Stream& s, Tensors& t) {
-      b.conv_forward(s, g, t["x"], t["w"], {}, {}, t["y"]);
+      b.conv_forward(s, g, t["x"], t["w"], t["packed"], {}, t["y"]);
     });
     put("conv_backward_data " + shape, 0, flops, make, [g](Backend& b, Stream& s, Tensors& t) {
-      b.conv_backward_data(s, g, t["y"], t["w"], {}, false, t["x"]);
+      b.conv_backward_data(s, g, t["y"], t["w"], t["packed"], false, t["x"]);
     });
     put("conv_backward_weights " + shape, 0, flops, make, [g](Backend& b, Stream& s, Tensors& t) {
       Tensor none;
@@ -325,9 +334,9 @@ class List {
 
 }  // namespace
 
-std::vector<GpuOp> gpu_ops(Backend& backend, std::int64_t bytes) {
+std::vector<GpuOp> gpu_ops(Backend& backend, Backend& bfloat16, std::int64_t bytes) {
   std::vector<GpuOp> ops = List(backend, DType::kFloat32, bytes).take();
-  for (GpuOp& op : List(backend, DType::kBFloat16, bytes * 2).take()) ops.push_back(std::move(op));
+  for (GpuOp& op : List(bfloat16, DType::kBFloat16, bytes * 2).take()) ops.push_back(std::move(op));
   return ops;
 }
 

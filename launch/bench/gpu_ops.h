@@ -19,7 +19,8 @@ struct GpuOp {
   std::function<void(Stream&)> run;
 };
 
-// Tensors of up to `bytes` bytes each. The backend must outlive the list.
-std::vector<GpuOp> gpu_ops(Backend& backend, std::int64_t bytes);
+// Tensors of up to `bytes` bytes each. The backends, the second of bfloat16 activations, must
+// outlive the list.
+std::vector<GpuOp> gpu_ops(Backend& backend, Backend& bfloat16, std::int64_t bytes);
 
 }  // namespace lockstep

@@ -11,9 +11,11 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "kernels/core/error.h"
+#include "kernels/cuda/timed_event.h"
 #include "tests/emulation/device_memory.h"
 #include "tests/emulation/injected_faults.h"
 #include "tests/emulation/machine.h"
@@ -24,6 +26,7 @@ using Progress = std::shared_ptr<std::atomic<std::uint64_t>>;
 struct CUevent_st {
   Progress progress;  // null: never recorded, which counts as reached
   std::uint64_t after = 0;
+  std::shared_ptr<double> seconds = nullptr;  // of the host's clock when it came; of timed ones
   bool reached() const { return progress == nullptr || *progress >= after; }
 };
 
@@ -275,9 +278,25 @@ void destroy(RawEvent event) noexcept {
   delete event;
 }
 
+RawEvent make_timed_event() {
+  auto* const event = new CUevent_st;
+  event->seconds = std::make_shared<double>(0);
+  return event;
+}
+
+double seconds_between(RawEvent begin, RawEvent end) {
+  LOCKSTEP_CHECK(begin->seconds && end->seconds && begin->reached() && end->reached(),
+                 "the time between events that {}", "keep none, or have not been reached");
+  return *end->seconds - *begin->seconds;
+}
+
 void record(RawEvent event, RawStream stream) {
-  const auto [progress, after] = of(stream).device->position(of(stream));
-  *event = {progress, after};
+  if (event->seconds)
+    emulation::enqueue(stream, "a timed event", [seconds = event->seconds] {
+      const auto since = std::chrono::steady_clock::now().time_since_epoch();
+      *seconds = std::chrono::duration<double>(since).count();
+    });
+  std::tie(event->progress, event->after) = of(stream).device->position(of(stream));
 }
 
 void wait(RawStream stream, RawEvent event) {

@@ -13,6 +13,9 @@ class FakeGpuLibrary final : public GpuLibrary {
   std::unique_ptr<Backend> make_backend(const GpuOptions& options) override {
     throw Error("the fake GPU {} computes nothing", options.device);
   }
+  std::unique_ptr<GpuClock> make_clock() const override {
+    throw Error(std::string("the fake GPU has no clock"));
+  }
   std::vector<LibraryPlan> plans(Backend&) const override { return {}; }
   void take_plans(Backend&, const std::vector<LibraryPlan>&) const override {}
   std::unique_ptr<Backend> rehearsal(Backend&) const override { return nullptr; }

@@ -3,6 +3,7 @@
 where the build found it. How fast anything is, is not tested: machines are shared."""
 import xml.dom.minidom
 
+from emulated_gpu import EMULATED, environment, program_with
 from lockstep_run import *  # noqa: F403 (the test vocabulary)
 
 
@@ -124,6 +125,47 @@ def scaling_measures_fits_and_draws():
 @test
 def unknown_operation():
     refuse("bench", "ops", "no_such_operation", words=["no_such_operation"])
+
+
+@test
+def figures_of_a_gpu():
+    """Last, with a program of its own. On the emulated one, whose speed says nothing: operations in both types beside a copy; when
+    buckets are ready within a pass, and the projection from it."""
+    x, y = digits(64)
+    write_h5("d.h5", train_x=x, train_y=y)
+    config = write_config("a.toml", run={"device": "cuda", "shards": 2, "threads": 1},
+                          data={"file": "d.h5"}, model={"network": "mlp", "widths": [1500, 1500]},
+                          training={"epochs": 1, "batch": 8})
+    program_with(EMULATED)
+    env = environment(EMULATED_GPUS="A,B")
+    succeed("bench", "ops", "_forward 1x1 1024->256", "--device", "cuda", "--mib", 1, "--sample-ms", 1,
+            "--repetitions", 3, "--json", "ops.json", env=env).says("a device copy of 1 MiB", "GPU's clock")
+    figures = json.loads(Path("ops.json").read_text())
+    names = [entry["operation"].split()[-1] for entry in figures["operations"]]
+    check(names == ["float32", "bfloat16"] and figures["copy_gbytes"] > 0, f"{figures}")
+    check(all(entry["seconds"] > 0 for entry in figures["operations"]), f"{figures}")
+
+    succeed("bench", "overlap", config, "--rounds", 2, "--json", "overlap.json", env=env).says(
+        "ready ms", "a projection, not a measurement")
+    figures = json.loads(Path("overlap.json").read_text())
+    buckets, end = figures["buckets"], figures["pass_ms"]
+    count = 64 * 1500 + 1500 + 1500 * 1500 + 1500 + 1500 * 10 + 10
+    check(len(buckets) == 2 and 0 <= sum(b["bytes"] for b in buckets) - 4 * count < 32768, f"{buckets}")
+    check(0 < buckets[0]["ready_ms"] < buckets[1]["ready_ms"] <= end, f"{buckets}, {end}")
+    for entry in figures["projection"]:
+        share = (entry["gpus"] - 1) / entry["gpus"]
+        need = behind = left = 0
+        for bucket in reversed(buckets):
+            bytes_, seconds = bucket["bytes"] * share, (end - bucket["ready_ms"]) * 1e-3
+            if bucket["ready_ms"] < buckets[-1]["ready_ms"] - 1e-3 * end:
+                behind += bytes_
+                need = max(need, behind / seconds)
+            else:
+                left += bytes_
+        check(np.isclose(entry["bus_bandwidth"], need), f"{entry}, expected {need}")
+        check(np.isclose(entry["gradient_bytes_left"], left), f"{entry}, expected {left}")
+    refuse("bench", "overlap", config, ranks=2, env=env, words=["one rank", "alone"])
+    refuse("bench", "overlap", config, "run.device=cpu", env=env, words=["GPUs", "CPU"])
 
 
 main()

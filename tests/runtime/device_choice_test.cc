@@ -37,6 +37,7 @@ class FakeGpus final : public GpuLibrary {
     asked = options;
     return make_cpu_backend(Isa::kGeneric);
   }
+  std::unique_ptr<GpuClock> make_clock() const override { return nullptr; }
   std::vector<LibraryPlan> plans(Backend&) const override { return {}; }
   void take_plans(Backend&, const std::vector<LibraryPlan>&) const override {}
   std::unique_ptr<Backend> rehearsal(Backend&) const override { return nullptr; }
