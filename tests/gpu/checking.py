@@ -11,6 +11,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = "liblockstep_cuda.so"
+NCCL = "liblockstep_nccl.so"
+# Several NCCL ranks on one GPU: each has to take itself for a host of its own.
+NCCL_ON_ONE_GPU = {"NCCL_NET": "Socket", "NCCL_P2P_DISABLE": "1", "NCCL_SHM_DISABLE": "1",
+                   "NCCL_NVLS_ENABLE": "0", "NCCL_SOCKET_IFNAME": "lo"}
 SMALL_NETWORK = """
 [[model.layers]]
 kind = "conv2d"
@@ -62,6 +66,7 @@ class Machine:
                                 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", HDF5_USE_FILE_LOCKING="FALSE")
         if emulated:
             self.plugin = build / "tests/emulation/plugin" / PLUGIN
+        self.has_nccl = self.plugin.with_name(NCCL).exists()
         for file in (self.cases, self.plugin):
             if not file.exists():
                 raise Failed(f"{file} is not there: build with the tests and -DLOCKSTEP_CUDA=ON "
@@ -79,8 +84,10 @@ class Machine:
         folder.mkdir(parents=True, exist_ok=True)
         library.mkdir(parents=True, exist_ok=True)
         shutil.copy(self.program, folder)
-        for file in (self.build / "kernels/liblockstep_core.so", self.plugin):
-            shutil.copy(file, library)
+        for file in (self.build / "kernels/liblockstep_core.so", self.plugin,
+                     self.plugin.with_name(NCCL)):
+            if file.exists():
+                shutil.copy(file, library)
         self.program = folder / "lockstep"
         self.environment.update(
             EMULATED_GPUS=os.environ.get("EMULATED_GPUS", "A"),
@@ -197,6 +204,14 @@ class Check:
                                        "-np", ranks]
         return self.run([*start, self.machine.program, "train", config, "--out", out, *words],
                         code, **environment)
+
+    def ranks_on_one_gpu(self, count):
+        """What starts lockstep so; with NCCL_ON_ONE_GPU around it, ranks exchange by NCCL."""
+        as_hosts = self.work / "as-hosts"
+        as_hosts.write_text("#!/bin/sh\nexport NCCL_HOSTID=host$OMPI_COMM_WORLD_RANK\n"
+                            f'exec "{self.machine.program}" "$@"\n')
+        as_hosts.chmod(0o755)
+        return [self.machine.mpirun, "--oversubscribe", "--bind-to", "none", "-np", count, as_hosts]
 
     def losses(self, run):
         lines = (self.work / run / "metrics.jsonl").read_text().splitlines()

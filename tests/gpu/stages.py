@@ -1,16 +1,16 @@
 """The stages of launch/gpu-check. A stage is a function of a Check: it runs programs, says what it
 sees, and raises Failed or Skipped."""
 import json
-import os
 import shutil
-import signal
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
-from checking import ROOT, SMALL_MLP, Failed, Skipped
+from checking import NCCL_ON_ONE_GPU, ROOT, SMALL_MLP, Failed, Skipped
+from faults import faults
+from training import training
 
 
 def device(check):
@@ -52,45 +52,12 @@ def kernels(check):
 
 def libraries(check):
     cases(check, ["--only", "conv", "linear"], "cuDNN and cuBLASLt")
-
-
-def near(check, one, other, tolerance):
-    """The first epoch's losses: later ones differ as rounding grows."""
-    pairs = list(zip(check.losses(one), check.losses(other)))[:10]
-    worst = max(abs(a - b) / abs(a) for a, b in pairs)
-    if not worst < tolerance:  # NaN fails, too
-        raise Failed(f"losses of {one} and {other} are {worst:.2g} apart: {pairs}")
-    return worst
-
-
-def training(check):
-    """The GPU trains what the CPU trains; captured steps are the eager ones."""
-    check.need_program()
-    config = check.config()
-    check.train(config, "cpu", "run.device=cpu", "run.shards=2")
-    check.train(config, "gpu", "run.shards=2")
-    check.passed(f"float32: losses within {near(check, 'cpu', 'gpu', 1e-3):.1g} of the CPU's")
-    check.train(config, "again", "run.shards=2")
-    check.same_weights("gpu", "again")
-    check.passed("the same bits when run twice")
-    precisions = ["float32", "bfloat16"]
-    try:
-        check.train(config, "bfloat16", "run.shards=2", "run.precision=bfloat16")
-        check.passed(f"bfloat16: losses within {near(check, 'cpu', 'bfloat16', 0.1):.1g} of the CPU's")
-    except Failed as error:
-        if "is not there on GPUs" not in str(error):
-            raise
-        precisions.remove("bfloat16")
-        check.leave_out("bfloat16: this build has none on GPUs")
-    if not check.has_key("graph"):
-        check.leave_out("graph = eager: this build has no run.graph")
+    legacy = check.machine.build / "tests/gpu/legacy_conv"
+    if check.machine.emulated or not legacy.exists():
+        check.leave_out("cuDNN's legacy functions: they need a GPU and a build with the plug-in")
         return
-    for precision in precisions:
-        for graph in ("true", "false"):
-            check.train(config, f"{precision}-{graph}", f"run.graph={graph}", "run.shards=2",
-                        f"run.precision={precision}")
-        check.same_weights(f"{precision}-true", f"{precision}-false")
-        check.passed(f"{precision}: captured steps give the bits of eager ones")
+    output = check.run([legacy, "--plugin", check.machine.plugin])
+    check.passed(f"cuDNN's legacy functions: {output.splitlines()[-1]}")
 
 
 def replicas(check):
@@ -104,94 +71,22 @@ def replicas(check):
     check.passed("1, 2 and 4 replicas on one GPU give the same bits")
 
 
-# Several NCCL ranks on one GPU: each has to take itself for a host of its own.
-NCCL_ON_ONE_GPU = {"NCCL_NET": "Socket", "NCCL_P2P_DISABLE": "1", "NCCL_SHM_DISABLE": "1",
-                   "NCCL_NVLS_ENABLE": "0", "NCCL_SOCKET_IFNAME": "lo"}
-
-
 def ranks(check):
     check.need_program()
     check.need_mpirun()
     config = check.config(run__shards=4)
     check.train(config, "one")
-    as_hosts = check.work / "as-hosts"
-    as_hosts.write_text("#!/bin/sh\nexport NCCL_HOSTID=host$OMPI_COMM_WORLD_RANK\n"
-                        f'exec "{check.machine.program}" "$@"\n')
-    as_hosts.chmod(0o755)
-    for count in (2,) if check.quick else (2, 3):
-        start = [check.machine.mpirun, "--oversubscribe", "--bind-to", "none", "-np", count]
-        output = check.run([*start, as_hosts, "train", config, "run.share_gpu=true", "--out",
-                            f"on{count}"], **NCCL_ON_ONE_GPU)
+    for count in (2, 3):
+        output = check.run([*check.ranks_on_one_gpu(count), "train", config, "run.share_gpu=true",
+                            "--out", f"on{count}"], **NCCL_ON_ONE_GPU)
         check.same_weights("one", f"on{count}")
         check.same_checkpoints("one", f"on{count}")
         way = next((line for line in output.splitlines() if line.startswith("device: ")), "")
+        if check.machine.has_nccl and " between GPUs" not in way:
+            raise Failed(f"{count} ranks do not exchange by NCCL: {way}")
         check.passed(f"{count} ranks give the bits of one ({way})")
-
-
-def faults(check):
-    """Resume; a killed peer; what cannot be had is refused in one line."""
-    check.need_program()
-    config = check.config(run__shards=2, training__epochs=4)
-    check.train(config, "whole")
-    check.train(config, "parts", "training.epochs=2")
-    check.run([check.machine.program, "train", config, "--resume", "parts", "--allow-change",
-               "training.epochs"])
-    check.same_weights("whole", "parts")
-    check.passed("a resumed run gives the bits of an undisturbed one")
-
-    hidden = {"EMULATED_GPUS": ""} if check.machine.emulated else {"CUDA_VISIBLE_DEVICES": ""}
-    output = check.train(config, "none", code=None, **hidden)
-    if 'run.device = "cuda"' not in output:
-        raise Failed(f"without a GPU it says:\n{output}")
-    check.passed("a hidden GPU is refused by name")
-    if not check.machine.mpirun:
-        check.leave_out("a killed peer: there is no mpirun")
-        return
-    killed_peer(check)
-
-
-def killed_peer(check):
-    """Rank 1 dies in the midst of training: the job ends with one message, its checkpoint holds."""
-    config = check.config("long", run__shards=2, training__epochs=2000, checkpoint__every_steps=20)
-    command = [check.machine.mpirun, "--oversubscribe", "--bind-to", "none", "-np", "2",
-               check.machine.program, "train", config, "run.share_gpu=true", "--out", "killed"]
-    log = check.work / "killed.log"
-    with open(log, "wb") as output:
-        job = subprocess.Popen(list(map(str, command)), cwd=check.work, stdin=subprocess.DEVNULL,
-                               stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
-                               env=check.machine.environment)
-    try:
-        folder = check.work / "killed/checkpoints"
-        while not list(folder.glob("*.ckpt")):
-            if job.poll() is not None or time.monotonic() > check.end:
-                raise Failed(f"no checkpoint was written:\n{log.read_text()[-2000:]}")
-            time.sleep(0.1)
-        os.kill(rank_process(job.pid, 1), signal.SIGKILL)
-        code = job.wait(timeout=max(1, min(60, check.end - time.monotonic())))
-    except subprocess.TimeoutExpired:
-        raise Failed("the job hangs when a rank was killed") from None
-    finally:
-        if job.poll() is None:
-            os.killpg(job.pid, signal.SIGKILL)
-            job.wait()
-    if code == 0:
-        raise Failed("the job ends with code 0 though a rank was killed")
-    for file in folder.glob("*.ckpt"):
-        check.run([check.machine.program, "inspect", file])
-    check.passed(f"a killed rank ends the job (exit code {code}); its checkpoint is intact")
-
-
-def rank_process(mpirun, rank):
-    """The process id of a rank, among mpirun's children."""
-    wanted = f"OMPI_COMM_WORLD_RANK={rank}".encode()
-    for entry in Path("/proc").iterdir():
-        try:
-            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            if parent == mpirun and wanted in (entry / "environ").read_bytes().split(b"\0"):
-                return int(entry.name)
-        except (OSError, ValueError, IndexError):
-            continue  # no process, or one that has just ended
-    raise Failed(f"rank {rank} of the job was not found")
+    if not check.machine.has_nccl:
+        check.leave_out("NCCL: this build has no plug-in of it, ranks exchanged over the host")
 
 
 def sanitizer(check):
@@ -212,12 +107,20 @@ def benchmarks(check):
     check.need_program()
     output = check.work / "ops.json"
     quick = ["--sample-ms", "2", "--repetitions", "3"] if check.quick else []
+    # An emulated product takes its time, and is checked elsewhere.
+    which = ["add"] if check.machine.emulated else []
     size = ["--mib", "1"] if check.machine.emulated else ["--mib", "64"] if check.quick else []
-    for line in check.run([check.machine.program, "bench", "ops", "--device", "cuda", "--json",
+    for line in check.run([check.machine.program, "bench", "ops", *which, "--device", "cuda", "--json",
                            output, *quick, *size]).splitlines():
         check.say(line)
     check.facts["ops"] = json.loads(output.read_text())
     check.passed("single operations were timed")
+    overlap = check.work / "overlap.json"
+    for line in check.run([check.machine.program, "bench", "overlap", check.config(run__shards=2), "--json",
+                           overlap]).splitlines():
+        check.say(line)
+    check.facts["overlap"] = json.loads(overlap.read_text())
+    check.passed("buckets of gradients were timed within a pass")
     if check.machine.emulated:
         raise Skipped("speed beside PyTorch needs a GPU")
     if not check.machine.python:
@@ -296,7 +199,7 @@ STAGES = {
     1: Stage("loading, versions, the GPU's description", device, 60),
     2: Stage("kernels against references", kernels, 120),
     3: Stage("cuDNN and cuBLASLt against references", libraries, 120),
-    4: Stage("training: the CPU's curve, graph = eager", training, 90),
+    4: Stage("training: the CPU's and PyTorch's curves", training, 150),
     5: Stage("replicas", replicas, 60),
     6: Stage("ranks: 1 = 2 = 3", ranks, 90),
     7: Stage("resume and faults", faults, 120),
