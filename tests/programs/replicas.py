@@ -5,6 +5,8 @@ streams run at once or in a random order that respects nothing but recorded wait
 LOCKSTEP_ALL_REPLICAS all networks run in both types."""
 import os
 import re
+import tempfile
+from pathlib import Path
 
 import lockstep_run
 from emulated_gpu import BUILD, EMULATED, EMULATED_NCCL, environment, program_with
@@ -31,7 +33,8 @@ def config_of(model, **run):
         "a.toml", run={"shards": 8, "seed": 5, "device": "cuda", **run},
         data={"file": "d.h5", "validation": "/test"}, model=model, loss={"kind": "cross_entropy"},
         optimizer={"kind": "adam", "lr": 0.01},
-        training={"epochs": 2, "batch": 12, "clip_norm": 0.5, "ema": 0.9},
+        # Without clipping, a rank that is alone adds its leaves up where it updates.
+        training={"epochs": 2, "batch": 12, "ema": 0.9, "clip_norm": 0.5 if model == MLP else 0},
         checkpoint={"every_steps": 2, "keep": 9})
 
 
@@ -45,8 +48,9 @@ def same_bits(model, precision, cases):
         order = {"EMULATION_STREAMS": "interleaved", "EMULATION_SEED": str(seed)} if seed else {}
         way = [] if nccl else ["run.transport=messages"]
         run = f"{replicas}-{ranks}-{seed}-{nccl}"
+        at_a_time = min(replicas, -(-8 // ranks))  # a rank may have no more
         result = succeed("train", config, f"run.replicas={replicas}", *way, "--out", run, ranks=ranks,
-                         env=dict(env, **order)).says(f"{replicas} shards at a time")
+                         env=dict(env, **order)).says(f"{at_a_time} shards at a time")
         if ranks > 1:
             result.says("NCCL 2." if nccl else "exchange over the host")
         same_run("one", run)
@@ -75,7 +79,10 @@ def all_networks_in_both_types():
              for ranks, nccl in ((1, False), (2, False), (2, True), (3, False), (3, True))]
     for model in (MLP, CNN, RESIDUAL):
         for precision in ("float32", "bfloat16"):
+            folder = Path(tempfile.mkdtemp(dir="."))
+            os.chdir(folder)
             same_bits(model, precision, cases)
+            os.chdir("..")
 
 
 @test
