@@ -15,6 +15,7 @@
 #include "launch/layer_table.h"
 #include "runtime/config/augment_kinds.h"
 #include "runtime/run/checkpointing.h"
+#include "runtime/run/library_plans.h"
 #include "runtime/run/session.h"
 
 namespace lockstep {
@@ -44,8 +45,13 @@ void print_tensors(const std::vector<NamedTensor>& tensors) {
 void inspect_checkpoint(const std::string& file) {
   const Checkpoint checkpoint = read_checkpoint(file);
   const TrainingState state = state_from_json(checkpoint.state, file);
-  fmt::print("{}: checkpoint after step {}\ndata checksum {}, arithmetic probe {}\n\n{}\n", file,
-             state.step, state.identity.data_checksum, state.identity.probe, state.identity.config);
+  const RunIdentity& identity = state.identity;
+  fmt::print("{}: checkpoint after step {}\ndata checksum {}, arithmetic probe {}\n", file,
+             state.step, identity.data_checksum, identity.probe);
+  if (!identity.gpu.empty())
+    fmt::print("{}: {} plans, digest {}\n", identity.gpu, identity.plans.size(),
+               plans_digest(identity.gpu, identity.plans));
+  fmt::print("\n{}\n", identity.config);
   print_tensors(checkpoint.tensors);
 }
 

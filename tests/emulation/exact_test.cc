@@ -30,7 +30,7 @@ __global__ void writes_behind_shared(float* out) {
 }
 
 void launch_over(void (*kernel)(float*)) {
-  const auto memory = allocate_device(64 * sizeof(float));
+  const auto memory = gpu::Arena::make(gpu::Arena::Kind::kReal)->allocate(64 * sizeof(float));
   const gpu::RawStream stream = gpu::make_stream();
   gpu::launch(stream, {.name = "test", .grid = {1}, .block = {64}}, kernel,
               reinterpret_cast<float*>(memory.get()));

@@ -59,7 +59,7 @@ template <typename... Parameters, typename... Arguments>
 std::string report_of(unsigned blocks, unsigned threads, void (*kernel)(float*, Parameters...),
                       Arguments... arguments) {
   emulation::set_streams(emulation::Streams::kAtOnce);  // forgets what has failed
-  const auto memory = allocate_device(1024);
+  const auto memory = gpu::Arena::make(gpu::Arena::Kind::kReal)->allocate(1024);
   const gpu::RawStream stream = gpu::make_stream();
   const gpu::Launch what{.name = "test", .grid = {blocks}, .block = {threads}};
   std::string report = error_of([&] {

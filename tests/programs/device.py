@@ -210,6 +210,8 @@ def plans_of_libraries():
     check("\tengine 0\n" in plans and plans.startswith("emulated GPU, sm_90, loops 1\n"), plans)
     start = json.loads(Path("one/run.json").read_text())["parts"][0]
     check(len(start["plans"]) == 16 and start["gpu"] in plans, start)
+    succeed("inspect", f"one/checkpoints/{checkpoints('one')[-1]}", env=env).says(
+        f"{len(plans.splitlines()) - 1} plans, digest {start['plans']}")
 
     check(plans.count("product of (300, 64) and (64, 10)") == 1, f"forward was planned once: {plans}")
 
