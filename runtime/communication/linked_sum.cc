@@ -42,7 +42,7 @@ LinkedBFloat16Sum::LinkedBFloat16Sum(Communicator& communicator, std::shared_ptr
   std::int64_t longest = 0;
   for (int b = 0; b < buckets(); ++b) longest = std::max(longest, part_elements(b) * ranks_);
   const MemoryUse use("gradients of all ranks");
-  wire_ = backend.zeros({longest}, DType::kBFloat16);  // the end of a last part stays zero
+  wire_ = backend.zeros({longest}, DType::kBFloat16);  // nobody reads sums behind a bucket's end
   received_ = backend.zeros({longest}, DType::kBFloat16);
   rows_ = backend.empty({longest});
 }
